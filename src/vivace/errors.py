@@ -1,0 +1,365 @@
+"""Every exception that Vivace raises, and nothing else.
+
+The tree (indented = inherits):
+
+    VivaceError
+      ConfigError                 a setting, an option or a declaration is wrong
+      StartupError                the server could not start; carries the exit code
+      ProtocolError               the rules of a wire protocol were broken (abstract)
+        LocalProtocolError        by us: the application or an interface
+        RemoteProtocolError       by the peer; carries the status to answer with
+      BrokenResourceError         the world took the resource away
+        ClientDisconnected        the peer of this request is gone
+      ClosedResourceError         you closed it and used it again
+      HTTPException               an answer with a status; what handlers raise
+        BadRequest ... ServiceUnavailable
+
+Rules of this file:
+
+- A message says what was seen, what was expected, where, and what to do next.
+- A class exists only where a caller would act differently on it.
+- The names of the HTTP exceptions are Sanic's, so that its programs need no mapping.
+- Nothing here imports anything of ours.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = [
+    "BadRequest",
+    "BrokenResourceError",
+    "ClientDisconnected",
+    "ClosedResourceError",
+    "ConfigError",
+    "ExpectationFailed",
+    "FileNotFound",
+    "Forbidden",
+    "HTTPException",
+    "HeaderExpectationFailed",
+    "InternalServerError",
+    "InvalidHeader",
+    "InvalidRangeType",
+    "InvalidUsage",
+    "LocalProtocolError",
+    "MethodNotAllowed",
+    "MethodNotSupported",
+    "NotFound",
+    "PayloadTooLarge",
+    "ProtocolError",
+    "RangeNotSatisfiable",
+    "RemoteProtocolError",
+    "RequestHeaderFieldsTooLarge",
+    "RequestTimeout",
+    "ServerError",
+    "ServiceUnavailable",
+    "StartupError",
+    "URITooLong",
+    "URLBuildError",
+    "Unauthorized",
+    "VivaceError",
+]
+
+
+class VivaceError(Exception):
+    """The base of every exception of this package."""
+
+
+class ConfigError(VivaceError):
+    """A setting, an option or a declaration (route, handler, listener) is wrong.
+
+    Attributes:
+        key: The setting or declaration at fault, where one can be named.
+        source: Where it was read: a file, ``environment``, ``command line``; empty if unknown.
+        allowed: The values that would have been taken, if they can be listed.
+    """
+
+    def __init__(self, message: str, *, key: str = "", source: str = "", allowed: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.key = key
+        self.source = source
+        self.allowed = tuple(allowed)
+
+
+class StartupError(VivaceError):
+    """The server could not start.
+
+    Attributes:
+        stage: What was being done: ``import``, ``bind``, ``lifespan`` ...
+        exit_code: The status with which the process ends: 3 for the application, 4 for a socket.
+    """
+
+    def __init__(self, message: str, *, stage: str, exit_code: int = 3) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.exit_code = exit_code
+
+
+class ProtocolError(VivaceError):
+    """The rules of a wire protocol were broken; only its two subclasses are raised.
+
+    Attributes:
+        status_hint: The status that fits an answer, if one can still be given.
+    """
+
+    def __init__(self, message: str, status_hint: int = 400) -> None:
+        if type(self) is ProtocolError:
+            raise TypeError("raise LocalProtocolError or RemoteProtocolError, not ProtocolError")
+        super().__init__(message)
+        self.status_hint = status_hint
+
+
+class LocalProtocolError(ProtocolError):
+    """We (the application, an interface) tried to send what the protocol forbids; nothing of it was sent."""
+
+    def __init__(self, message: str, status_hint: int = 500) -> None:
+        super().__init__(message, status_hint)
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent what the protocol forbids; the connection ends after an answer with `status_hint`."""
+
+
+class BrokenResourceError(VivaceError):
+    """The world took a resource away while it was in use."""
+
+
+class ClientDisconnected(BrokenResourceError):
+    """The client of this request is gone, or its body broke off before its end."""
+
+
+class ClosedResourceError(VivaceError):
+    """A resource was used after our own side closed it."""
+
+
+class HTTPException(VivaceError):
+    """An answer with a status: raise it in a handler, a middleware or a listener of a request.
+
+    Args:
+        message: Shown to the client; a default of the status if empty.
+        status_code: Overrides the status of the class.
+        quiet: True: not logged. Default: quiet below 500 and for 503.
+        context: Shown to the client by the error page.
+        extra: Shown in debug mode only.
+        headers: Added to the answer.
+    """
+
+    status_code: int = 500
+    message: str = ""
+    quiet: bool | None = None
+    headers: Mapping[str, str] = {}  # noqa: RUF012  # Sanic's class attribute; read only
+
+    def __init__(
+        self,
+        message: str | bytes | None = None,
+        status_code: int | None = None,
+        *,
+        quiet: bool | None = None,
+        context: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        if isinstance(message, bytes):
+            message = message.decode("utf-8", "replace")
+        self.status_code = status_code or type(self).status_code
+        self.message = message or type(self).message or _PHRASES.get(self.status_code, "")
+        self.context = context
+        self.extra = extra
+        self.headers = {**type(self).headers, **(headers or {})}
+        self.quiet = self._choose_quiet(quiet)
+        super().__init__(self.message)
+
+    def _choose_quiet(self, quiet: bool | None) -> bool:
+        if quiet is None:
+            quiet = type(self).quiet
+        return quiet if quiet is not None else self.status_code < 500 or self.status_code == 503
+
+
+class BadRequest(HTTPException):
+    """400: the request cannot be understood."""
+
+    status_code = 400
+
+
+class InvalidHeader(BadRequest):
+    """400: a header field that the server has to read is malformed."""
+
+
+class Unauthorized(HTTPException):
+    """401: credentials are missing or wrong.
+
+    Args:
+        message: Shown to the client.
+        scheme: The scheme of the ``WWW-Authenticate`` field (RFC 9110 section 11.6.1), such as ``Bearer``.
+        challenges: Its parameters, such as ``realm="x"``.
+    """
+
+    status_code = 401
+
+    def __init__(
+        self,
+        message: str | bytes | None = None,
+        status_code: int | None = None,
+        *,
+        scheme: str | None = None,
+        quiet: bool | None = None,
+        context: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **challenges: Any,
+    ) -> None:
+        found = dict(headers or {})
+        if scheme is not None:
+            parameters = ", ".join(f'{k}="{_escape_quoted(str(v))}"' for k, v in challenges.items())
+            found["WWW-Authenticate"] = f"{scheme} {parameters}".rstrip()
+        super().__init__(message, status_code, quiet=quiet, context=context, extra=extra, headers=found)
+
+
+class Forbidden(HTTPException):
+    """403: understood and refused."""
+
+    status_code = 403
+
+
+class NotFound(HTTPException):
+    """404: nothing is here."""
+
+    status_code = 404
+
+
+class FileNotFound(NotFound):
+    """404: the file to be sent does not exist.
+
+    Args:
+        message: Shown to the client.
+        path: The folder that was searched; never shown to the client.
+        relative_url: What the client asked for.
+    """
+
+    def __init__(
+        self,
+        message: str | bytes | None = None,
+        path: object = None,
+        relative_url: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(message, **options)
+        self.path = path
+        self.relative_url = relative_url
+
+
+class MethodNotAllowed(HTTPException):
+    """405: the path exists, not with this method.
+
+    Args:
+        message: Shown to the client.
+        method: The method that was asked for.
+        allowed_methods: Goes into the ``Allow`` field (RFC 9110 section 10.2.1).
+    """
+
+    status_code = 405
+
+    def __init__(
+        self,
+        message: str | bytes | None = None,
+        method: str = "",
+        allowed_methods: Sequence[str] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(message, **options)
+        self.method = method
+        self.allowed_methods = tuple(allowed_methods or ())
+        if allowed_methods is not None:
+            self.headers = {**self.headers, "Allow": ", ".join(allowed_methods)}
+
+
+class RequestTimeout(HTTPException):
+    """408: the request did not arrive in time."""
+
+    status_code = 408
+
+
+class PayloadTooLarge(HTTPException):
+    """413: the body is over the limit."""
+
+    status_code = 413
+
+
+class URITooLong(HTTPException):
+    """414: the request line is over the limit."""
+
+    status_code = 414
+
+
+class RangeNotSatisfiable(HTTPException):
+    """416: no asked range lies within the content.
+
+    Args:
+        message: Shown to the client.
+        content_range: An object with ``total``, the size of the content in octets, for ``Content-Range``.
+    """
+
+    status_code = 416
+
+    def __init__(self, message: str | bytes | None = None, content_range: Any = None, **options: Any) -> None:
+        super().__init__(message, **options)
+        if content_range is not None:
+            self.headers = {**self.headers, "Content-Range": f"bytes */{content_range.total}"}
+
+
+class InvalidRangeType(RangeNotSatisfiable):
+    """416: the range unit is not ``bytes``."""
+
+
+class ExpectationFailed(HTTPException):
+    """417: the ``Expect`` field cannot be met."""
+
+    status_code = 417
+
+
+class RequestHeaderFieldsTooLarge(HTTPException):
+    """431: the head is over the limit."""
+
+    status_code = 431
+
+
+class ServerError(HTTPException):
+    """500: our fault; the client learns nothing of the cause unless `message` says it."""
+
+    status_code = 500
+
+
+class URLBuildError(ServerError):
+    """`url_for` was asked for a route, a parameter or a value that does not exist."""
+
+
+class ServiceUnavailable(HTTPException):
+    """503: overloaded, stopping, or the handler ran out of time."""
+
+    status_code = 503
+
+
+InvalidUsage = BadRequest
+MethodNotSupported = MethodNotAllowed
+HeaderExpectationFailed = ExpectationFailed
+InternalServerError = ServerError
+
+
+def _escape_quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
+
+
+_PHRASES: dict[int, str] = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    413: "Payload Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    417: "Expectation Failed",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}

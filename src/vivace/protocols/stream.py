@@ -1,0 +1,106 @@
+"""The seam between a connection and an app: one request/response exchange.
+
+`server.stream.Stream` implements it for our own server; an adapter implements it over ASGI.
+HTTP/1.1, HTTP/2 and HTTP/3 lie below it; native, ASGI and WSGI apps above; neither side knows the other.
+
+Rules of this file:
+
+- Types only: nothing is executed per request.
+- Whatever an interface needs of a connection is here; nothing else of it may be touched.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from vivace.protocols.events import RequestReceived
+
+__all__ = ["Fields", "Stream"]
+
+Fields = Sequence[tuple[bytes, bytes]]
+"""Header fields in the order of the wire: lower-case name, value."""
+
+
+class Stream(Protocol):
+    """One request and its response, whatever carried them.
+
+    Attributes:
+        head: The request's head.
+        scheme: ``http`` or ``https``, as the connection is, not as a proxy says.
+        client: The peer's address; None on a Unix socket.
+        server: Our own address; None on a Unix socket.
+        disconnected: The client is gone.
+        timed_out: The task was cancelled because RESPONSE_TIMEOUT ran out: answer 503.
+        response_started: A status was chosen and can no longer be changed.
+    """
+
+    head: RequestReceived
+    scheme: str
+    client: tuple[str, int] | None
+    server: tuple[str, int] | None
+    disconnected: bool
+    timed_out: bool
+    response_started: bool
+
+    async def receive(self) -> bytes:
+        """The next piece of the body; ``b""`` at its end. The first call sends ``100 Continue`` if asked for.
+
+        Raises:
+            ClientDisconnected: The client left before its body was complete.
+            RequestTimeout: The body stalled or was too slow.
+            PayloadTooLarge: The body is over the limit.
+            RemoteProtocolError: The framing of the body is broken.
+        """
+        ...
+
+    def limit_body(self, size: int, seconds: float) -> None:
+        """Bound the rest of the body: `size` octets (-1: no bound), complete within `seconds` (0: no bound).
+
+        Raises:
+            PayloadTooLarge: The announced length is already over `size`.
+        """
+        ...
+
+    def respond(self, status: int, fields: Fields, body: bytes) -> None:
+        """Send a whole response in one write.
+
+        Raises:
+            LocalProtocolError: A field is illegal or the response was started before; nothing was sent.
+        """
+        ...
+
+    def inform(self, status: int, fields: Fields) -> None:
+        """Send an informational response (RFC 9110 section 15.2); nothing to an HTTP/1.0 client."""
+        ...
+
+    def start(self, status: int, fields: Fields) -> None:
+        """Begin a response whose body follows by `send` and `end`; its head leaves with the first data.
+
+        Raises:
+            LocalProtocolError: A field is illegal or the response was started before; nothing was sent.
+        """
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Send a piece of the body; waits while the client reads slowly.
+
+        Raises:
+            ClientDisconnected: The client is gone.
+            LocalProtocolError: More than the announced content length.
+        """
+        ...
+
+    async def send_file(self, file: int, offset: int, count: int) -> None:
+        """Send `count` octets of the open file descriptor `file` from `offset`, without copying where possible."""
+        ...
+
+    async def end(self, trailers: Fields = ()) -> None:
+        """Complete the response; waits until the client has taken what is over the high-water mark."""
+        ...
+
+    async def wait_disconnected(self) -> None:
+        """Return when the client is gone."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection at once; what was not sent is lost."""
+        ...
