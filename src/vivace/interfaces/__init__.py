@@ -1,1 +1,4 @@
-"""interfaces."""
+"""Where a stream of the server meets an app of some kind: native, ASGI or WSGI.
+
+An interface is the only thing that knows both sides; each kind is one module.
+"""

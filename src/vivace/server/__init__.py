@@ -1,1 +1,10 @@
-"""server."""
+"""Serving connections: sockets, flow control, time-outs and files around the sans-I/O protocols.
+
+It knows streams, not apps: an interface (native, ASGI, WSGI) is handed in.
+"""
+
+from vivace.server.interface import Interface
+from vivace.server.listeners import bind_tcp, bind_unix
+from vivace.server.server import Server
+
+__all__ = ["Interface", "Server", "bind_tcp", "bind_unix"]

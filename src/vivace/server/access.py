@@ -1,0 +1,148 @@
+"""The access log: one line a request, formatted and written off the event loop.
+
+Rules of this file:
+
+- A request costs one tuple. Batches go to a thread, which formats and writes them; a slow or broken
+  sink never holds up or fails a request: what does not fit into the queue is dropped and counted.
+- Text on a terminal, JSON lines elsewhere. Every octet of the client outside printable ASCII is
+  escaped, in both; a line has at most `LINE_SIZE` octets; values of secret query keys are masked.
+- Field names follow what other servers' dashboards call them: client, method, path, status, bytes, ms.
+"""
+
+import os
+import queue
+import re
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from vivace.server.stream import Stream
+
+__all__ = ["LINE_SIZE", "QUEUE_SIZE", "AccessLog"]
+
+QUEUE_SIZE: Final = 65_536
+"""Requests that may wait for the writer, per worker; more are dropped and counted."""
+LINE_SIZE: Final = 8_192
+"""Octets of a line at most; a longer target is cut."""
+BATCH_SIZE: Final = 512
+"""Requests collected before a batch is handed over between two ticks."""
+
+_SECRET = re.compile(rb"(?i)((?:^|[?&])[^=&]*(?:token|secret|password|passwd|api_?key|signature)[^=&]*=)[^&]*")
+
+_Record = tuple[float, str, str, bytes, str, int, int, float]
+
+
+class AccessLog:
+    """Collects requests and writes a line for each.
+
+    Args:
+        json: JSON lines; else text.
+        file: The descriptor to write to.
+
+    Attributes:
+        dropped: Requests whose line was not written.
+    """
+
+    def __init__(self, *, json: bool, file: int = 1) -> None:
+        self._format = _json_line if json else _text_line
+        self._file = file
+        self._batch: list[_Record] = []
+        self._queue: queue.SimpleQueue[list[_Record] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self.dropped = 0
+
+    def record(self, client: "tuple[str, int] | None", stream: "Stream") -> None:
+        """Note a request whose response is complete or was cut."""
+        head = stream.head
+        took = time.perf_counter() - stream.started_at
+        host = client[0] if client is not None else "unix"
+        self._batch.append(
+            (time.time(), host, head.method, head.target, head.http_version, stream.status, stream.sent, took)
+        )
+        if len(self._batch) >= BATCH_SIZE:
+            self.flush()
+
+    def record_refused(self, client: "tuple[str, int] | None", status: int, reason: str) -> None:
+        """Note a message that was refused before it was a request."""
+        host = client[0] if client is not None else "unix"
+        self._batch.append((time.time(), host, "-", reason.encode("ascii", "replace"), "-", status, 0, 0.0))
+
+    def flush(self) -> None:
+        """Hand what was collected to the writer."""
+        batch = self._batch
+        if not batch:
+            return
+        self._batch = []
+        if self._queue.qsize() * BATCH_SIZE >= QUEUE_SIZE:
+            self.dropped += len(batch)
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_all, name="vivace-access-log", daemon=True)
+            self._thread.start()
+        self._queue.put(batch)
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Write what is left, waiting for a slow sink `seconds` at most."""
+        self.flush()
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join(seconds)
+            self._thread = None
+
+    def _write_all(self) -> None:
+        while (batch := self._queue.get()) is not None:
+            lines = "".join(map(self._format, batch)).encode("ascii", "backslashreplace")
+            if not _write_fully(self._file, lines):
+                self.dropped += len(batch)
+
+
+def _write_fully(file: int, data: bytes) -> bool:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(file, view) :]
+        except BlockingIOError:
+            time.sleep(0.05)
+        except OSError:
+            return False
+    return True
+
+
+def _shown(target: bytes) -> str:
+    """The target as it may be logged: secrets masked, cut, ASCII."""
+    if b"?" in target:
+        target = _SECRET.sub(rb"\1***", target)
+    if len(target) > LINE_SIZE - 512:
+        target = target[: LINE_SIZE - 512] + b"..."
+    text = target.decode("latin-1")
+    if '"' in text or "\\" in text or not text.isprintable():
+        text = text.encode("unicode_escape").decode("ascii").replace('"', '\\"')
+    return text
+
+
+_stamps: tuple[int, str] = (0, "")
+
+
+def _stamp(when: float) -> str:
+    """ISO 8601 in UTC with milliseconds; the part up to the second is made once a second."""
+    global _stamps
+    second = int(when)
+    if _stamps[0] != second:
+        _stamps = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
+    return f"{_stamps[1]}.{int((when - second) * 1000):03d}Z"
+
+
+def _text_line(record: _Record) -> str:
+    when, client, method, target, version, status, size, took = record
+    return (
+        f'{_stamp(when)} {client} "{method} {_shown(target)} HTTP/{version}" {status} {size} {took * 1000:.1f}ms\n'
+    )
+
+
+def _json_line(record: _Record) -> str:
+    when, client, method, target, version, status, size, took = record
+    return (
+        f'{{"time":"{_stamp(when)}","event":"request","client":"{client}","method":"{method}",'
+        f'"path":"{_shown(target)}","http":"{version}","status":{status},"bytes":{size},"ms":{took * 1000:.3f}}}\n'
+    )

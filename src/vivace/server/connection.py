@@ -1,0 +1,741 @@
+# cython: language_level=3, annotation_typing=False
+"""An HTTP/1.1 connection: the asyncio protocol around `protocols.h1` that makes streams of its requests.
+
+Rules of this file:
+
+- One request at a time: what a client pipelines stays unparsed until the answer before it is out, and
+  reading stops when it is more than `REQUEST_BUFFER_SIZE`. So answers are in order by construction.
+- A response of known length leaves in one write. Nothing is computed per request that only an error,
+  a body or the access log would need.
+- `deadline` is only written down; `check` acts on it when the wheel comes round (`deadlines`).
+- A connection never just closes on a client that may still be sending: it shuts down writing, reads
+  and discards for a moment, then closes (RFC 9112 section 9.6).
+- The client gone means: the handler is cancelled. A client that only shut down its sending side gets
+  `HALF_CLOSE_TIMEOUT` seconds for its answer; the two cannot be told apart sooner.
+"""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from vivace.errors import ClientDisconnected, ProtocolError, RequestTimeout
+from vivace.protocols.events import (
+    CONNECTION_CLOSED,
+    NEED_DATA,
+    DataReceived,
+    EndOfMessage,
+    RequestReceived,
+)
+from vivace.protocols.h1 import H1Connection
+from vivace.server import files
+from vivace.server.state import ServerState
+from vivace.server.stream import Body, Stream
+
+__all__ = ["Connection"]
+
+logger = logging.getLogger("vivace.server")
+
+_Fields = Sequence[tuple[bytes, bytes]]
+
+IDLE: Final = 0
+HEAD: Final = 1
+HANDLER: Final = 2
+FAILING: Final = 3
+DRAIN: Final = 4
+LINGER: Final = 5
+CLOSED: Final = 6
+
+DRAIN_SIZE: Final = 65_536
+"""Octets of an unread body that are skipped to keep a connection; with more to come it is closed."""
+DRAIN_TIMEOUT: Final = 1.0
+"""Seconds for that."""
+LINGER_SIZE: Final = 262_144
+"""Octets read and thrown away at most after our side of the connection was shut down."""
+CANCEL_GRACE: Final = 1.0
+"""Seconds a cancelled handler has before the server answers in its place."""
+JOIN_SIZE: Final = 16_384
+"""A body up to this size is copied behind its head; a larger one is handed to the transport beside it."""
+
+_Task: Any = asyncio.Task
+_EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+
+
+class Connection:
+    """One accepted connection; an asyncio protocol by shape.
+
+    Attributes:
+        client: The peer's address; None on a Unix socket.
+        deadline: When `check` has to act, monotonic seconds; infinity: not by itself.
+        scheme: ``http`` or ``https``.
+        write_paused: More than the high-water mark waits to be written.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_continue",
+        "_discarded",
+        "_drain",
+        "_eof",
+        "_file",
+        "_flushed",
+        "_flushed_at",
+        "_h1",
+        "_last",
+        "_phase",
+        "_read_paused",
+        "_server",
+        "_state",
+        "_stream",
+        "_transport",
+        "_written",
+        "client",
+        "deadline",
+        "scheme",
+        "write_paused",
+    )
+
+    def __init__(
+        self,
+        state: ServerState,
+        client: tuple[str, int] | None = None,
+        server: tuple[str, int] | None = None,
+        scheme: str = "http",
+    ) -> None:
+        self._state = state
+        self.client = client
+        self._server = server
+        self.scheme = scheme
+        self._h1 = H1Connection(state.settings.h1)
+        self._transport: Any = None
+        self._stream: Stream | None = None
+        self._last: Stream | None = None
+        self._drain: asyncio.Future[None] | None = None
+        self._phase = IDLE
+        self._continue = False
+        self._eof = False
+        self._read_paused = False
+        self._file = False
+        self._discarded = 0
+        self._written = 0
+        self._flushed = 0
+        self._flushed_at = 0.0
+        self.write_paused = False
+        self.deadline = 0.0
+
+    # -- what asyncio calls ---------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The transport is ready."""
+        state = self._state
+        self._transport = transport
+        cast(asyncio.Transport, transport).set_write_buffer_limits(high=state.settings.output_buffer)
+        state.connections.add(self)
+        self.deadline = state.now + state.head_time
+        state.deadlines.add(self, self.deadline)
+
+    def data_received(self, data: bytes) -> None:
+        """Octets came."""
+        if self._phase >= DRAIN:
+            self._discard(data)
+            return
+        self._h1.receive_data(data)
+        stream = self._stream
+        if stream is None:
+            self._advance()
+        elif stream.body is not None and not stream.body.complete:
+            self._feed(stream, stream.body)
+        elif self._h1.buffered > self._state.settings.input_buffer:
+            self._pause_reading()
+
+    def eof_received(self) -> bool:
+        """The peer shut down its sending side; True keeps ours open."""
+        self._eof = True
+        stream = self._stream
+        if self._phase >= DRAIN:
+            return False
+        if stream is None and not self._h1.buffered:
+            return self.write_paused
+        self._h1.receive_data(b"")
+        if stream is None:
+            self._advance()
+        elif stream.body is not None and not stream.body.complete:
+            self._feed(stream, stream.body)
+        else:
+            self._watch_half_close(stream, self._written)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone: cancel what was done for it."""
+        self._phase = CLOSED
+        self._state.connections.discard(self)
+        self._wake_writers()
+        stream = self._stream
+        if stream is not None:
+            self._stream = None
+            if not stream.complete:
+                self._state.active -= 1
+                self._lose(stream)
+                if self._state.access is not None:
+                    self._state.access.record(self.client, stream)
+        self._keep_background()
+
+    def pause_writing(self) -> None:
+        """The transport holds more than the high-water mark."""
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        """The transport has room again."""
+        self.write_paused = False
+        self._wake_writers()
+        if self._stream is None and self._h1.buffered and self._phase <= HEAD:
+            self._advance()
+
+    # -- requests ---------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Look for the next request; called only between two requests, harmless otherwise."""
+        if self._stream is not None or self._phase > HEAD:
+            return
+        if self.write_paused:
+            if self._h1.buffered > self._state.settings.input_buffer:
+                self._pause_reading()
+            return
+        try:
+            event = self._h1.next_event()
+        except ProtocolError as error:
+            self._refuse(error.status_hint, str(error))
+            return
+        if event is NEED_DATA:
+            self._await_head()
+        elif event is CONNECTION_CLOSED:
+            self._transport.close()
+        else:
+            self._begin(cast(RequestReceived, event))
+
+    def _await_head(self) -> None:
+        if self._phase == IDLE and self._h1.buffered:
+            self._phase = HEAD
+            self.deadline = self._state.now + self._state.head_time
+        if self._read_paused:
+            self._resume_reading()
+        if self._eof:
+            self._transport.close()
+
+    def _begin(self, head: RequestReceived) -> None:
+        state = self._state
+        if state.active >= state.settings.max_concurrent:
+            self._refuse(503, "too many requests are in progress")
+            return
+        state.active += 1
+        body = Body(state.now) if head.has_body else None
+        self._stream = stream = Stream(self, head, body)
+        if state.access is not None:
+            stream.started_at = time.perf_counter()
+        self._phase = HANDLER
+        if body is None:
+            self.deadline = state.now + state.handler_time
+        else:
+            self._expect_body(stream, body)
+        if state.draining or not state.settings.keep_alive:
+            self._h1.close_after()
+        if self._last is not None:
+            self._keep_background()
+        task: asyncio.Task[None] = _Task(self._run(stream), loop=state.loop, name="vivace-request", **_EAGER)
+        stream.task = task
+
+    def _expect_body(self, stream: Stream, body: Body) -> None:
+        self._continue = stream.head.expect_continue
+        self.deadline = float("inf")
+        state = self._state
+        state.deadlines.add(self, state.now + state.settings.horizon())
+        self._feed(stream, body)
+
+    async def _run(self, stream: Stream) -> None:
+        """The life of a request's task: whatever the interface does, the exchange comes to an end."""
+        try:
+            await self._state.interface(stream)
+        except asyncio.CancelledError:
+            if not (stream.timed_out or stream.disconnected or stream.complete):
+                self._unfinished(stream)
+                raise
+        except ClientDisconnected:
+            pass
+        except Exception:
+            logger.exception("the interface failed on %s %r", stream.head.method, stream.head.path)
+        if not stream.complete:
+            self._unfinished(stream)
+        if self._last is stream:
+            self._last = None
+
+    def _unfinished(self, stream: Stream) -> None:
+        """The task ended and its response is not complete."""
+        if self._stream is not stream or stream.disconnected:
+            return
+        if stream.response_started:
+            self.abort()
+        elif stream.timed_out:
+            self._answer_for(stream, 503, "the response took too long")
+        else:
+            self._answer_for(stream, 500, "the application gave no answer")
+
+    def _complete(self, stream: Stream) -> None:
+        """The response was handed over whole: get ready for the next request or close."""
+        state = self._state
+        stream.complete = True
+        state.active -= 1
+        self._stream = None
+        self._last = stream
+        if state.access is not None:
+            state.access.record(self.client, stream)
+        h1 = self._h1
+        body = stream.body
+        if body is not None and not body.complete:
+            self._skip_body(body)
+        elif h1.keep_alive and not state.draining:
+            h1.next_cycle()
+            self._phase = IDLE
+            self.deadline = state.now + state.idle_time
+            if h1.buffered or self._eof:
+                state.loop.call_soon(self._advance)
+            elif self._read_paused:
+                self._resume_reading()
+        else:
+            self._shut_down()
+
+    def _keep_background(self) -> None:
+        """Hold on to a handler that goes on after its response was complete: the loop's reference is weak."""
+        stream = self._last
+        self._last = None
+        task = stream.task if stream is not None else None
+        if task is not None and not task.done():
+            self._state.background.add(task)
+            task.add_done_callback(self._state.background.discard)
+
+    # -- the body of a request --------------------------------------------------------------------------
+
+    def _feed(self, stream: Stream, body: Body) -> None:
+        """Hand arrived pieces of the body to the stream."""
+        h1 = self._h1
+        before = body.received
+        try:
+            while True:
+                event = h1.next_event()
+                if isinstance(event, DataReceived):
+                    body.feed(event.data)
+                elif isinstance(event, EndOfMessage):
+                    body.finish()
+                    self._body_complete(stream)
+                    return
+                else:
+                    break
+        except ProtocolError as error:
+            self._break_off(stream, body, error)
+            return
+        if body.received != before:
+            body.progress = self._state.now
+            self._continue = False
+        if body.buffered > self._state.settings.input_buffer:
+            self._pause_reading()
+
+    def _body_complete(self, stream: Stream) -> None:
+        self._continue = False
+        if self._phase == HANDLER and not stream.response_started:
+            self.deadline = self._state.now + self._state.handler_time
+
+    def _break_off(self, stream: Stream, body: Body, error: ProtocolError) -> None:
+        """The body cannot be continued: bad framing, or the client left in the middle of it."""
+        if self._eof:
+            self._lose(stream)
+            self._transport.close()
+            return
+        body.fail(ClientDisconnected(str(error)))
+        if not stream.response_started:
+            self._answer_for(stream, error.status_hint, str(error))
+        else:
+            self.abort()
+        self._lose(stream)
+
+    def want_body(self, stream: Stream) -> None:
+        """The app asked for the body: tell a client that waits for that (RFC 9110 section 10.1.1)."""
+        if self._continue:
+            self._continue = False
+            if not stream.response_started:
+                self._write(self._h1.send_informational(100, ()))
+
+    def body_taken(self, body: Body) -> None:
+        """The app took a piece: read on if reading had stopped."""
+        if self._read_paused and body.buffered <= self._state.settings.input_buffer // 2 and not body.complete:
+            body.progress = body.started = self._state.now
+            body.received_before = body.received
+            self._resume_reading()
+
+    def _skip_body(self, body: Body) -> None:
+        """The response is out and the body is not: skip a small rest to keep the connection, else close."""
+        if not self._h1.keep_alive or self._continue:
+            self._shut_down()
+            return
+        self._phase = DRAIN
+        self._discarded = 0
+        body.fail(ClientDisconnected("the response was complete before the body"))
+        self.deadline = self._state.now + DRAIN_TIMEOUT
+        self._state.deadlines.add(self, self.deadline)
+        self._resume_reading()
+        self._skip()
+
+    def _skip(self) -> None:
+        h1 = self._h1
+        try:
+            event = h1.next_event()
+            while isinstance(event, DataReceived):
+                self._discarded += len(event.data)
+                event = h1.next_event()
+        except ProtocolError:
+            self._shut_down()
+            return
+        if isinstance(event, EndOfMessage):
+            h1.next_cycle()
+            self._phase = IDLE
+            self.deadline = self._state.now + self._state.idle_time
+            self._advance()
+        elif self._discarded > DRAIN_SIZE:
+            self._shut_down()
+
+    def _discard(self, data: bytes) -> None:
+        if self._phase == DRAIN:
+            self._h1.receive_data(data)
+            self._skip()
+            return
+        self._discarded += len(data)
+        if self._discarded > LINGER_SIZE:
+            self._transport.close()
+
+    def _watch_half_close(self, stream: Stream, written: int) -> None:
+        wait = self._state.settings.half_close_timeout
+        self._state.loop.call_later(wait, self._half_closed, stream, written)
+
+    def _half_closed(self, stream: Stream, written: int) -> None:
+        """Cancel the handler unless the client has been seen to take octets since."""
+        if self._stream is not stream or self._phase == CLOSED:
+            return
+        flushed = self._written - self._transport.get_write_buffer_size()
+        if flushed > written:
+            self._watch_half_close(stream, flushed)
+            return
+        self._state.active -= 1
+        self._stream = None
+        self._lose(stream)
+        self._transport.close()
+
+    # -- responses, called by the stream ------------------------------------------------------------------
+
+    def send_response(self, stream: Stream, status: int, fields: _Fields, body: bytes) -> None:
+        """Write a whole response."""
+        if self._stream is not stream:
+            return
+        if stream.body is not None:
+            self._before_response(stream.body)
+        size = len(body)
+        if size > JOIN_SIZE:
+            self._send_large(status, fields, body)
+        else:
+            data = self._h1.send_response(status, fields, body, self._state.date)
+            self._written += len(data)
+            self._transport.write(data)
+        stream.response_started = True
+        stream.status = status
+        stream.sent = size
+        self._complete(stream)
+
+    def _send_large(self, status: int, fields: _Fields, body: bytes) -> None:
+        h1 = self._h1
+        head = h1.send_head(status, with_length(fields, len(body)), self._state.date)
+        data = h1.send_data(body)
+        h1.send_end()
+        self._written += len(head) + len(data)
+        self._transport.writelines((head, data) if data else (head,))
+
+    def send_informational(self, status: int, fields: _Fields) -> None:
+        """Write an informational response."""
+        self._write(self._h1.send_informational(status, fields))
+
+    def send_head(self, stream: Stream, status: int, fields: _Fields) -> bytes:
+        """The head of a streamed response, to be written with its first data."""
+        if self._stream is not stream:
+            return b""
+        if stream.body is not None:
+            self._before_response(stream.body)
+        self.deadline = float("inf")
+        return self._h1.send_head(status, fields, self._state.date)
+
+    def send_data(self, stream: Stream, pending: bytes, data: bytes) -> None:
+        """Write a piece of a streamed response behind what is pending."""
+        framed = self._h1.send_data(data) if data else b""
+        stream.sent += len(data)
+        if pending and len(framed) > JOIN_SIZE:
+            self._write(pending)
+            self._write(framed)
+        else:
+            self._write(pending + framed)
+
+    def send_end(self, stream: Stream, pending: bytes, trailers: _Fields) -> None:
+        """Complete a streamed response."""
+        try:
+            data = self._h1.send_end(trailers)
+        except ProtocolError:
+            self._write(pending)
+            self.abort_after_flush()
+            raise
+        self._write(pending + data)
+        self._complete(stream)
+
+    async def send_file(self, stream: Stream, pending: bytes, file: int, offset: int, count: int) -> None:
+        """Write a part of a file as the next piece of a streamed response."""
+        frame = self._h1.frame_data(count)
+        if frame is None:
+            self._write(pending)
+            return
+        self._write(pending + frame[0])
+        self._file = True
+        try:
+            await files.send_file(self, stream, file, offset, count)
+        finally:
+            self._file = False
+        self._write(frame[1])
+
+    async def drained(self, stream: Stream) -> None:
+        """Wait until the transport has room, or raise ClientDisconnected."""
+        while self.write_paused and self._phase != CLOSED:
+            if self._drain is None:
+                self._drain = self.new_future()
+            await asyncio.shield(self._drain)
+        if stream.disconnected:
+            raise ClientDisconnected("the client is gone")
+
+    def _before_response(self, body: Body) -> None:
+        """Say ``Connection: close`` in time when the rest of the body will not be read."""
+        if body.complete:
+            return
+        rest = self._stream.head.content_length - body.received if self._stream is not None else 0
+        if self._continue or rest > DRAIN_SIZE or body.error is not None:
+            self._h1.close_after()
+
+    def _answer_for(self, stream: Stream, status: int, message: str) -> None:
+        """Answer in place of a handler that cannot, and close."""
+        stream.response_started = True
+        stream.status = status
+        self._write(self._h1.send_error(status, message.encode("ascii", "replace"), self._state.date))
+        stream.complete = True
+        self._state.active -= 1
+        self._stream = None
+        self._last = stream
+        if self._state.access is not None:
+            self._state.access.record(self.client, stream)
+        self._shut_down()
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer a message that is not a request we can serve, and close."""
+        if self._state.access is not None:
+            self._state.access.record_refused(self.client, status, message)
+        self._write(self._h1.send_error(status, message.encode("ascii", "replace"), self._state.date))
+        self._shut_down()
+
+    async def flush(self, stream: Stream) -> Any:
+        """Wait until all that was written has left for the kernel; the transport, for use without it."""
+        transport = self._transport
+        transport.set_write_buffer_limits(high=0)
+        try:
+            await self.drained(stream)
+        finally:
+            transport.set_write_buffer_limits(high=self._state.settings.output_buffer)
+        return transport
+
+    def file_sent(self, stream: Stream, count: int) -> None:
+        """Octets of a file went out past the transport."""
+        stream.sent += count
+        self._written += count
+
+    def write_raw(self, stream: Stream, data: bytes) -> None:
+        """Write octets whose framing was written before."""
+        stream.sent += len(data)
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if data and self._phase != CLOSED:
+            self._written += len(data)
+            self._transport.write(data)
+
+    def _wake_writers(self) -> None:
+        waiter = self._drain
+        if waiter is not None:
+            self._drain = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # -- the end of the connection ------------------------------------------------------------------------
+
+    def _shut_down(self) -> None:
+        """Close our side; the other gets a moment to read what was sent."""
+        if self._phase >= LINGER:
+            return
+        self._phase = LINGER
+        self._discarded = 0
+        if self._eof or not self._transport.can_write_eof() or self._transport.is_closing():
+            self._transport.close()
+            return
+        self._transport.write_eof()
+        self._resume_reading()
+        self.deadline = self._state.now + self._state.settings.linger_timeout + self._state.deadlines.tick
+        self._state.deadlines.add(self, self.deadline)
+
+    def _lose(self, stream: Stream) -> None:
+        """Nobody is there for this stream's answer any more."""
+        stream.lose()
+        task = stream.task
+        if task is not None and not task.done():
+            self._last = stream
+            task.cancel()
+
+    def abort(self) -> None:
+        """Drop the connection; what waits to be written is lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def abort_after_flush(self) -> None:
+        """End the connection without completing the response: the client must notice that it was cut."""
+        self._transport.close()
+
+    def drain(self) -> None:
+        """The server stops: close now if idle, else with the response that is due."""
+        if self._phase == IDLE:
+            self._shut_down()
+        elif self._stream is not None and not self._stream.response_started:
+            self._h1.close_after()
+
+    def is_idle(self) -> bool:
+        """Whether it waits for a request of which nothing has come."""
+        return self._phase == IDLE and not self.write_paused
+
+    # -- time -----------------------------------------------------------------------------------------------
+
+    def deadline_in(self, seconds: float) -> float:
+        """The monotonic time `seconds` from now, never early."""
+        return self._state.now + seconds + self._state.deadlines.tick
+
+    def new_future(self) -> "asyncio.Future[None]":
+        """A future of the worker's loop."""
+        return self._state.loop.create_future()
+
+    def server_address(self) -> tuple[str, int] | None:
+        """Our own address; None on a Unix socket."""
+        return self._server
+
+    def check(self, now: float) -> float:
+        """Act on what is due; when to look again, or 0.0 when the connection is over."""
+        if self._phase == CLOSED:
+            return 0.0
+        if self._write_stalled(now):
+            self.abort()
+            return 0.0
+        stream = self._stream
+        if stream is not None and stream.body is not None and not stream.body.complete:
+            self._check_body(stream, stream.body, now)
+        if now >= self.deadline:
+            self._expire(now)
+        return min(self.deadline, now + self._state.deadlines.horizon)
+
+    def _write_stalled(self, now: float) -> bool:
+        """Whether the client has taken nothing for WRITE_TIMEOUT of what waits for it."""
+        waiting = self._transport.get_write_buffer_size()
+        if not waiting and not self._file:
+            self._flushed_at = 0.0
+            return False
+        flushed = self._written - waiting
+        if flushed != self._flushed or not self._flushed_at:
+            self._flushed = flushed
+            self._flushed_at = now
+        limit = self._state.settings.write_timeout
+        if self._phase in (IDLE, LINGER):
+            self.deadline = max(self.deadline, now + self._state.deadlines.tick)
+        return 0 < limit <= now - self._flushed_at
+
+    def _check_body(self, stream: Stream, body: Body, now: float) -> None:
+        """Fail a body that stalls, creeps or is late; not while it is us who do not read."""
+        if body.error is not None or self._continue:
+            return
+        settings = self._state.settings
+        if body.deadline and now >= body.deadline:
+            reason = "the request was not complete in time"
+        elif self._read_paused:
+            return
+        elif 0 < settings.body_timeout <= now - body.progress:
+            reason = f"nothing of the body came for {settings.body_timeout:g} s"
+        elif self._creeps(body, now - body.started):
+            reason = f"the body came with less than {settings.body_min_rate} octets/s"
+        else:
+            return
+        body.fail(RequestTimeout(reason))
+        self._h1.close_after()
+        self._phase = FAILING
+        self.deadline = now + CANCEL_GRACE
+
+    def _creeps(self, body: Body, seconds: float) -> bool:
+        settings = self._state.settings
+        received = body.received - body.received_before
+        return seconds > settings.body_rate_grace and received < settings.body_min_rate * seconds
+
+    def _expire(self, now: float) -> None:
+        phase = self._phase
+        stream = self._stream
+        if phase == IDLE:
+            self._shut_down()
+        elif phase == HEAD:
+            self._refuse(408, "the head of the request was not complete in time")
+        elif phase == HANDLER and stream is not None:
+            self._time_out(stream, now)
+        elif phase == FAILING and stream is not None:
+            self._give_up(stream)
+        elif phase == DRAIN:
+            self._shut_down()
+        else:
+            self._transport.abort()
+
+    def _time_out(self, stream: Stream, now: float) -> None:
+        """RESPONSE_TIMEOUT: let the app answer 503, or do it ourselves a moment later."""
+        stream.timed_out = True
+        self._phase = FAILING
+        self.deadline = now + CANCEL_GRACE
+        self._state.deadlines.add(self, self.deadline)
+        if stream.task is not None:
+            stream.task.cancel()
+
+    def _give_up(self, stream: Stream) -> None:
+        """The handler ignored its cancellation or the failure of its body."""
+        logger.error("%s %r does not end: answered in its place", stream.head.method, stream.head.path)
+        if stream.response_started:
+            self.abort()
+        else:
+            self._answer_for(stream, 503 if stream.timed_out else 408, "the request took too long")
+        self._lose(stream)
+
+    # -- reading ----------------------------------------------------------------------------------------------
+
+    def _pause_reading(self) -> None:
+        if not self._read_paused:
+            self._read_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._read_paused:
+            self._read_paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+
+def with_length(fields: _Fields, size: int) -> _Fields:
+    """`fields` with a content length of `size`, unless they name one."""
+    if any(name.lower() == b"content-length" for name, _ in fields):
+        return fields
+    return [*fields, (b"content-length", b"%d" % size)]

@@ -1,0 +1,228 @@
+"""Listening sockets: making them, and accepting from them without ever spinning.
+
+Rules of this file:
+
+- A socket is bound before any worker exists and is shared by descriptor; nobody who leaves closes it
+  for the others, and no SO_REUSEPORT socket per worker is made (those lose queued connections).
+- At most `ACCEPTS_PER_TURN` connections a turn, so that open requests go on.
+- Out of descriptors: the connection that has been idle longest makes room; if none is idle, accepting
+  pauses for `ACCEPT_PAUSE` seconds. It is said once a minute.
+- Follows accept(2), unix(7).
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import stat
+from collections.abc import Sequence
+
+from vivace.errors import StartupError
+from vivace.server.connection import Connection
+from vivace.server.state import ServerState
+
+__all__ = ["ACCEPTS_PER_TURN", "ACCEPT_PAUSE", "Acceptor", "bind_tcp", "bind_unix"]
+
+logger = logging.getLogger("vivace.server")
+
+ACCEPTS_PER_TURN = 64
+"""Connections accepted from a socket in one turn of the event loop."""
+ACCEPT_PAUSE = 0.1
+"""Seconds without accepting when neither descriptors nor idle connections are left."""
+SHED_AT_ONCE = 8
+"""Idle connections closed at once to make room."""
+COMPLAIN_EVERY = 60.0
+"""Seconds between two log lines about exhaustion."""
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def bind_tcp(host: str, port: int, backlog: int) -> list[socket.socket]:
+    """Listen on every address that `host` stands for; port 0 takes a free one, the same for all.
+
+    Raises:
+        StartupError: In use, not permitted or not an address; the message names it. Exit code 4.
+    """
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError) as error:
+        raise StartupError(f"cannot resolve the host {host!r}: {error}", stage="bind", exit_code=4) from error
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            if sockets and port == 0:
+                address = (address[0], sockets[0].getsockname()[1], *address[2:])
+            sockets.append(_listen_tcp(family, kind, protocol, address, backlog))
+    except OSError as error:
+        for made in sockets:
+            made.close()
+        raise StartupError(_why_not(host, port, error), stage="bind", exit_code=4) from error
+    return sockets
+
+
+def _listen_tcp(family: int, kind: int, protocol: int, address: tuple[object, ...], backlog: int) -> socket.socket:
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    where = f"{host or '*'}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"cannot listen on {where}: the port is in use. Stop what uses it, or choose another with --port."
+    if error.errno == errno.EACCES:
+        return (
+            f"cannot listen on {where}: ports below 1024 need the right to bind them"
+            " (CAP_NET_BIND_SERVICE). Choose a higher port with --port."
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"cannot listen on {where}: this machine has no such address. Choose another with --host."
+    return f"cannot listen on {where}: {error.strerror or error}"
+
+
+def bind_unix(path: str, mode: int, backlog: int) -> socket.socket:
+    """Listen on a Unix socket; a stale one is replaced, a live one refused.
+
+    The file has its mode before the first client can connect.
+
+    Raises:
+        StartupError: Somebody answers there, it is not a socket, or it cannot be made. Exit code 4.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale(path)
+        before = os.umask(0o177)
+        try:
+            listener.bind(path)
+        finally:
+            os.umask(before)
+        os.chmod(path, mode)
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        message = f"cannot listen on the Unix socket {path}: {error.strerror or error}"
+        raise StartupError(message, stage="bind", exit_code=4) from error
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_stale(path: str) -> None:
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise StartupError(f"{path} exists and is not a socket", stage="bind", exit_code=4)
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except OSError as error:
+            raise StartupError(f"cannot tell who owns {path}: {error}", stage="bind", exit_code=4) from error
+    raise StartupError(f"another server answers on {path}", stage="bind", exit_code=4)
+
+
+class Acceptor:
+    """Accepts connections from one listening socket for one worker.
+
+    Args:
+        listener: Non-blocking and listening; stays the caller's.
+        state: Shared by the worker's connections.
+    """
+
+    def __init__(self, listener: socket.socket, state: ServerState) -> None:
+        self._listener = listener
+        self._state = state
+        self._tcp = listener.family in (socket.AF_INET, socket.AF_INET6)
+        self._server = _address(listener.getsockname()) if self._tcp else None
+        self._opening: set[asyncio.Task[None]] = set()
+        self._resume: asyncio.TimerHandle | None = None
+        self._complained = -COMPLAIN_EVERY
+        self._running = False
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._running = True
+        self._state.loop.add_reader(self._listener, self._accept)
+
+    def stop(self) -> None:
+        """Accept no more; the socket stays open."""
+        if self._resume is not None:
+            self._resume.cancel()
+            self._resume = None
+        elif self._running:
+            self._state.loop.remove_reader(self._listener)
+        self._running = False
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            state = self._state
+            if len(state.connections) + len(self._opening) >= state.settings.max_connections:
+                self._make_room("the limit on connections is reached")
+                return
+            try:
+                accepted, address = self._listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                self._make_room(f"no more connections can be opened: {error.strerror}")
+                return
+            self._open(accepted, address)
+
+    def _open(self, accepted: socket.socket, address: object) -> None:
+        accepted.setblocking(False)
+        if self._tcp:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client = _address(address) if self._tcp else None
+        task = self._state.loop.create_task(self._attach(accepted, client))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _attach(self, accepted: socket.socket, client: tuple[str, int] | None) -> None:
+        connection = Connection(self._state, client, self._server)
+        try:
+            await self._state.loop.connect_accepted_socket(lambda: connection, accepted)  # type: ignore[arg-type,return-value]
+        except OSError as error:
+            accepted.close()
+            logger.debug("a connection was gone before it was served: %s", error)
+
+    def _make_room(self, reason: str) -> None:
+        """Close idle connections, or pause; the listener wakes us again."""
+        state = self._state
+        shed = state.shed_idle(SHED_AT_ONCE)
+        if not shed:
+            state.loop.remove_reader(self._listener)
+            self._resume = state.loop.call_later(ACCEPT_PAUSE, self._go_on)
+        if state.now - self._complained >= COMPLAIN_EVERY:
+            self._complained = state.now
+            what = f"closed {shed} idle connections" if shed else "accepting pauses"
+            logger.warning("%s (%d open): %s", reason, len(state.connections), what)
+
+    def _go_on(self) -> None:
+        self._resume = None
+        self.start()
+
+
+def _address(address: object) -> tuple[str, int] | None:
+    if isinstance(address, Sequence) and len(address) >= 2 and isinstance(address[0], str):
+        return address[0], int(address[1])
+    return None

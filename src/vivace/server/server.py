@@ -1,0 +1,143 @@
+"""A worker's server: one interface behind any number of listening sockets, from start to graceful stop.
+
+Rules of this file:
+
+- The order of a start: the interface is ready, then connections are accepted, then it is told so.
+- The order of a stop: no new connection, the interface is told, idle connections are closed, requests in
+  progress get the rest of GRACEFUL_SHUTDOWN_TIMEOUT, what is left is cancelled, the interface releases.
+  The whole is bounded; nothing waits for a second signal.
+"""
+
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from vivace.config import Config
+from vivace.server.access import AccessLog
+from vivace.server.interface import Interface
+from vivace.server.listeners import Acceptor
+from vivace.server.settings import ServerSettings
+from vivace.server.state import ServerState
+
+__all__ = ["Server"]
+
+logger = logging.getLogger("vivace.server")
+
+FORCED_STOP = 2.0
+"""Seconds for cancelled handlers and for the interface's release after the graceful time is over."""
+
+
+class Server:
+    """Serves an interface on listening sockets within a running event loop.
+
+    Args:
+        interface: What answers.
+        config: Read once, here.
+        sockets: Listening and non-blocking (see `bind_tcp`, `bind_unix`); they stay the caller's.
+        access: Where requests are logged; default: standard output if ACCESS_LOG is on.
+    """
+
+    def __init__(
+        self,
+        interface: Interface,
+        config: Config,
+        sockets: Sequence[socket.socket],
+        *,
+        access: AccessLog | None = None,
+    ) -> None:
+        self._interface = interface
+        self._settings = ServerSettings.from_config(config)
+        self._sockets = tuple(sockets)
+        if access is None and config.ACCESS_LOG:
+            access = AccessLog(json=_wants_json(config.LOG_FORMAT))
+        self._access = access
+        self._state: ServerState | None = None
+        self._acceptors: list[Acceptor] = []
+        self._forced = asyncio.Event()
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return len(self._state.connections) if self._state is not None else 0
+
+    @property
+    def active(self) -> int:
+        """Requests whose response is not complete."""
+        return self._state.active if self._state is not None else 0
+
+    async def start(self) -> None:
+        """Make the interface ready, then accept.
+
+        Raises:
+            StartupError: The app could not start.
+        """
+        await self._interface.before_start()
+        state = ServerState(self._interface, self._settings, asyncio.get_running_loop(), self._access)
+        self._state = state
+        state.start_clock()
+        self._acceptors = [Acceptor(listener, state) for listener in self._sockets]
+        for acceptor in self._acceptors:
+            acceptor.start()
+        await self._interface.after_start()
+
+    async def stop(self) -> None:
+        """Stop gracefully within GRACEFUL_SHUTDOWN_TIMEOUT, then by force."""
+        state = self._state
+        if state is None:
+            return
+        for acceptor in self._acceptors:
+            acceptor.stop()
+        state.draining = True
+        deadline = asyncio.get_running_loop().time() + self._settings.graceful_timeout
+        await self._bounded(self._interface.before_stop(), deadline)
+        for connection in list(state.connections):
+            connection.drain()
+        await self._wait_drained(state, deadline)
+        await self._cut_off(state)
+        await self._bounded(self._interface.after_stop(), deadline + FORCED_STOP)
+        state.stop_clock()
+        if self._access is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._access.close)
+        self._state = None
+
+    def force_stop(self) -> None:
+        """Let a running `stop` wait no longer for requests in progress."""
+        self._forced.set()
+
+    async def _wait_drained(self, state: ServerState, deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        while (state.connections or state.background) and not self._forced.is_set():
+            left = deadline - loop.time()
+            if left <= 0:
+                logger.warning("%d requests were cut by the end of the graceful stop", state.active)
+                return
+            try:
+                await asyncio.wait_for(self._forced.wait(), min(left, 0.02))
+            except TimeoutError:
+                continue
+
+    async def _cut_off(self, state: ServerState) -> None:
+        tasks = [t for t in asyncio.all_tasks() if t.get_name() == "vivace-request"]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=FORCED_STOP)
+        for connection in list(state.connections):
+            connection.abort()
+
+    async def _bounded(self, step: Coroutine[Any, Any, None], deadline: float) -> None:
+        """Run a step of the interface; what it raises is logged, what it takes is bounded."""
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.wait_for(step, max(deadline - loop.time(), 0.1))
+        except TimeoutError:
+            logger.warning("a stop listener did not end in time and was cancelled")
+        except Exception:
+            logger.exception("a stop listener failed")
+
+
+def _wants_json(log_format: str) -> bool:
+    return log_format == "json" or (log_format == "auto" and not sys.stdout.isatty())

@@ -1,0 +1,85 @@
+"""The part of the configuration that connections read, resolved once per worker.
+
+Rules of this file:
+
+- Frozen: a change of configuration means a new worker.
+- Values are plain numbers, so that the hot path reads an attribute and nothing else.
+"""
+
+import resource
+from dataclasses import dataclass
+
+from vivace.config import Config
+from vivace.protocols.h1 import H1Limits
+
+__all__ = ["RESERVED_FILES", "ServerSettings"]
+
+RESERVED_FILES = 64
+"""Descriptors left to the app, the log and the listeners when the file limit bounds the connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What a connection has to know; seconds and octets, named as in the configuration."""
+
+    keep_alive: bool
+    keep_alive_timeout: float
+    head_timeout: float
+    body_timeout: float
+    body_min_rate: int
+    body_rate_grace: float
+    response_timeout: float
+    write_timeout: float
+    half_close_timeout: float
+    linger_timeout: float
+    graceful_timeout: float
+    input_buffer: int
+    output_buffer: int
+    max_connections: int
+    max_concurrent: int
+    h1: H1Limits
+
+    @classmethod
+    def from_config(cls, config: Config) -> "ServerSettings":
+        """Take over what the server reads of `config`."""
+        return cls(
+            keep_alive=config.KEEP_ALIVE,
+            keep_alive_timeout=config.KEEP_ALIVE_TIMEOUT,
+            head_timeout=config.HEAD_TIMEOUT,
+            body_timeout=config.BODY_TIMEOUT,
+            body_min_rate=config.BODY_MIN_RATE,
+            body_rate_grace=config.BODY_RATE_GRACE,
+            response_timeout=config.RESPONSE_TIMEOUT,
+            write_timeout=config.WRITE_TIMEOUT,
+            half_close_timeout=config.HALF_CLOSE_TIMEOUT,
+            linger_timeout=config.LINGER_TIMEOUT,
+            graceful_timeout=config.GRACEFUL_SHUTDOWN_TIMEOUT,
+            input_buffer=config.REQUEST_BUFFER_SIZE,
+            output_buffer=config.WRITE_BUFFER_SIZE,
+            max_connections=config.MAX_CONNECTIONS or _connections_by_file_limit(),
+            max_concurrent=config.MAX_CONCURRENT_REQUESTS,
+            h1=H1Limits(
+                max_line=config.REQUEST_MAX_LINE_SIZE,
+                max_head=config.REQUEST_MAX_HEADER_SIZE,
+                max_fields=config.REQUEST_MAX_FIELDS,
+            ),
+        )
+
+    def horizon(self) -> float:
+        """The shortest of the time-outs that ordinary connections live by, in seconds."""
+        given = (
+            self.keep_alive_timeout,
+            self.head_timeout,
+            self.body_timeout,
+            self.body_rate_grace,
+            self.response_timeout,
+            self.write_timeout,
+        )
+        return min((t for t in given if t > 0), default=5.0)
+
+
+def _connections_by_file_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return 1 << 30
+    return max(soft - RESERVED_FILES, soft // 2, 1)

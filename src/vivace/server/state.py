@@ -1,0 +1,114 @@
+"""What all connections of a worker share: the interface, the settings, the clocks and the counters.
+
+Rules of this file:
+
+- One object per worker, handed to each connection; no module-level state anywhere in this package.
+- The clocks are coarse on purpose: they move with the timer, once per tick, not per request.
+"""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from vivace.http.dates import format_date
+from vivace.server.deadlines import Deadlines
+from vivace.server.interface import Interface
+from vivace.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from vivace.server.access import AccessLog
+    from vivace.server.connection import Connection
+
+__all__ = ["ServerState"]
+
+_SLOWEST_TICK = 0.5
+_FASTEST_TICK = 0.02
+
+
+class ServerState:
+    """The shared part of a worker's connections.
+
+    Attributes:
+        active: Requests whose response is not complete.
+        background: Tasks that went on after their response was complete.
+        connections: Every open connection.
+        date: The whole Date line of a response, renewed every tick.
+        draining: The server is stopping: every response says ``Connection: close``.
+        handler_time: RESPONSE_TIMEOUT plus a tick, since `now` may be a tick old; infinity if off.
+        head_time: HEAD_TIMEOUT, likewise.
+        idle_time: KEEP_ALIVE_TIMEOUT, likewise.
+        now: The monotonic time of the last tick, in seconds.
+    """
+
+    __slots__ = (
+        "_timer",
+        "access",
+        "active",
+        "background",
+        "connections",
+        "date",
+        "deadlines",
+        "draining",
+        "handler_time",
+        "head_time",
+        "idle_time",
+        "interface",
+        "loop",
+        "now",
+        "settings",
+    )
+
+    def __init__(
+        self,
+        interface: Interface,
+        settings: ServerSettings,
+        loop: asyncio.AbstractEventLoop,
+        access: "AccessLog | None" = None,
+    ) -> None:
+        self.interface = interface
+        self.settings = settings
+        self.loop = loop
+        self.access = access
+        self.active = 0
+        self.background: set[asyncio.Task[None]] = set()
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self.now = time.monotonic()
+        horizon = settings.horizon()
+        self.deadlines = Deadlines(min(_SLOWEST_TICK, max(horizon / 4, _FASTEST_TICK)), horizon, self.now)
+        self.handler_time = _or_never(settings.response_timeout) + self.deadlines.tick
+        self.head_time = _or_never(settings.head_timeout) + self.deadlines.tick
+        self.idle_time = _or_never(settings.keep_alive_timeout) + self.deadlines.tick
+        self.date = b""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start_clock(self) -> None:
+        """Begin to tick: renew the clocks, turn the wheel of deadlines, hand the access log on."""
+        self.date = b"date: %s\r\n" % format_date(time.time()).encode("ascii")
+        self.now = time.monotonic()
+        self.deadlines.turn(self.now)
+        if self.access is not None:
+            self.access.flush()
+        self._timer = self.loop.call_later(self.deadlines.tick, self.start_clock)
+
+    def stop_clock(self) -> None:
+        """Stop ticking."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def shed_idle(self, count: int) -> int:
+        """Close up to `count` of the connections that have been idle longest; the number closed."""
+        idle = [c for c in self.connections if c.is_idle()]
+        idle.sort(key=_deadline)
+        for connection in idle[:count]:
+            connection.abort()
+        return min(count, len(idle))
+
+
+def _deadline(connection: "Connection") -> float:
+    return connection.deadline
+
+
+def _or_never(seconds: float) -> float:
+    return seconds if seconds > 0 else float("inf")

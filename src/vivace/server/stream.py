@@ -1,0 +1,268 @@
+# cython: language_level=3, annotation_typing=False
+"""One request and its response on a connection: the server's side of the seam.
+
+Rules of this file:
+
+- A stream holds the state of one exchange; octets, sockets and timers are the connection's.
+- What most requests never need (a body, a streamed response) costs them nothing.
+- After the client is gone everything that waits raises ClientDisconnected; nothing waits for ever.
+- Follows `vivace.protocols.stream.Stream`, which documents each method.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vivace.errors import ClientDisconnected, LocalProtocolError, PayloadTooLarge
+from vivace.protocols.events import RequestReceived
+
+if TYPE_CHECKING:
+    from vivace.server.connection import Connection
+
+__all__ = ["Body", "Stream"]
+
+_Fields = Sequence[tuple[bytes, bytes]]
+
+
+class Body:
+    """The body of a request on its way to the app.
+
+    Attributes:
+        buffered: Octets that arrived and were not taken.
+        complete: The end of the message was seen.
+        deadline: Monotonic time by which it must be complete; 0: none.
+        error: Why no more will come; raised to whoever asks.
+        limit: Octets at most; -1: no bound.
+        progress: Monotonic time of the last octet.
+        received: Octets so far.
+        received_before: Of them, those before `started`.
+        started: Monotonic time from which its rate counts.
+    """
+
+    __slots__ = (
+        "buffered",
+        "chunks",
+        "complete",
+        "deadline",
+        "error",
+        "limit",
+        "progress",
+        "received",
+        "received_before",
+        "started",
+        "waiter",
+    )
+
+    def __init__(self, now: float) -> None:
+        self.chunks: deque[bytes] = deque()
+        self.buffered = 0
+        self.complete = False
+        self.deadline = 0.0
+        self.error: Exception | None = None
+        self.limit = -1
+        self.received = 0
+        self.received_before = 0
+        self.started = now
+        self.progress = now
+        self.waiter: asyncio.Future[None] | None = None
+
+    def feed(self, data: bytes) -> None:
+        """A piece arrived."""
+        self.received += len(data)
+        if self.error is None:
+            if 0 <= self.limit < self.received:
+                self.fail(PayloadTooLarge(f"the body is larger than {self.limit} octets"))
+                return
+            self.chunks.append(data)
+            self.buffered += len(data)
+            self.wake()
+
+    def finish(self) -> None:
+        """The end of the message arrived."""
+        self.complete = True
+        self.wake()
+
+    def fail(self, error: Exception) -> None:
+        """No more will come; what was not taken is dropped."""
+        if self.error is None:
+            self.error = error
+        self.chunks.clear()
+        self.buffered = 0
+        self.wake()
+
+    def wake(self) -> None:
+        """Let a waiting `receive` look again."""
+        waiter = self.waiter
+        if waiter is not None:
+            self.waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class Stream:
+    """One exchange on a connection; see `vivace.protocols.stream.Stream`.
+
+    Attributes:
+        body: The state of the request's body; None if it has none.
+        complete: The response was handed over whole.
+        sent: Octets of the response's body so far.
+        started_at: High-resolution time of the head's arrival; 0 when nothing is logged.
+        status: The status of the response; 0 before it was chosen.
+        task: What answers it.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_connection",
+        "_pending",
+        "body",
+        "complete",
+        "disconnected",
+        "gone",
+        "head",
+        "response_started",
+        "sent",
+        "started_at",
+        "status",
+        "task",
+        "timed_out",
+    )
+
+    def __init__(self, connection: "Connection", head: RequestReceived, body: Body | None) -> None:
+        self._connection = connection
+        self.head = head
+        self.body = body
+        self._pending = b""
+        self.complete = False
+        self.disconnected = False
+        self.gone: asyncio.Future[None] | None = None
+        self.response_started = False
+        self.sent = 0
+        self.started_at = 0.0
+        self.status = 0
+        self.task: asyncio.Task[None] | None = None
+        self.timed_out = False
+
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``, as the connection is."""
+        return self._connection.scheme
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """The peer's address; None on a Unix socket."""
+        return self._connection.client
+
+    @property
+    def server(self) -> tuple[str, int] | None:
+        """Our own address; None on a Unix socket."""
+        return self._connection.server_address()
+
+    async def receive(self) -> bytes:
+        """The next piece of the body; ``b""`` at its end."""
+        body = self.body
+        if body is None:
+            return b""
+        self._connection.want_body(self)
+        while not body.chunks:
+            if body.error is not None:
+                raise body.error
+            if body.complete:
+                return b""
+            if self.disconnected:
+                raise ClientDisconnected("the client left before its body was complete")
+            if body.waiter is None:
+                body.waiter = self._connection.new_future()
+            await body.waiter
+        data: bytes = body.chunks.popleft()
+        body.buffered -= len(data)
+        self._connection.body_taken(body)
+        return data
+
+    def limit_body(self, size: int, seconds: float) -> None:
+        """Bound the rest of the body."""
+        body = self.body
+        if body is None:
+            return
+        if seconds > 0:
+            body.deadline = self._connection.deadline_in(seconds)
+        body.limit = size
+        if 0 <= size < max(self.head.content_length, body.received):
+            body.fail(PayloadTooLarge(f"the body is larger than {size} octets"))
+            raise PayloadTooLarge(f"the body is larger than {size} octets")
+
+    def respond(self, status: int, fields: _Fields, body: bytes) -> None:
+        """Send a whole response in one write."""
+        if self.response_started:
+            raise LocalProtocolError("the response was started before: a request has one response")
+        self._connection.send_response(self, status, fields, body)
+
+    def inform(self, status: int, fields: _Fields) -> None:
+        """Send an informational response."""
+        if self.response_started:
+            raise LocalProtocolError("an informational response cannot follow the final one")
+        self._connection.send_informational(status, fields)
+
+    def start(self, status: int, fields: _Fields) -> None:
+        """Begin a response whose body follows."""
+        if self.response_started:
+            raise LocalProtocolError("the response was started before: a request has one response")
+        self._pending = self._connection.send_head(self, status, fields)
+        self.response_started = True
+        self.status = status
+
+    async def send(self, data: bytes) -> None:
+        """Send a piece of the body."""
+        self._check_open()
+        pending = self._pending
+        self._pending = b""
+        self._connection.send_data(self, pending, data)
+        if self._connection.write_paused:
+            await self._connection.drained(self)
+
+    async def send_file(self, file: int, offset: int, count: int) -> None:
+        """Send a part of an open file."""
+        self._check_open()
+        pending = self._pending
+        self._pending = b""
+        await self._connection.send_file(self, pending, file, offset, count)
+
+    async def end(self, trailers: _Fields = ()) -> None:
+        """Complete the response."""
+        if self.complete:
+            return
+        self._check_open()
+        pending = self._pending
+        self._pending = b""
+        self._connection.send_end(self, pending, trailers)
+        if self._connection.write_paused and not self.disconnected:
+            await self._connection.drained(self)
+
+    async def wait_disconnected(self) -> None:
+        """Return when the client is gone."""
+        if self.disconnected:
+            return
+        if self.gone is None:
+            self.gone = self._connection.new_future()
+        await asyncio.shield(self.gone)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        if not self.disconnected:
+            self._connection.abort()
+
+    def _check_open(self) -> None:
+        if self.disconnected:
+            raise ClientDisconnected("the client is gone")
+        if self.complete or not self.response_started:
+            what = "is complete" if self.complete else "was not started"
+            raise LocalProtocolError(f"nothing can be sent: the response {what}")
+
+    def lose(self) -> None:
+        """The client is gone: wake whoever waits."""
+        self.disconnected = True
+        if self.body is not None and not self.body.complete:
+            self.body.fail(ClientDisconnected("the client left before its body was complete"))
+        if self.gone is not None and not self.gone.done():
+            self.gone.set_result(None)
