@@ -38,7 +38,8 @@ _QUOTED: Final = [chr(octet) if octet in _SAFE_IN_QUOTES else f"\\{octet:03o}" f
 class CookieRequestParameters(RequestParameters[str]):
     """The cookies of a request: ``cookies.get("id")`` also finds ``__Host-id`` and ``__Secure-id``.
 
-    The prefixed names go first: only their origin can have set them. ``cookies.id`` reads like ``get("id")``.
+    The prefixed names go first: only their origin can have set them. ``cookies.my_id`` reads like
+    ``get("my_id")``, else ``get("my-id")``, and gives ``""`` for a missing one.
     """
 
     __slots__ = ()
@@ -56,17 +57,18 @@ class CookieRequestParameters(RequestParameters[str]):
                 return found
         return [] if default is None else default
 
-    def __getitem__(self, name: str) -> Any:
-        """Return the first value of the cookie `name`."""
+    def __getitem__(self, name: str) -> list[str]:
+        """Return all values of the cookie `name`."""
         values = self.getlist(name)
         if not values:
             raise KeyError(name)
-        return values[0]
+        return values
 
     def __getattr__(self, name: str) -> str:
         if name.startswith("_"):
             raise AttributeError(name)
-        found: str = self.get(name.rstrip("_"), "")
+        name = name.rstrip("_")
+        found: str = self.get(name, self.get(name.replace("_", "-"), ""))
         return found
 
 
