@@ -1,0 +1,474 @@
+"""``multipart/form-data`` (RFC 7578), pushed in as it arrives: events for streaming, a collector for whole forms.
+
+Rules:
+
+- The syntax is the `multipart` library's business, in its strict mode; the limits and names are ours. Work is linear in the
+  number of octets, memory is bounded by `FormLimits`.
+- Over a limit: `PayloadTooLarge` (413). Malformed: `BadRequest` (400). After either, the object is of no more use.
+- What follows the last boundary is not looked at.
+- A file name is a name, never a path (`forms.clean_file_name`).
+- Nothing here opens or writes a file by itself: the collector says when it is time (`pending`), the caller chooses
+  in which thread `flush` runs. All big files of a form share one spool, so that a form costs one descriptor.
+"""
+
+from collections.abc import Callable, Iterator
+from copy import copy
+from typing import Any, Final, Protocol, Self
+
+from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
+
+from vivace.errors import BadRequest, PayloadTooLarge
+from vivace.http.forms import FormLimits, clean_file_name, decode_extended, parse_options_header
+from vivace.http.url import RequestParameters
+
+__all__ = [
+    "FieldData",
+    "FieldEnd",
+    "FieldStart",
+    "File",
+    "FormCollector",
+    "MultipartEvent",
+    "MultipartReader",
+    "Spool",
+    "boundary_of",
+]
+
+# RFC 2046 section 5.1.1: bchars. A space must not be the last of them.
+_BOUNDARY_CHARS: Final = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'()+_,-./:=? ")
+# Only these are tried on a stranger's word: some codecs of Python cost quadratic time, or are no charsets.
+_CHARSETS: Final = frozenset(("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252"))
+
+
+class FieldStart:
+    """A part begins.
+
+    Attributes:
+        name: Of the form's field.
+        filename: The last component of the name that the client gave; None if the part is no file.
+        content_type: Lower case, without parameters; empty if the part gives none.
+        charset: Of a text field.
+        headers: All header fields of the part.
+    """
+
+    __slots__ = ("charset", "content_type", "filename", "headers", "name")
+
+    def __init__(
+        self, name: str, filename: str | None, content_type: str, charset: str, headers: list[tuple[str, str]]
+    ) -> None:
+        self.name = name
+        self.filename = filename
+        self.content_type = content_type
+        self.charset = charset
+        self.headers = headers
+
+    def __repr__(self) -> str:
+        return f"<FieldStart {self.name!r} filename={self.filename!r}>"
+
+
+class FieldData:
+    """A piece of the part's content, never empty."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class FieldEnd:
+    """The part is complete."""
+
+    __slots__ = ()
+
+
+MultipartEvent = FieldStart | FieldData | FieldEnd
+
+
+def boundary_of(content_type: str | None, limits: FormLimits) -> str | None:
+    """Return the boundary that a ``Content-Type`` names.
+
+    Returns:
+        None if the type is not ``multipart/form-data``.
+
+    Raises:
+        BadRequest: The boundary is missing, too long or has characters that RFC 2046 does not allow.
+    """
+    kind, parameters = parse_options_header(content_type)
+    if kind != "multipart/form-data":
+        return None
+    boundary = parameters.get("boundary", "")
+    _check_boundary(boundary, limits)
+    return boundary
+
+
+def _check_boundary(boundary: str, limits: FormLimits) -> None:
+    if not 0 < len(boundary) <= limits.max_boundary or not _BOUNDARY_CHARS.issuperset(boundary) or boundary[-1] == " ":
+        raise BadRequest(
+            f"multipart boundary {boundary[:100]!r}: give 1 to {limits.max_boundary} characters of RFC 2046"
+        )
+
+
+class MultipartReader:
+    """Turns the octets of a multipart body into events.
+
+    Args:
+        boundary: As `boundary_of` gives it.
+        limits: ``max_parts``, ``max_part_header_size``, ``max_part_headers``, ``max_boundary`` and
+            ``max_preamble`` are enforced here.
+
+    Raises:
+        BadRequest: `boundary` is not one.
+    """
+
+    def __init__(self, boundary: str, limits: FormLimits = FormLimits()) -> None:  # noqa: B008  # frozen
+        _check_boundary(boundary, limits)
+        self._limits = limits
+        self._delimiter = b"--" + boundary.encode("ascii")
+        self._preamble: bytearray | None = bytearray()
+        self._open = False
+        self._parts = 0
+        self.complete = False
+        """Whether the last boundary was seen."""
+        self._parser = PushMultipartParser(
+            boundary,
+            max_header_size=limits.max_part_header_size,
+            max_header_count=limits.max_part_headers,
+            strict=True,
+        )
+
+    def feed(self, data: bytes) -> list[MultipartEvent]:
+        """Take octets of the body, give the events that they complete.
+
+        Raises:
+            PayloadTooLarge: A limit is exceeded.
+            BadRequest: The body is malformed.
+        """
+        if self.complete:
+            return []
+        if self._preamble is not None:
+            data = self._skip_preamble(self._preamble, data)
+        if not data:
+            return []
+        events: list[MultipartEvent] = []
+        try:
+            for item in self._parser.parse(data):
+                self._translate(item, events)
+        except ParserLimitReached as error:
+            raise PayloadTooLarge(f"multipart form: {error}") from None
+        except MultipartError as error:
+            raise BadRequest(f"multipart form: {error}") from None
+        if not self._open:
+            self.complete = self._is_complete()
+        return events
+
+    def finish(self) -> None:
+        """Say that the body has ended.
+
+        Raises:
+            BadRequest: Its last boundary is missing.
+        """
+        if not self.complete:
+            raise BadRequest("multipart form: the body ends before its last boundary")
+
+    def _skip_preamble(self, preamble: bytearray, data: bytes) -> bytes:
+        """Collect octets until the first boundary, then return from it on."""
+        start = max(0, len(preamble) - len(self._delimiter) - 2)
+        preamble += data
+        if len(preamble) < len(self._delimiter):
+            return b""
+        at = 0 if preamble.startswith(self._delimiter) else preamble.find(b"\r\n" + self._delimiter, start)
+        if at > self._limits.max_preamble or (at < 0 and len(preamble) > self._limits.max_preamble):
+            raise BadRequest(f"multipart form: no boundary within the first {self._limits.max_preamble} octets")
+        # The parser wants the two octets after the delimiter too before it looks.
+        if at < 0 or len(preamble) < at + 2 * (at > 0) + len(self._delimiter) + 2:
+            return b""
+        self._preamble = None
+        return bytes(preamble[at + 2 * (at > 0) :])
+
+    def _translate(self, item: Any, events: list[MultipartEvent]) -> None:
+        if item is None:
+            self._open = False
+            events.append(FieldEnd())
+        elif isinstance(item, MultipartSegment):
+            self._parts += 1
+            self._open = True
+            events.append(self._start(item))
+        else:
+            events.append(FieldData(bytes(item)))
+
+    def _start(self, segment: MultipartSegment) -> FieldStart:
+        if self._parts > self._limits.max_parts:
+            raise PayloadTooLarge(f"multipart form: more than {self._limits.max_parts} parts")
+        headers = segment.headerlist
+        if sum(len(name) + len(value) for name, value in headers) > self._limits.max_part_header_size:
+            raise PayloadTooLarge(
+                f"multipart form: the headers of a part exceed {self._limits.max_part_header_size} octets"
+            )
+        disposition, content_type = _single(headers, "Content-Disposition"), _single(headers, "Content-Type")
+        kind, parameters = parse_options_header(content_type)
+        filename = segment.filename
+        extended = parse_options_header(disposition)[1].get("filename*")
+        if extended is not None:
+            filename = decode_extended(extended) or filename or ""
+        return FieldStart(
+            segment.name or "",
+            None if filename is None else clean_file_name(filename),
+            kind,
+            _charset(parameters.get("charset", "utf-8")),
+            headers,
+        )
+
+    def _is_complete(self) -> bool:
+        # The parser says it only when it is closed; a copy can be closed without harm.
+        try:
+            copy(self._parser).close()
+        except MultipartError:
+            return False
+        return True
+
+
+def _single(headers: list[tuple[str, str]], name: str) -> str:
+    values = [value for found, value in headers if found == name]
+    if len(values) > 1:
+        raise BadRequest(f"multipart form: a part has {len(values)} {name} fields")
+    return values[0] if values else ""
+
+
+def _charset(name: str) -> str:
+    if name.lower() not in _CHARSETS:
+        raise BadRequest(f"multipart form: the charset {name[:100]!r} is not supported; use UTF-8")
+    return name.lower()
+
+
+class Spool(Protocol):
+    """What the collector needs of a temporary file, such as ``tempfile.TemporaryFile()``."""
+
+    def write(self, data: bytes, /) -> object:
+        """Append octets."""
+
+    def seek(self, offset: int, /) -> object:
+        """Go to an offset from the start."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read up to `size` octets."""
+
+    def close(self) -> None:
+        """Close and forget the file."""
+
+
+class File:
+    """An uploaded file; unpacks like Sanic's tuple: ``type, body, name = file``.
+
+    A big file lies in a spool on disk. `body` reads all of it into memory; `chunks` does not. Both block while the disk
+    does. The spool lives as long as its request.
+
+    Attributes:
+        type: The content type that the client gave; empty if none.
+        name: The file name that the client gave, without any path; may be empty.
+        size: In octets.
+    """
+
+    __slots__ = ("_body", "_offset", "_spool", "name", "size", "type")
+
+    def __init__(self, type: str, body: bytes, name: str) -> None:
+        self.type = type
+        self.name = name
+        self.size = len(body)
+        self._body: bytes | None = body
+        self._spool: Spool | None = None
+        self._offset = 0
+
+    @classmethod
+    def spooled(cls, type: str, name: str, spool: Spool, offset: int, size: int) -> Self:
+        """Describe a file that lies in `spool`, from `offset` on."""
+        made = cls(type, b"", name)
+        made.size = size
+        made._body = None
+        made._spool = spool
+        made._offset = offset
+        return made
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether `body` costs no disk access."""
+        return self._spool is None
+
+    @property
+    def body(self) -> bytes:
+        """The whole content."""
+        return b"".join(self.chunks()) if self._body is None else self._body
+
+    def chunks(self, size: int = 65536) -> Iterator[bytes]:
+        """Read the content in pieces of up to `size` octets."""
+        if self._spool is None:
+            body = self._body or b""
+            for at in range(0, len(body), size):
+                yield body[at : at + size]
+            return
+        done = 0
+        while done < self.size:
+            # Sought each time: other files of the form may be read in between.
+            self._spool.seek(self._offset + done)
+            data = self._spool.read(min(size, self.size - done))
+            if not data:
+                raise EOFError(f"the spool of the uploaded file {self.name!r} is truncated")
+            done += len(data)
+            yield data
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.type, self.body, self.name))
+
+    def __getitem__(self, index: int) -> Any:
+        return (self.type, self.body, self.name)[index]
+
+    def __len__(self) -> int:
+        return 3
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, File):
+            return (self.type, self.name, self.size) == (other.type, other.name, other.size) and self.body == other.body
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<File {self.name!r} {self.type} {self.size} octets>"
+
+
+class FormCollector:
+    """Gathers the fields and files of a multipart body.
+
+    After each `feed`, and after `finish`, call `flush` if `pending` is not empty; it is the only method that touches the disk.
+
+    Args:
+        boundary: As `boundary_of` gives it.
+        limits: All of them are enforced.
+        open_spool: Opens a temporary file; called by `flush`, at most once.
+
+    Attributes:
+        fields: The text fields so far.
+        files: The files so far; those on disk can be read after `flush`.
+        pending: What `flush` will write.
+    """
+
+    def __init__(self, boundary: str, limits: FormLimits, open_spool: Callable[[], Spool]) -> None:
+        self.fields: RequestParameters[str] = RequestParameters()
+        self.files: RequestParameters[File] = RequestParameters()
+        self.pending: list[bytes] = []
+        self._reader = MultipartReader(boundary, limits)
+        self._limits = limits
+        self._spool = _LazySpool(open_spool)
+        self._spooled = 0
+        self._text_size = 0
+        self._file_memory = 0
+        self._start: FieldStart | None = None
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._offset: int | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take octets of the body.
+
+        Raises:
+            PayloadTooLarge: A limit is exceeded.
+            BadRequest: The body is malformed.
+        """
+        for event in self._reader.feed(data):
+            if isinstance(event, FieldData):
+                self._add(event.data)
+            elif isinstance(event, FieldStart):
+                self._start = event
+            else:
+                self._end()
+
+    def finish(self) -> None:
+        """Say that the body has ended.
+
+        Raises:
+            BadRequest: Its last boundary is missing.
+        """
+        self._reader.finish()
+
+    def flush(self) -> None:
+        """Write what is pending into the spool. Blocks: call it from another thread than the loop's."""
+        pending, self.pending = self.pending, []
+        if pending:
+            self._spool.append(b"".join(pending))
+
+    def close(self) -> None:
+        """Close the spool: the files on disk are gone after it."""
+        self._spool.close()
+
+    def _add(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._start is None or self._start.filename is None:
+            self._check_text(len(data))
+            self._chunks.append(data)
+        elif self._offset is not None:
+            self._to_spool(data)
+        else:
+            self._chunks.append(data)
+            over = self._file_memory + self._size > self._limits.max_memory
+            if over or self._size > self._limits.spool_size:
+                self._offset = self._spooled
+                self._to_spool(b"".join(self._chunks))
+                self._chunks = []
+
+    def _check_text(self, size: int) -> None:
+        limits = self._limits
+        self._text_size += size
+        if self._size > limits.max_field_size:
+            raise PayloadTooLarge(f"multipart form: a text field exceeds {limits.max_field_size} octets")
+        if self._text_size > limits.max_memory:
+            raise PayloadTooLarge(f"multipart form: the text fields exceed {limits.max_memory} octets")
+
+    def _to_spool(self, data: bytes) -> None:
+        self.pending.append(data)
+        self._spooled += len(data)
+
+    def _end(self) -> None:
+        start, body = self._start, b"".join(self._chunks)
+        if start is None:
+            return
+        if start.filename is None:
+            self.fields.setdefault(start.name, []).append(body.decode(start.charset, "replace"))
+        elif self._offset is None:
+            self._file_memory += self._size
+            self.files.setdefault(start.name, []).append(File(start.content_type, body, start.filename))
+        else:
+            file = File.spooled(start.content_type, start.filename, self._spool, self._offset, self._size)
+            self.files.setdefault(start.name, []).append(file)
+        self._start, self._chunks, self._size, self._offset = None, [], 0, None
+
+
+class _LazySpool:
+    """A spool that is opened when it is first written to."""
+
+    __slots__ = ("_end", "_file", "_open")
+
+    def __init__(self, open_spool: Callable[[], Spool]) -> None:
+        self._open = open_spool
+        self._file: Spool | None = None
+        self._end = 0
+
+    def append(self, data: bytes) -> None:
+        self.seek(self._end)
+        self.write(data)
+        self._end += len(data)
+
+    def write(self, data: bytes, /) -> object:
+        return self._opened().write(data)
+
+    def seek(self, offset: int, /) -> object:
+        return self._opened().seek(offset)
+
+    def read(self, size: int, /) -> bytes:
+        return self._opened().read(size)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _opened(self) -> Spool:
+        if self._file is None:
+            self._file = self._open()
+        return self._file
