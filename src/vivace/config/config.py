@@ -1,0 +1,303 @@
+"""The configuration of one app or server: the settings, and where each value came from.
+
+Rules of this file:
+
+- An unknown key in a file, in `VIVACE_*` or on the command line is an error that says "did you mean";
+  application code may keep upper-case keys of its own.
+- A value is checked where it comes in, so that reading `config.X` is a plain attribute.
+- Nothing is logged here: what deserves a word without being an error waits in `Config.warnings`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, Final
+
+from vivace.config.setting import FALSE, PREFIX, Setting
+from vivace.config.table import BY_NAME, SETTINGS
+from vivace.errors import ConfigError
+
+__all__ = ["Config"]
+
+_NOT_SETTINGS: Final = frozenset({"VIVACE_PURE"})
+
+
+class Config(MutableMapping[str, Any]):
+    """The settings as upper-case attributes and items, checked when they are set.
+
+    Unknown upper-case names are the application's own and take any value.
+
+    Args:
+        values: Settings given by application code, on top of the defaults.
+
+    Attributes:
+        sources: Where each value came from, for every setting that is not at its default.
+        warnings: What deserves a line in the log at the start.
+
+    Raises:
+        ConfigError: A value is not what its setting takes.
+    """
+
+    APP: str
+    DEBUG: bool
+    AUTO_RELOAD: bool
+    FALLBACK_ERROR_FORMAT: str
+    NOISY_EXCEPTIONS: bool
+    REQUEST_ID_HEADER: str
+    SERVER_NAME: str
+    THREADS: int
+    HOST: str
+    PORT: int
+    UNIX: str
+    UNIX_MODE: int
+    BACKLOG: int
+    WORKERS: int
+    LOOP: str
+    GRACEFUL_SHUTDOWN_TIMEOUT: float
+    ACCESS_LOG: bool
+    LOG_FORMAT: str
+    MOTD: bool
+    LOGO: str | None
+    KEEP_ALIVE: bool
+    KEEP_ALIVE_TIMEOUT: float
+    HEAD_TIMEOUT: float
+    REQUEST_TIMEOUT: float
+    RESPONSE_TIMEOUT: float
+    BODY_TIMEOUT: float
+    BODY_MIN_RATE: int
+    BODY_RATE_GRACE: float
+    WRITE_TIMEOUT: float
+    HALF_CLOSE_TIMEOUT: float
+    LINGER_TIMEOUT: float
+    REQUEST_MAX_SIZE: int
+    REQUEST_MAX_HEADER_SIZE: int
+    REQUEST_MAX_LINE_SIZE: int
+    REQUEST_MAX_FIELDS: int
+    REQUEST_BUFFER_SIZE: int
+    WRITE_BUFFER_SIZE: int
+    MAX_CONCURRENT_REQUESTS: int
+    MAX_CONNECTIONS: int
+    COOKIE_MAX_COUNT: int
+    QUERY_MAX_FIELDS: int
+    FORM_MAX_PARTS: int
+    FORM_MAX_PART_HEADER_SIZE: int
+    FORM_MAX_FIELD_SIZE: int
+    FORM_MAX_MEMORY: int
+    FORM_SPOOL_SIZE: int
+    FORWARDED_SECRET: str | None
+    REAL_IP_HEADER: str | None
+    PROXIES_COUNT: int | None
+
+    sources: dict[str, str]
+    warnings: list[str]
+
+    def __init__(self, **values: Any) -> None:
+        start = {setting.name: setting.default for setting in SETTINGS}
+        self.__dict__.update(start, sources={}, warnings=[])
+        self.update(_declared_by(type(self)), **values)
+
+    @classmethod
+    def load(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        directory: str | Path | None = None,
+        overrides: Mapping[str, object] | None = None,
+    ) -> "Config":
+        """Read files, environment and command line.
+
+        Args:
+            environ: The environment; that of the process if None.
+            directory: Where pyproject.toml and vivace.toml are looked for; the working directory if None.
+            overrides: What the command line gave, by the names of the settings.
+
+        Raises:
+            ConfigError: A key is unknown, a value cannot be used, or a file cannot be read.
+        """
+        environ = os.environ if environ is None else environ
+        config = cls()
+        for source, table in _read_files(Path(directory or ".")):
+            config._take_table(table, source)
+        config._take_environment(environ)
+        config.override(overrides or {})
+        return config
+
+    def override(self, values: Mapping[str, object], source: str = "command line") -> None:
+        """Set what the starter of the process gave: known settings only, all of them or none.
+
+        Args:
+            values: By the names of the settings.
+            source: Who gave them, for `sources` and messages.
+
+        Raises:
+            ConfigError: A name is unknown or a value cannot be used.
+        """
+        found = {}
+        for name, value in values.items():
+            setting = _known(name, source)
+            label = f"{source} {setting.option}" if source == "command line" and setting.option else source
+            found[name] = setting.parse(value, label), label
+        for name, (value, label) in found.items():
+            self._store(name, value, label)
+
+    def update(self, other: Any = (), /, **values: Any) -> None:
+        """Set several values from a mapping, pairs or arguments: all of them or none.
+
+        Raises:
+            ConfigError: A value is not what its setting takes, or a name is not upper case.
+        """
+        found = {name: self._check(name, value) for name, value in dict(other, **values).items()}
+        for name, value in found.items():
+            self._store(name, value, "application code")
+
+    def as_rows(self) -> list[tuple[str, str, str]]:
+        """Name, value and source of every setting, then of the application's own keys; secrets are masked."""
+        rows = []
+        for name, value in self.items():
+            setting = BY_NAME.get(name)
+            text = setting.show(value) if setting is not None else repr(value)
+            rows.append((name, text, self.sources.get(name, "default")))
+        return rows
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached for missing attributes only; a typed subclass or a plain key of the app is found before.
+        raise AttributeError(f"no setting {name}{_did_you_mean(name)}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._store(name, self._check(name, value), "application code")
+
+    def __delattr__(self, name: str) -> None:
+        if name not in self:
+            raise AttributeError(f"no setting {name}{_did_you_mean(name)}")
+        del self[name]
+
+    def __getitem__(self, name: str) -> Any:
+        if not name.isupper():
+            raise KeyError(name)
+        return self.__dict__[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        setattr(self, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        if not name.isupper():
+            raise KeyError(name)
+        del self.__dict__[name]
+        self.sources.pop(name, None)
+        if name in BY_NAME:  # a setting always has a value: its default
+            self.__dict__[name] = BY_NAME[name].default
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.isupper() and name in self.__dict__
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in list(self.__dict__) if name.isupper())
+
+    def __len__(self) -> int:
+        return sum(name.isupper() for name in self.__dict__)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={text}" for name, text, source in self.as_rows() if source != "default")
+        return f"<{type(self).__name__} {given or 'defaults'}>"
+
+    def _check(self, name: str, value: object) -> Any:
+        setting = BY_NAME.get(name)
+        if setting is not None:
+            return setting.parse(value, "application code")
+        if not name.isupper():
+            raise ConfigError(
+                f"{name!r} is no name of a setting: they are upper case{_did_you_mean(name)}",
+                key=name,
+                source="application code",
+            )
+        return value
+
+    def _store(self, name: str, value: object, source: str) -> None:
+        if name not in BY_NAME and name not in self.__dict__:
+            close = _did_you_mean(name, 0.9)
+            if close:
+                self.warnings.append(
+                    f"{name} ({source}) is no setting of Vivace and was kept as your own{close}"
+                )
+        self.__dict__[name] = value
+        self.sources[name] = source
+
+    def _take_table(self, table: Mapping[str, object], source: str) -> None:
+        for key, value in table.items():
+            setting = _known(key, source)
+            self._store(setting.name, setting.parse(value, f"{source}, key {key}"), source)
+
+    def _take_environment(self, environ: Mapping[str, str]) -> None:
+        for variable in environ:
+            if variable.startswith(PREFIX) and variable not in _NOT_SETTINGS:
+                _known(variable.removeprefix(PREFIX), f"environment variable {variable}")
+        for setting in SETTINGS:
+            for variable in (setting.variable, *setting.env):
+                if variable in environ and self._take_variable(setting, variable, environ[variable]):
+                    break
+        if self.sources.get("PORT") == "environment PORT" and "HOST" not in self.sources:
+            self._store("HOST", "0.0.0.0", "environment PORT")  # noqa: S104  # R3.2
+
+    def _take_variable(self, setting: Setting, variable: str, text: str) -> bool:
+        """Whether the variable gave a value: what a platform sets must not stop the start, so it may not."""
+        source = f"environment {variable}"
+        foreign = variable in setting.env
+        if foreign and setting.kind == "bool":
+            self._store(setting.name, bool(text.strip()) and text.strip().lower() not in FALSE, source)
+            return True
+        try:
+            self._store(setting.name, setting.parse(text, source), source)
+        except ConfigError:
+            if not foreign:
+                raise
+            self.warnings.append(
+                f"{variable}={text!r} in the environment was ignored; expected {setting.expected()}"
+            )
+            return False
+        return True
+
+
+def _declared_by(cls: type) -> dict[str, Any]:
+    """The upper-case class attributes of a subclass, which are its own defaults."""
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        if issubclass(base, Config):
+            found.update((name, value) for name, value in vars(base).items() if name.isupper())
+    return found
+
+
+def _known(key: str, source: str) -> Setting:
+    setting = BY_NAME.get(key.upper().replace("-", "_"))
+    if setting is None:
+        raise ConfigError(f"{source}: unknown setting {key!r}{_did_you_mean(key)}", key=key, source=source)
+    return setting
+
+
+def _did_you_mean(name: str, cutoff: float = 0.6) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name.upper().replace("-", "_"), BY_NAME, n=1, cutoff=cutoff)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _read_files(directory: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
+    project = _read_toml(directory / "pyproject.toml").get("tool", {})
+    if isinstance(project, dict) and "vivace" in project:
+        yield "pyproject.toml [tool.vivace]", project["vivace"]
+    own = _read_toml(directory / "vivace.toml")
+    if own:
+        yield "vivace.toml", own
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.name} cannot be read: {error}", source=path.name) from error
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path.name} is not valid TOML: {error}", source=path.name) from error
