@@ -1,0 +1,158 @@
+"""What tests of every part share: free ports, and processes that are gone when their test is.
+
+Rules of this file:
+
+- A process is ended by its own id, politely first; one that does not leave in time fails its test.
+- Whoever waits, waits for a condition, never for a while.
+"""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder of the repository."""
+
+_OURS = ("PORT", "WEB_CONCURRENCY", "DEBUG")
+
+
+def find_free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """This process's environment without the variables that the server reads, and with `extra`."""
+    kept = {k: v for k, v in os.environ.items() if k not in _OURS and not k.startswith("VIVACE_")}
+    if os.environ.get("VIVACE_PURE"):
+        kept["VIVACE_PURE"] = os.environ["VIVACE_PURE"]
+    return {**kept, "PYTHONUNBUFFERED": "1", **extra}
+
+
+class ServerProcess:
+    """A server under test in a process of its own.
+
+    Attributes:
+        port: Where it listens on 127.0.0.1.
+        process: The process, the leader of its own group.
+    """
+
+    def __init__(self, argv: Sequence[str], port: int, env: dict[str, str], cwd: Path, log: Path) -> None:
+        self.port = port
+        self._log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        """Everything that the server printed so far."""
+        return self._log.read_text(errors="replace")
+
+    def wait_until_serving(self, seconds: float = 15.0) -> None:
+        """Return when a TCP connection is accepted; AssertionError with the server's output if it is not."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+        raise AssertionError(f"nothing serves on port {self.port}; the server said:\n{self.output}")
+
+    def get(
+        self, path: str = "/", method: str = "GET", headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request on a connection of its own: status, fields with lower-case names, body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def stop(self, sent: signal.Signals = signal.SIGTERM, seconds: float = 20.0) -> int:
+        """Send a signal and return the exit code; AssertionError if the process is still there afterwards."""
+        if self.process.poll() is None:
+            self.process.send_signal(sent)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running {seconds} s after {sent.name}:\n{self.output}") from None
+
+    def remove(self) -> None:
+        """End whatever is left of the process and its children."""
+        if self.process.poll() is None:
+            children = psutil.Process(self.process.pid).children(recursive=True)
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            for child in children:
+                if child.is_running():
+                    child.kill()
+
+
+Launch = Callable[..., ServerProcess]
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    return find_free_port()
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Launch]:
+    """Start servers that are gone after the test: `launch(argv, port, cwd=..., **environment)`."""
+    started: list[ServerProcess] = []
+
+    def start(argv: Sequence[str], port: int, cwd: Path = ROOT, **environment: str) -> ServerProcess:
+        log = tmp_path / f"server-{len(started)}.log"
+        server = ServerProcess(argv, port, clean_environment(**environment), cwd, log)
+        started.append(server)
+        server.wait_until_serving()
+        return server
+
+    yield start
+    for server in started:
+        server.remove()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_process_is_left() -> Iterator[None]:
+    yield
+    left = [child for child in psutil.Process().children(recursive=True) if _is_a_worry(child)]
+    assert not left, f"processes left behind by the tests: {left}"
+
+
+def _is_a_worry(child: psutil.Process) -> bool:
+    try:
+        command = " ".join(child.cmdline())
+        return child.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in command
+    except psutil.NoSuchProcess:
+        return False
