@@ -16,6 +16,7 @@ MAX_ETAGS: Final = 100
 """How many entity tags of one field are compared; the field matches nothing if it has more."""
 
 _ETAG: Final = re.compile(r'(?:W/)?"[!#-~\x80-\xff]*"')
+_ETAG_ITEM: Final = re.compile(_ETAG.pattern + r"(?=[, \t]|\Z)")
 
 
 class _Fields(Protocol):
@@ -52,8 +53,8 @@ def parse_etags(values: Sequence[str]) -> list[str] | None:
         if text[at] in ", \t":
             at += 1
             continue
-        tag = _ETAG.match(text, at)
-        if tag is None or len(found) == MAX_ETAGS or text[tag.end() : tag.end() + 1] not in ("", ",", " ", "\t"):
+        tag = _ETAG_ITEM.match(text, at)
+        if tag is None or len(found) == MAX_ETAGS:
             return None
         found.append(tag[0])
         at = tag.end()

@@ -4,20 +4,20 @@ Rules: a cookie without a name is ignored (it could pose as a prefixed one); rep
 first; what we set is Secure and SameSite=Lax unless the application says otherwise; nothing that could
 end the field or start another attribute is ever written.
 
-Values: characters outside the cookie-octet set are written in quotes with octal escapes of their UTF-8; read back,
-octets that are UTF-8 become text of it, others latin-1.
+Values: characters outside the cookie-octet set are written in quotes, with octal escapes of their UTF-8. Read
+back, octets that are UTF-8 become text of it, others latin-1.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict, Unpack
 
 from vivace.errors import LocalProtocolError, RequestHeaderFieldsTooLarge
 from vivace.http.dates import format_date
 from vivace.http.url import RequestParameters
 
-__all__ = ["Cookie", "CookieJar", "CookieRequestParameters", "SameSite", "parse_cookie"]
+__all__ = ["Cookie", "CookieJar", "CookieOptions", "CookieRequestParameters", "SameSite", "parse_cookie"]
 
 SameSite = Literal["Lax", "Strict", "None", "lax", "strict", "none"]
 
@@ -44,7 +44,7 @@ class CookieRequestParameters(RequestParameters[str]):
 
     __slots__ = ()
 
-    def get(self, name: str, default: Any = None) -> Any:  # type: ignore[override]
+    def get(self, name: str, default: Any = None) -> Any:
         """Return the first value of the cookie `name`, `default` if there is none."""
         values = self.getlist(name)
         return values[0] if values else default
@@ -83,15 +83,18 @@ def parse_cookie(raw: str | Iterable[str], max_count: int = 100) -> CookieReques
         RequestHeaderFieldsTooLarge: There are more than `max_count` cookies.
     """
     lines = [raw] if isinstance(raw, str) else list(raw)
-    if sum(line.count(";") + 1 for line in lines) > max_count:
-        raise RequestHeaderFieldsTooLarge(f"more than {max_count} cookies")
     cookies = CookieRequestParameters()
+    count = 0
     for line in lines:
         for part in line.split(";"):
             name, equals, value = part.partition("=")
             name = name.strip(" \t")
-            if equals and _TOKEN.fullmatch(name):
-                cookies.setdefault(name, []).append(_unquote(value.strip(" \t")))
+            if not equals or not _TOKEN.fullmatch(name):
+                continue
+            count += 1
+            if count > max_count:
+                raise RequestHeaderFieldsTooLarge(f"the request has more than {max_count} cookies")
+            cookies.setdefault(name, []).append(_unquote(value.strip(" \t")))
     return cookies
 
 
@@ -116,8 +119,24 @@ def _unescape(found: "re.Match[bytes]") -> bytes:
     return bytes((int(code, 8),)) if len(code) == 3 else code
 
 
+class CookieOptions(TypedDict, total=False):
+    """The keyword arguments of `Cookie`."""
+
+    path: str | None
+    domain: str | None
+    secure: bool
+    max_age: int | None
+    expires: datetime | None
+    httponly: bool
+    samesite: SameSite | None
+    partitioned: bool
+    comment: str | None
+    host_prefix: bool
+    secure_prefix: bool
+
+
 class Cookie:
-    """A cookie to be set. The attributes may be changed until the response starts; they are checked again then.
+    """A cookie to be set. Its attributes may change until the response starts; they are checked again then.
 
     Args:
         key: The name, without a prefix that `host_prefix` or `secure_prefix` adds.
@@ -135,7 +154,8 @@ class Cookie:
         secure_prefix: Put ``__Secure-`` before the name: set over TLS.
 
     Raises:
-        LocalProtocolError: The name is not a token, an attribute could end the field, or a prefix rule is broken.
+        LocalProtocolError: The name is not a token, an attribute could end the field, or a prefix rule is
+            broken.
     """
 
     __slots__ = (
@@ -187,7 +207,7 @@ class Cookie:
         if not _TOKEN.fullmatch(self.key):
             raise LocalProtocolError(f"cookie name {self.key!r:.100} is not a token")
         if found := _CONTROL.search(self.value):
-            raise LocalProtocolError(f"cookie {self.key!r}: the value holds the control character {found[0]!r}")
+            raise LocalProtocolError(f"cookie {self.key!r}: the value holds the control {found[0]!r}")
         for label, text in (("path", self.path), ("domain", self.domain), ("comment", self.comment)):
             if text is not None and not _ATTRIBUTE.fullmatch(text):
                 raise LocalProtocolError(
@@ -196,20 +216,24 @@ class Cookie:
         self._check_flags()
 
     def _check_flags(self) -> None:
-        if self.samesite is not None and self.samesite.lower() not in ("lax", "strict", "none"):
-            raise LocalProtocolError(f"cookie {self.key!r}: samesite {self.samesite!r} is not Lax, Strict or None")
-        if not self.secure:
-            if self.samesite is not None and self.samesite.lower() == "none":
-                raise LocalProtocolError(f"cookie {self.key!r}: SameSite=None needs secure=True")
-            if self.partitioned:
-                raise LocalProtocolError(f"cookie {self.key!r}: partitioned needs secure=True")
+        samesite = (self.samesite or "lax").lower()
         # Browsers compare the prefixes without regard to case.
         name = self.key.lower()
-        if name.startswith(HOST_PREFIX.lower()):
-            if not self.secure or self.domain is not None or self.path != "/":
-                raise LocalProtocolError(f'cookie {self.key!r}: __Host- needs secure=True, path="/" and no domain')
-        elif name.startswith(SECURE_PREFIX.lower()) and not self.secure:
-            raise LocalProtocolError(f"cookie {self.key!r}: __Secure- needs secure=True")
+        host_bound = name.startswith(HOST_PREFIX.lower())
+        rules = (
+            (samesite in ("lax", "strict", "none"), "samesite is Lax, Strict or None"),
+            (self.secure or samesite != "none", "SameSite=None needs secure=True"),
+            (self.secure or not self.partitioned, "partitioned needs secure=True"),
+            (self.secure or not name.startswith(SECURE_PREFIX.lower()), "__Secure- needs secure=True"),
+            (self.secure or not host_bound, "__Host- needs secure=True"),
+            (
+                not host_bound or (self.path == "/" and self.domain is None),
+                '__Host- needs path="/" and no domain',
+            ),
+        )
+        for kept, rule in rules:
+            if not kept:
+                raise LocalProtocolError(f"cookie {self.key!r}: {rule}")
 
     def __str__(self) -> str:
         """Return the value of the ``Set-Cookie`` field."""
@@ -289,78 +313,30 @@ class CookieJar:
                 return cookie
         raise KeyError(key)
 
-    def add_cookie(
-        self,
-        key: str,
-        value: str,
-        *,
-        path: str | None = "/",
-        domain: str | None = None,
-        secure: bool = True,
-        max_age: int | None = None,
-        expires: datetime | None = None,
-        httponly: bool = False,
-        samesite: SameSite | None = "Lax",
-        partitioned: bool = False,
-        comment: str | None = None,
-        host_prefix: bool = False,
-        secure_prefix: bool = False,
-    ) -> Cookie:
+    def add_cookie(self, key: str, value: str, **options: Unpack[CookieOptions]) -> Cookie:
         """Set a cookie; the arguments are those of `Cookie`.
 
         Raises:
             LocalProtocolError: As `Cookie` does.
         """
-        cookie = Cookie(
-            key,
-            value,
-            path=path,
-            domain=domain,
-            secure=secure,
-            max_age=max_age,
-            expires=expires,
-            httponly=httponly,
-            samesite=samesite,
-            partitioned=partitioned,
-            comment=comment,
-            host_prefix=host_prefix,
-            secure_prefix=secure_prefix,
-        )
+        cookie = Cookie(key, value, **options)
         self.cookies.append(cookie)
         return cookie
 
-    def delete_cookie(
-        self,
-        key: str,
-        *,
-        path: str | None = "/",
-        domain: str | None = None,
-        secure: bool = True,
-        httponly: bool = False,
-        samesite: SameSite | None = "Lax",
-        partitioned: bool = False,
-        host_prefix: bool = False,
-        secure_prefix: bool = False,
-    ) -> Cookie:
-        """Make the browser forget a cookie, and drop what this response would have set under the same name.
+    def delete_cookie(self, key: str, **options: Unpack[CookieOptions]) -> Cookie:
+        """Make the browser forget a cookie, and drop what this response would have set in its place.
 
-        Name, path and domain have to be those with which it was set.
+        Name, path and domain have to be those with which it was set; the arguments are those of `Cookie`.
+
+        Raises:
+            LocalProtocolError: As `Cookie` does.
         """
-        name = make_key(key, host_prefix, secure_prefix)
-        self.cookies = [c for c in self.cookies if (c.key, c.path, c.domain) != (name, path, domain)]
-        return self.add_cookie(
-            key,
-            "",
-            path=path,
-            domain=domain,
-            secure=secure,
-            max_age=0,
-            httponly=httponly,
-            samesite=samesite,
-            partitioned=partitioned,
-            host_prefix=host_prefix,
-            secure_prefix=secure_prefix,
-        )
+        options["max_age"] = 0
+        cookie = Cookie(key, "", **options)
+        place = cookie.key, cookie.path, cookie.domain
+        self.cookies = [c for c in self.cookies if (c.key, c.path, c.domain) != place]
+        self.cookies.append(cookie)
+        return cookie
 
     def get_cookie(
         self,

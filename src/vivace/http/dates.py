@@ -4,6 +4,7 @@ Rules: no locale takes part; a value that is not exactly one of the three format
 recipient ignores such a field); the clock is an argument.
 """
 
+import math
 import re
 from datetime import UTC, datetime
 from typing import Final
@@ -29,7 +30,7 @@ def format_date(timestamp: float) -> str:
     Args:
         timestamp: Seconds since 1970-01-01 UTC; a fraction is cut off.
     """
-    when = datetime.fromtimestamp(int(timestamp // 1), UTC)
+    when = datetime.fromtimestamp(math.floor(timestamp), UTC)
     return (
         f"{_DAYS[when.weekday()]}, {when.day:02d} {_MONTHS[when.month - 1]} {when.year:04d} "
         f"{when.hour:02d}:{when.minute:02d}:{when.second:02d} GMT"
@@ -64,10 +65,9 @@ def _assemble(
 ) -> float | None:
     # The grammar allows second 60 (a leap second), which datetime does not know.
     leap = second == "60"
+    seconds = 59 if leap else int(second)
     try:
-        when = datetime(
-            year, _MONTHS.index(month) + 1, int(day), int(hour), int(minute), 59 if leap else int(second), tzinfo=UTC
-        )
+        when = datetime(year, _MONTHS.index(month) + 1, int(day), int(hour), int(minute), seconds, tzinfo=UTC)
     except ValueError:
         return None
     if name is not None and name != _DAYS[when.weekday()]:

@@ -1,4 +1,4 @@
-"""What forms need besides the multipart parser: their limits, urlencoded bodies, header parameters, file names.
+"""What forms need besides the multipart parser: limits, urlencoded bodies, header parameters, file names.
 
 Standards: RFC 7578 (multipart/form-data), RFC 6266 (Content-Disposition), RFC 8187 (``filename*``), RFC 9110
 section 5.6.6 (parameters), the WHATWG form encoding. Every scan is linear.
@@ -7,6 +7,7 @@ section 5.6.6 (parameters), the WHATWG form encoding. Every scan is linear.
 import re
 from dataclasses import dataclass
 from typing import Final
+from unicodedata import normalize
 from urllib.parse import quote, unquote_to_bytes
 
 from vivace.errors import LocalProtocolError, PayloadTooLarge
@@ -22,13 +23,17 @@ __all__ = [
     "parse_urlencoded",
 ]
 
-_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_NAME: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _PARAMETER: Final = re.compile(
-    rf'[ \t]*+(?:({_TOKEN})[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|({_TOKEN})|([^";]*+))[ \t]*+)?(?:;|\Z)', re.DOTALL
+    rf'[ \t]*+(?:({_NAME})[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^";]*+))[ \t]*+)?(?:;|\Z)', re.DOTALL
 )
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_UNQUOTABLE: Final = re.compile(r"[^ !#$&-\[\]-~]")
 _ATTR_CHARS: Final = "!#$&+-.^_`|~"
+_DRIVES: Final = re.compile(r"(?:[A-Za-z]:)+")
+# Normalising a long run of combining marks costs quadratic time; no real file name is longer.
+_MAX_NORMALISED: Final = 255
 MAX_PARAMETERS: Final = 32
 """How many parameters one value may have."""
 
@@ -94,7 +99,7 @@ def parse_options_header(value: str | None) -> tuple[str, dict[str, str]]:
 
 
 def parse_parameters(text: str) -> dict[str, str] | None:
-    """Read ``name=value`` parameters separated by semicolons, with lower-case names; None if they are malformed."""
+    """Read ``name=value`` parameters separated by semicolons, names in lower case; None if malformed."""
     found, well_formed = _scan_parameters(text)
     return found if well_formed else None
 
@@ -106,16 +111,16 @@ def _scan_parameters(text: str) -> tuple[dict[str, str], bool]:
         found = _PARAMETER.match(text, at)
         if found is None or len(parameters) == MAX_PARAMETERS:
             return parameters, False
-        name, quoted, token, loose = found.groups()
+        name, quoted, plain = found.groups()
         if name:
-            value = _ESCAPED.sub(r"\1", quoted) if quoted is not None else token or (loose or "").strip(" \t")
+            value = _ESCAPED.sub(r"\1", quoted) if quoted is not None else plain.rstrip(" \t")
             parameters.setdefault(name.lower(), value)
         at = found.end()
     return parameters, True
 
 
 def decode_extended(value: str) -> str | None:
-    """Decode an extended parameter value such as ``UTF-8''na%C3%AFve`` (RFC 8187), None if it is malformed."""
+    """Decode an extended parameter value such as ``UTF-8''na%C3%AFve`` (RFC 8187); None if malformed."""
     charset, quote_mark, rest = value.partition("'")
     _, second_mark, text = rest.partition("'")
     if not quote_mark or not second_mark or charset.lower() not in ("utf-8", "iso-8859-1"):
@@ -130,11 +135,12 @@ def clean_file_name(name: str) -> str:
     """Return what may be kept of a file name that a client sent: its last component, without controls.
 
     Never a path: whatever stands before the last slash or backslash is dropped, and ``.`` and ``..`` become
-    empty, as does a drive such as ``C:``.
+    empty; a drive such as ``C:`` is cut off. Composed characters are put into one form (NFC), as Sanic does.
     """
     name = _CONTROL.sub("", name).replace("\\", "/").rpartition("/")[2].strip()
-    if len(name) >= 2 and name[1] == ":" and name[0].isalpha():
-        name = name[2:]
+    name = _DRIVES.sub("", name)
+    if len(name) <= _MAX_NORMALISED:
+        name = normalize("NFC", name)
     return "" if name in (".", "..") else name
 
 
@@ -142,8 +148,8 @@ def content_disposition(filename: str | None = None, *, inline: bool = False) ->
     """Write the value of ``Content-Disposition`` (RFC 6266).
 
     Args:
-        filename: Offered to the user; any text. What is not plain ASCII is written twice, as ``filename`` with
-            substitutes and as ``filename*``.
+        filename: Offered to the user; any text. What is not plain ASCII, or would need an escape, is written
+            twice: as ``filename`` with substitutes and as ``filename*``.
         inline: Show it instead of saving it.
 
     Raises:
@@ -154,11 +160,10 @@ def content_disposition(filename: str | None = None, *, inline: bool = False) ->
         return kind
     if _CONTROL.search(filename):
         raise LocalProtocolError(f"file name {filename!r:.100} holds a control character")
-    if filename.isascii():
-        quoted = filename.replace("\\", "\\\\").replace('"', '\\"')
-        if "%" not in filename:
-            return f'{kind}; filename="{quoted}"'
-    plain = "".join(c if c.isascii() and c not in '"\\%' else "_" for c in filename)
+    # Clients disagree on escapes inside the quotes, so that none is used.
+    plain = _UNQUOTABLE.sub("_", filename)
+    if plain == filename:
+        return f'{kind}; filename="{plain}"'
     try:
         extended = quote(filename, safe=_ATTR_CHARS)
     except UnicodeEncodeError:

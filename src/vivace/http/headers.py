@@ -5,8 +5,8 @@ Rules:
 - The store is one list of ``(lower-case name, value)`` pairs of octets: what a protocol delivers and what it
   writes. Nothing is decoded before it is asked for.
 - Octets and text correspond by latin-1 (RFC 9110 section 5.5), so that every value survives.
-- What is *set* is checked at once: a name is a token (section 5.1), a value has no control character but HTAB.
-  What was *received* was checked by the protocol.
+- What is *set* is checked at once: a name is a token (section 5.1), a value has no control character but
+  HTAB. What was *received* was checked by the protocol.
 - The names of the methods are Sanic's (and multidict's).
 """
 
@@ -25,6 +25,7 @@ Pairs = list[tuple[bytes, bytes]]
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NAME_CACHE_SIZE: Final = 1024
+_MISSING: Final = object()
 
 _names: dict[str, bytes] = {}
 
@@ -38,7 +39,7 @@ def encode_name(name: str) -> bytes:
     known = _names.get(name)
     if known is not None:
         return known
-    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+    if not _TOKEN.fullmatch(name):
         raise LocalProtocolError(f"header name {name!r:.100} is not a token: use letters, digits and hyphens")
     encoded = name.lower().encode("ascii")
     if len(_names) < _NAME_CACHE_SIZE:
@@ -61,8 +62,8 @@ def encode_value(name: str, value: object) -> bytes:
         found = _FORBIDDEN.search(text)
         if found:
             raise LocalProtocolError(
-                f"header {name!r:.100}: the value holds the control character {found[0]!r} at {found.start()}; "
-                "it would end the field early"
+                f"header {name!r:.100}: control character {found[0]!r} at {found.start()} of the value; "
+                "it could end the field early"
             )
     try:
         return text.strip(" \t").encode("latin-1")
@@ -106,8 +107,8 @@ class Headers(MutableMapping[str, str]):
     """Fields of a message, by case-insensitive name.
 
     Iteration, ``len()``, ``keys()``, ``values()`` and ``items()`` cover every field, repeated names too.
-    ``headers.content_type`` reads like ``headers["content-type"]`` but joins repeated fields with ``", "`` and
-    gives ``""`` for a missing one.
+    ``headers.content_type`` reads like ``headers["content-type"]`` but joins repeated fields with ``", "``
+    and gives ``""`` for a missing one.
 
     Args:
         source: A mapping or pairs of text, of which a repeated name is kept repeated.
@@ -126,9 +127,8 @@ class Headers(MutableMapping[str, str]):
         if isinstance(source, Headers):
             self._pairs = list(source._pairs)
             return
-        self._pairs = []
-        for name, value in source.items() if isinstance(source, Mapping) else source:
-            self._pairs.append((encode_name(name), encode_value(name, value)))
+        given: Any = source.items() if isinstance(source, Mapping) else source
+        self._pairs = [(encode_name(name), encode_value(name, value)) for name, value in given]
 
     @classmethod
     def from_raw(cls, pairs: Pairs) -> Self:
@@ -175,19 +175,19 @@ class Headers(MutableMapping[str, str]):
     def getone(self, name: str) -> str: ...
     @overload
     def getone(self, name: str, default: T) -> str | T: ...
-    def getone(self, name: str, *default: Any) -> Any:
+    def getone(self, name: str, default: Any = _MISSING) -> Any:
         """Return the first value of `name`.
 
         Raises:
             KeyError: There is none and no default was given.
         """
-        return self.get(name, default[0]) if default else self[name]
+        return self[name] if default is _MISSING else self.get(name, default)
 
     @overload
     def getall(self, name: str) -> list[str]: ...
     @overload
     def getall(self, name: str, default: T) -> list[str] | T: ...
-    def getall(self, name: str, *default: Any) -> Any:
+    def getall(self, name: str, default: Any = _MISSING) -> Any:
         """Return all values of `name`, in order.
 
         Raises:
@@ -196,9 +196,9 @@ class Headers(MutableMapping[str, str]):
         found = self.get_all(name)
         if found:
             return found
-        if default:
-            return default[0]
-        raise KeyError(name)
+        if default is _MISSING:
+            raise KeyError(name)
+        return default
 
     def get_all(self, name: str) -> list[str]:
         """Return all values of `name`, in order; an empty list if there is none."""

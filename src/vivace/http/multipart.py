@@ -1,24 +1,31 @@
-"""``multipart/form-data`` (RFC 7578), pushed in as it arrives: events for streaming, a collector for whole forms.
+"""``multipart/form-data`` (RFC 7578) as it arrives: events for streaming, a collector for whole forms.
 
 Rules:
 
-- The syntax is the `multipart` library's business, in its strict mode; the limits and names are ours. Work is linear in the
-  number of octets, memory is bounded by `FormLimits`.
-- Over a limit: `PayloadTooLarge` (413). Malformed: `BadRequest` (400). After either, the object is of no more use.
+- The syntax is the `multipart` library's business, in its strict mode; the limits and names are ours. Work is
+  linear in the number of octets, memory is bounded by `FormLimits`.
+- Over a limit: `PayloadTooLarge` (413). Malformed: `BadRequest` (400). After either, the object is of no use.
 - What follows the last boundary is not looked at.
 - A file name is a name, never a path (`forms.clean_file_name`).
-- Nothing here opens or writes a file by itself: the collector says when it is time (`pending`), the caller chooses
-  in which thread `flush` runs. All big files of a form share one spool, so that a form costs one descriptor.
+- Nothing here opens or writes a file by itself: the collector says when it is time (`pending`), the caller
+  chooses in which thread `flush` runs. All big files of a form share one spool: a form costs one descriptor.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from copy import copy
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final
 
-from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
+from multipart import (  # type: ignore[import-untyped]
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+)
 
 from vivace.errors import BadRequest, PayloadTooLarge
 from vivace.http.forms import FormLimits, clean_file_name, decode_extended, parse_options_header
+from vivace.http.uploads import File, LazySpool, Spool
 from vivace.http.url import RequestParameters
 
 __all__ = [
@@ -34,9 +41,9 @@ __all__ = [
 ]
 
 # RFC 2046 section 5.1.1: bchars. A space must not be the last of them.
-_BOUNDARY_CHARS: Final = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'()+_,-./:=? ")
+_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]*[0-9A-Za-z'()+_,\-./:=?]")
 # Only these are tried on a stranger's word: some codecs of Python cost quadratic time, or are no charsets.
-_CHARSETS: Final = frozenset(("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252"))
+_CHARSETS: Final = ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252")
 
 
 class FieldStart:
@@ -101,7 +108,7 @@ def boundary_of(content_type: str | None, limits: FormLimits) -> str | None:
 
 
 def _check_boundary(boundary: str, limits: FormLimits) -> None:
-    if not 0 < len(boundary) <= limits.max_boundary or not _BOUNDARY_CHARS.issuperset(boundary) or boundary[-1] == " ":
+    if len(boundary) > limits.max_boundary or not _BOUNDARY.fullmatch(boundary):
         raise BadRequest(
             f"multipart boundary {boundary[:100]!r}: give 1 to {limits.max_boundary} characters of RFC 2046"
         )
@@ -177,7 +184,7 @@ class MultipartReader:
             return b""
         at = 0 if preamble.startswith(self._delimiter) else preamble.find(b"\r\n" + self._delimiter, start)
         if at > self._limits.max_preamble or (at < 0 and len(preamble) > self._limits.max_preamble):
-            raise BadRequest(f"multipart form: no boundary within the first {self._limits.max_preamble} octets")
+            raise BadRequest(f"multipart form: no boundary in the first {self._limits.max_preamble} octets")
         # The parser wants the two octets after the delimiter too before it looks.
         if at < 0 or len(preamble) < at + 2 * (at > 0) + len(self._delimiter) + 2:
             return b""
@@ -239,105 +246,10 @@ def _charset(name: str) -> str:
     return name.lower()
 
 
-class Spool(Protocol):
-    """What the collector needs of a temporary file, such as ``tempfile.TemporaryFile()``."""
-
-    def write(self, data: bytes, /) -> object:
-        """Append octets."""
-
-    def seek(self, offset: int, /) -> object:
-        """Go to an offset from the start."""
-
-    def read(self, size: int, /) -> bytes:
-        """Read up to `size` octets."""
-
-    def close(self) -> None:
-        """Close and forget the file."""
-
-
-class File:
-    """An uploaded file; unpacks like Sanic's tuple: ``type, body, name = file``.
-
-    A big file lies in a spool on disk. `body` reads all of it into memory; `chunks` does not. Both block while the disk
-    does. The spool lives as long as its request.
-
-    Attributes:
-        type: The content type that the client gave; empty if none.
-        name: The file name that the client gave, without any path; may be empty.
-        size: In octets.
-    """
-
-    __slots__ = ("_body", "_offset", "_spool", "name", "size", "type")
-
-    def __init__(self, type: str, body: bytes, name: str) -> None:
-        self.type = type
-        self.name = name
-        self.size = len(body)
-        self._body: bytes | None = body
-        self._spool: Spool | None = None
-        self._offset = 0
-
-    @classmethod
-    def spooled(cls, type: str, name: str, spool: Spool, offset: int, size: int) -> Self:
-        """Describe a file that lies in `spool`, from `offset` on."""
-        made = cls(type, b"", name)
-        made.size = size
-        made._body = None
-        made._spool = spool
-        made._offset = offset
-        return made
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether `body` costs no disk access."""
-        return self._spool is None
-
-    @property
-    def body(self) -> bytes:
-        """The whole content."""
-        return b"".join(self.chunks()) if self._body is None else self._body
-
-    def chunks(self, size: int = 65536) -> Iterator[bytes]:
-        """Read the content in pieces of up to `size` octets."""
-        if self._spool is None:
-            body = self._body or b""
-            for at in range(0, len(body), size):
-                yield body[at : at + size]
-            return
-        done = 0
-        while done < self.size:
-            # Sought each time: other files of the form may be read in between.
-            self._spool.seek(self._offset + done)
-            data = self._spool.read(min(size, self.size - done))
-            if not data:
-                raise EOFError(f"the spool of the uploaded file {self.name!r} is truncated")
-            done += len(data)
-            yield data
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self.type, self.body, self.name))
-
-    def __getitem__(self, index: int) -> Any:
-        return (self.type, self.body, self.name)[index]
-
-    def __len__(self) -> int:
-        return 3
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, File):
-            return (self.type, self.name, self.size) == (other.type, other.name, other.size) and self.body == other.body
-        return NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"<File {self.name!r} {self.type} {self.size} octets>"
-
-
 class FormCollector:
     """Gathers the fields and files of a multipart body.
 
-    After each `feed`, and after `finish`, call `flush` if `pending` is not empty; it is the only method that touches the disk.
+    After each `feed` call `flush` if `pending` is not empty; it is the only method that touches the disk.
 
     Args:
         boundary: As `boundary_of` gives it.
@@ -356,12 +268,12 @@ class FormCollector:
         self.pending: list[bytes] = []
         self._reader = MultipartReader(boundary, limits)
         self._limits = limits
-        self._spool = _LazySpool(open_spool)
+        self._spool = LazySpool(open_spool)
         self._spooled = 0
         self._text_size = 0
         self._file_memory = 0
         self._start: FieldStart | None = None
-        self._chunks: list[bytes] = []
+        self._buffer = bytearray()
         self._size = 0
         self._offset: int | None = None
 
@@ -402,16 +314,16 @@ class FormCollector:
         self._size += len(data)
         if self._start is None or self._start.filename is None:
             self._check_text(len(data))
-            self._chunks.append(data)
+            self._buffer += data
         elif self._offset is not None:
             self._to_spool(data)
         else:
-            self._chunks.append(data)
+            self._buffer += data
             over = self._file_memory + self._size > self._limits.max_memory
             if over or self._size > self._limits.spool_size:
                 self._offset = self._spooled
-                self._to_spool(b"".join(self._chunks))
-                self._chunks = []
+                self._to_spool(bytes(self._buffer))
+                self._buffer = bytearray()
 
     def _check_text(self, size: int) -> None:
         limits = self._limits
@@ -426,7 +338,7 @@ class FormCollector:
         self._spooled += len(data)
 
     def _end(self) -> None:
-        start, body = self._start, b"".join(self._chunks)
+        start, body = self._start, bytes(self._buffer)
         if start is None:
             return
         if start.filename is None:
@@ -437,38 +349,4 @@ class FormCollector:
         else:
             file = File.spooled(start.content_type, start.filename, self._spool, self._offset, self._size)
             self.files.setdefault(start.name, []).append(file)
-        self._start, self._chunks, self._size, self._offset = None, [], 0, None
-
-
-class _LazySpool:
-    """A spool that is opened when it is first written to."""
-
-    __slots__ = ("_end", "_file", "_open")
-
-    def __init__(self, open_spool: Callable[[], Spool]) -> None:
-        self._open = open_spool
-        self._file: Spool | None = None
-        self._end = 0
-
-    def append(self, data: bytes) -> None:
-        self.seek(self._end)
-        self.write(data)
-        self._end += len(data)
-
-    def write(self, data: bytes, /) -> object:
-        return self._opened().write(data)
-
-    def seek(self, offset: int, /) -> object:
-        return self._opened().seek(offset)
-
-    def read(self, size: int, /) -> bytes:
-        return self._opened().read(size)
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def _opened(self) -> Spool:
-        if self._file is None:
-            self._file = self._open()
-        return self._file
+        self._start, self._buffer, self._size, self._offset = None, bytearray(), 0, None

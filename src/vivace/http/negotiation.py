@@ -15,9 +15,9 @@ __all__ = ["MAX_ITEMS", "AcceptList", "Matched", "MediaType", "parse_accept", "p
 MAX_ITEMS: Final = 100
 """How many items one field may list."""
 
-_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_RANGE: Final = re.compile(rf"({_TOKEN})/({_TOKEN})")
-_ITEM: Final = re.compile(_TOKEN)
+_TCHARS: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_RANGE: Final = re.compile(rf"({_TCHARS})/({_TCHARS})")
+_ITEM: Final = re.compile(_TCHARS)
 _WEIGHT: Final = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 
 
@@ -155,7 +155,7 @@ def parse_accept(value: str | None) -> AcceptList:
 
 
 def parse_weights(value: str, field: str = "Accept-Encoding") -> list[tuple[str, float]]:
-    """Read ``Accept-Encoding``, ``Accept-Language`` or the like: ``(lower-case item, weight)``, heaviest first.
+    """Read ``Accept-Encoding``, ``Accept-Language``, ...: ``(lower-case item, weight)``, heaviest first.
 
     Raises:
         InvalidHeader: It is malformed, or lists more than `MAX_ITEMS` items.

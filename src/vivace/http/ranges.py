@@ -1,8 +1,8 @@
 """Range requests (RFC 9110 section 14): which octets a client asked for, and how they are sent.
 
-Rules: a field that is malformed, in another unit or asks for too much is ignored, as section 14.2 allows: the answer is
-the whole content with 200. Ranges are sorted and merged in one pass, so that their sum never exceeds the
-content. Only a field that is well-formed and lies wholly outside the content is answered with 416.
+Rules: a field that is malformed, in another unit or asks for too much is ignored, as section 14.2 allows: the
+answer is the whole content with 200. Ranges are sorted and merged in one pass, so that their sum never
+exceeds the content. Only a field that is well-formed and lies wholly outside the content is answered by 416.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from vivace.errors import RangeNotSatisfiable
 from vivace.http.conditional import strong_match
 from vivace.http.dates import parse_date
+from vivace.http.headers import encode_value
 
 __all__ = ["MAX_RANGES", "ByteRange", "ByteRangesLayout", "if_range_matches", "parse_range"]
 
@@ -77,10 +78,7 @@ def _split(value: str, max_ranges: int) -> list[tuple[int | None, int | None]] |
     if not equals or unit.lower() != "bytes" or rest.count(",") >= 4 * max_ranges:
         return None
     asked: list[tuple[int | None, int | None]] = []
-    for item in rest.split(","):
-        item = item.strip(" \t")
-        if not item:
-            continue
+    for item in filter(None, (part.strip(" \t") for part in rest.split(","))):
         first, dash, last = item.partition("-")
         if not dash or not _is_number(first) or not _is_number(last) or len(asked) == max_ranges:
             return None
@@ -150,6 +148,9 @@ class ByteRangesLayout:
         ranges: As `parse_range` gave them.
         content_type: That of the content.
         boundary: Up to 70 characters that the content does not hold: choose them at random.
+
+    Raises:
+        LocalProtocolError: `content_type` cannot be the value of a field.
     """
 
     __slots__ = ("content_length", "content_type", "heads", "ranges", "tail")
@@ -157,11 +158,9 @@ class ByteRangesLayout:
     def __init__(self, ranges: Sequence[ByteRange], content_type: str, boundary: str) -> None:
         self.ranges = tuple(ranges)
         self.content_type = f"multipart/byteranges; boundary={boundary}"
-        self.heads = [
-            f"\r\n--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: {part.content_range}\r\n\r\n".encode(
-                "latin-1"
-            )
-            for part in self.ranges
-        ]
+        encode_value("content-type", content_type)
+        prefix = f"\r\n--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: "
+        self.heads = [f"{prefix}{part.content_range}\r\n\r\n".encode("latin-1") for part in self.ranges]
         self.tail = f"\r\n--{boundary}--\r\n".encode("latin-1")
-        self.content_length = sum(map(len, self.heads)) + sum(part.size for part in self.ranges) + len(self.tail)
+        framing = sum(map(len, self.heads)) + len(self.tail)
+        self.content_length = framing + sum(part.size for part in self.ranges)

@@ -88,4 +88,4 @@ def phrase(status: int) -> str:
 
 def has_no_body(status: int) -> bool:
     """Tell whether a response with `status` never carries content (RFC 9110 section 6.4.1: 1xx, 204, 304)."""
-    return status == 204 or status == 304 or 100 <= status < 200
+    return status in (204, 304) or 100 <= status < 200

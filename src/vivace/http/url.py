@@ -49,7 +49,7 @@ class RequestParameters(dict[str, list[V]]):
             made.setdefault(name, []).append(value)
         return made
 
-    def get(self, name: str, default: Any = None) -> Any:  # type: ignore[override]
+    def get(self, name: str, default: Any = None) -> Any:
         """Return the first value of `name`, `default` if there is none."""
         values = super().get(name)
         return values[0] if values else default
@@ -146,16 +146,16 @@ def quote_location(target: str) -> str:
     found = _CONTROL.search(target)
     if found:
         raise LocalProtocolError(
-            f"redirect target holds the control character {found[0]!r} at {found.start()}; quote user input first"
+            f"redirect target: control character {found[0]!r} at {found.start()}; quote user input first"
         )
     return _NOT_URI.sub(lambda bad: quote(bad[0], safe="", errors="replace"), target)
 
 
 def is_local_target(target: str) -> bool:
-    """Tell whether a browser that follows `target` stays on this host.
+    r"""Tell whether a browser that follows `target` stays on this host.
 
-    A path (``/a``), a relative reference, a query or a fragment do; a scheme, ``//host``, ``/\\host``, controls
-    and leading white space (which browsers cut off before they look) do not.
+    A path (``/a``), a relative reference, a query or a fragment do; a scheme, ``//host``, ``/\host``,
+    controls and leading white space (which browsers cut off before they look) do not.
     """
     if not target or _CONTROL.search(target) or target[0].isspace():
         return False
@@ -185,6 +185,7 @@ def safe_redirect(target: str, allowed_hosts: Iterable[str] = ()) -> str:
             parts = urlsplit(target)
         except ValueError:
             parts = urlsplit("")
-        if parts.scheme in ("http", "https") and parts.netloc.lower() in {host.lower() for host in allowed_hosts}:
+        allowed = {host.lower() for host in allowed_hosts}
+        if parts.scheme in ("http", "https") and parts.netloc.lower() in allowed:
             return quote_location(target)
     raise BadRequest("the redirect target leads to another host")
