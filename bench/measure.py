@@ -131,7 +131,7 @@ def _add(cost: Cost, seen: Burst, spent: float, seconds: int) -> None:
 def transfers(
     servers: Iterable[Server], direction: str, file: Path, *, rounds: int, repeats: int
 ) -> dict[str, Transfer]:
-    """CPU per GiB and growth of memory; `direction` is ``download`` or ``upload``, done `repeats` times a round."""
+    """CPU per GiB and growth of memory; `direction` is ``download`` or ``upload``."""
     found: dict[str, Transfer] = {}
     moved = file.stat().st_size * repeats / GIB
     servers = list(servers)
