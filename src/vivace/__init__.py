@@ -9,7 +9,104 @@ from typing import TYPE_CHECKING, Any
 
 from vivace._build import PURE, force_pure
 
+if TYPE_CHECKING:
+    from vivace.config import Config
+    from vivace.errors import (
+        BadRequest,
+        ConfigError,
+        Forbidden,
+        HTTPException,
+        MethodNotAllowed,
+        NotFound,
+        PayloadTooLarge,
+        RequestTimeout,
+        ServerError,
+        ServiceUnavailable,
+        StartupError,
+        Unauthorized,
+        VivaceError,
+    )
+    from vivace.framework.app import Vivace
+    from vivace.framework.blueprint import Blueprint, BlueprintGroup
+    from vivace.framework.files import file, file_stream
+    from vivace.framework.request import Request
+    from vivace.framework.response import (
+        HTTPResponse,
+        JSONResponse,
+        empty,
+        html,
+        json,
+        raw,
+        redirect,
+        text,
+    )
+    from vivace.framework.streaming import ResponseStream
+
 if PURE:
     force_pure()
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BadRequest",
+    "Blueprint",
+    "BlueprintGroup",
+    "Config",
+    "ConfigError",
+    "Forbidden",
+    "HTTPException",
+    "HTTPResponse",
+    "JSONResponse",
+    "MethodNotAllowed",
+    "NotFound",
+    "PayloadTooLarge",
+    "Request",
+    "RequestTimeout",
+    "ResponseStream",
+    "ServerError",
+    "ServiceUnavailable",
+    "StartupError",
+    "Unauthorized",
+    "Vivace",
+    "VivaceError",
+    "empty",
+    "file",
+    "file_stream",
+    "html",
+    "json",
+    "raw",
+    "redirect",
+    "text",
+]
+
+_PLACES = {
+    "vivace.config": ("Config",),
+    "vivace.framework.app": ("Vivace",),
+    "vivace.framework.blueprint": ("Blueprint", "BlueprintGroup"),
+    "vivace.framework.files": ("file", "file_stream"),
+    "vivace.framework.request": ("Request",),
+    "vivace.framework.response": (
+        "HTTPResponse",
+        "JSONResponse",
+        "empty",
+        "html",
+        "json",
+        "raw",
+        "redirect",
+        "text",
+    ),
+    "vivace.framework.streaming": ("ResponseStream",),
+}
+_HOME = {name: module for module, names in _PLACES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME.get(name, "vivace.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,375 @@
+"""The app: what is declared on it, compiled into what answers requests.
+
+Rules of this file:
+
+- Declarations are cheap and in any order; `finalize` compiles all of them into new tables and swaps them in,
+  so that it may run again at any time, also while requests are answered.
+- Apps are found by name through weak references: a second app of a name replaces the first.
+- Nothing of the server is imported before `run`.
+"""
+
+import asyncio
+import logging
+import os
+import re
+import signal
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Generic
+from weakref import WeakValueDictionary
+
+from vivace.config import SETTINGS, Config
+from vivace.errors import ConfigError
+from vivace.framework.blueprint import Blueprint, BlueprintGroup, Registration, place_all
+from vivace.framework.compiler import compile_app, gather_listeners
+from vivace.framework.dispatch import Dispatcher
+from vivace.framework.error_handler import ErrorHandler
+from vivace.framework.lifespan import run_stage
+from vivace.framework.middleware import Chain
+from vivace.framework.pattern import TypeTable
+from vivace.framework.registry import Registry
+from vivace.framework.request import Request
+from vivace.framework.route import Route
+from vivace.framework.router import Router
+from vivace.framework.spec import Placement
+from vivace.framework.tasks import TaskGroup
+from vivace.framework.urls import build_url, find_route
+from vivace.protocols.stream import Stream
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    ConfigT = TypeVar("ConfigT", bound=Config, default=Config)
+    CtxT = TypeVar("CtxT", default=Any)
+else:
+    from typing import TypeVar
+
+    ConfigT = TypeVar("ConfigT")
+    CtxT = TypeVar("CtxT")
+
+__all__ = ["Vivace"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
+_apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
+
+
+class Vivace(Registry, Generic[ConfigT, CtxT]):
+    """An app.
+
+    Args:
+        name: Such as ``__name__``: a letter or ``_``, then letters, digits, ``_``, ``-`` and dots.
+        config: The settings; read from files and environment if None.
+        ctx: Anything that belongs to the program; a plain namespace if None.
+        error_handler: Makes responses of exceptions.
+        request_class: `Request` or a subclass.
+        strict_slashes: A trailing slash counts.
+
+    Attributes:
+        config: The settings.
+        ctx: Anything that belongs to the program.
+        error_handler: Makes responses of exceptions.
+        strict_slashes: For routes that do not say it.
+        blueprints: The blueprints by name.
+        stopper: What `stop` calls; the server sets it.
+
+    Raises:
+        ConfigError: The name is missing or malformed, or a setting cannot be used.
+    """
+
+    __slots__ = (
+        "_dispatcher",
+        "_registrations",
+        "_router",
+        "_running",
+        "_tasks",
+        "_types",
+        "blueprints",
+        "config",
+        "error_handler",
+        "handle_stream",
+        "response_chain",
+        "stopper",
+        "strict_slashes",
+    )
+
+    config: ConfigT
+    ctx: CtxT
+    handle_stream: Callable[[Stream], Coroutine[Any, Any, None]]
+    """Answers one exchange; raises nothing but cancellation."""
+
+    def __init__(
+        self,
+        name: str,
+        config: ConfigT | None = None,
+        ctx: CtxT | None = None,
+        *,
+        error_handler: ErrorHandler | None = None,
+        request_class: type[Request] = Request,
+        strict_slashes: bool = False,
+    ) -> None:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ConfigError(f"app name {name!r}: expected a letter or _, then letters, digits, _ and -")
+        super().__init__(name, ctx)
+        self.config = config if config is not None else Config.load()  # type: ignore[assignment]
+        self.error_handler = error_handler or ErrorHandler()
+        self.strict_slashes = strict_slashes
+        self.blueprints: dict[str, Blueprint] = {}
+        self.response_chain: Chain = ()
+        self.stopper: Callable[[], None] | None = None
+        self._registrations: list[Registration] = []
+        self._running = False
+        self._router: Router | None = None
+        self._tasks = TaskGroup()
+        self._types = TypeTable()
+        self._dispatcher = Dispatcher(self, request_class)
+        self.handle_stream = self._dispatcher.handle
+        _apps[name] = self
+
+    @classmethod
+    def get_app(cls, name: str | None = None, *, force_create: bool = False) -> "Vivace[Any, Any]":
+        """The app of that name; without a name, the only one there is.
+
+        Args:
+            name: As given to the app.
+            force_create: Make one if there is none.
+
+        Raises:
+            ConfigError: There is none, or more than one to choose from.
+        """
+        if name is None:
+            found = list(_apps.values())
+            if len(found) == 1:
+                return found[0]
+            raise ConfigError(f"get_app() without a name needs exactly one app, there are {len(found)}")
+        app = _apps.get(name) or (_apps.get("__mp_main__") if name == "__main__" else None)
+        if app is not None:
+            return app
+        if force_create:
+            return cls(name)
+        raise ConfigError(f"no app is called {name!r}", allowed=sorted(_apps))
+
+    # Parts
+
+    def blueprint(
+        self,
+        blueprint: Blueprint | BlueprintGroup | Iterable[Blueprint | BlueprintGroup],
+        *,
+        url_prefix: str | None = None,
+        version: int | float | str | None = None,
+        strict_slashes: bool | None = None,
+        version_prefix: str | None = None,
+        name_prefix: str = "",
+    ) -> None:
+        """Make a blueprint, a group or several part of this app.
+
+        Args:
+            blueprint: What to add; declarations made on it later count too.
+            url_prefix: Instead of the blueprint's own.
+            version: The same.
+            strict_slashes: The same.
+            version_prefix: The same.
+            name_prefix: Goes before the blueprint's name, so that one can be added twice.
+
+        Raises:
+            ConfigError: Another blueprint of the same name is part of this app.
+        """
+        items = [blueprint] if isinstance(blueprint, Blueprint | BlueprintGroup) else list(blueprint)
+        for item in items:
+            given = Registration(item, url_prefix, version, strict_slashes, version_prefix, name_prefix)
+            for part, place in place_all(given, self._parts()[0]):
+                other = self.blueprints.get(place.blueprint)
+                if other is not None and other is not part:
+                    raise ConfigError(f"another blueprint called {place.blueprint!r} is part of {self.name}")
+                self.blueprints[place.blueprint] = part
+                part.apps.add(self)
+            self._registrations.append(given)
+        self.changed()
+
+    def changed(self) -> None:
+        """Compile again if the server is running already."""
+        if self._running:
+            self.finalize()
+
+    def _parts(self) -> tuple[Placement, list[tuple[Blueprint, Placement]]]:
+        place = Placement(self.name, strict_slashes=self.strict_slashes)
+        return place, [found for given in self._registrations for found in place_all(given, place)]
+
+    def finalize(self) -> None:
+        """Compile routes, middleware and exception handlers; called before serving, and again after late changes.
+
+        Raises:
+            ConfigError: Two routes claim the same path and method, or a handler does not take its parameters.
+        """
+        place, parts = self._parts()
+        compiled = compile_app(self, place, parts, self._types)
+        for scope, exception, handler in compiled.exception_handlers:
+            self.error_handler.add(exception, handler, scope)
+        self._router = compiled.router
+        self.response_chain = compiled.response_chain
+        self._dispatcher.update(compiled.router, compiled.request_chain)
+
+    def register_pattern(self, label: str, cast: Callable[[str], Any], pattern: str) -> None:
+        """Declare a parameter type ``<name:label>``: what matches `pattern` entirely, converted by `cast`.
+
+        `cast` raises ValueError for a text that is not of the type; the route does not match then.
+
+        Raises:
+            ConfigError: The label is taken or no identifier.
+        """
+        self._types.add(label, cast, pattern)
+
+    def _known_types(self) -> TypeTable:
+        return self._types
+
+    @property
+    def router(self) -> Router:
+        """The compiled routes."""
+        if self._router is None:
+            self.finalize()
+        assert self._router is not None
+        return self._router
+
+    @property
+    def routes(self) -> list[Route]:
+        """Every route, in the order of declaration."""
+        return self.router.routes
+
+    def url_for(self, view_name: str, **values: Any) -> str:
+        """The URL of a route by its name: ``handler``, ``blueprint.handler`` or ``static``.
+
+        Args:
+            view_name: The name; that of the app may stand before it.
+            values: Of the path parameters (for static files ``filename``); the rest becomes the query.
+                ``name`` chooses among static routes. ``_external=True`` gives an absolute URL (see SERVER_NAME),
+                ``_scheme`` and ``_server`` choose its parts, ``_anchor`` what follows the ``#``.
+
+        Raises:
+            URLBuildError: No such route, or a value is missing or not of its type.
+        """
+        if view_name == "static" or view_name.endswith(".static"):
+            view_name = view_name.removesuffix("static") + (values.pop("name", None) or "static")
+        route = find_route(self.routes, self.name, view_name)
+        return build_url(route, values, self.config.SERVER_NAME)
+
+    # Life
+
+    async def run_listeners(self, stage: str) -> None:
+        """Run the listeners of a stage; background tasks start after ``after_server_start``'s and end with the server.
+
+        Raises:
+            StartupError: A listener of a start stage failed.
+        """
+        if stage == "before_server_start":
+            self._running = True
+            self.finalize()
+        elif stage == "after_server_stop":
+            await self._tasks.shut_down()
+        await run_stage(self, gather_listeners(self, self._parts()[1]), stage)
+        if stage == "before_server_start":
+            self._tasks.start_waiting(self)
+        elif stage == "after_server_stop":
+            self._running = False
+            self._dispatcher.close()
+
+    def add_task(self, task: Any, *, name: str | None = None) -> "asyncio.Task[Any] | None":
+        """Run a coroutine in the background, from now on or, without a running loop, from the start of the server on.
+
+        Args:
+            task: A coroutine, or a function of nothing or of the app that gives one.
+            name: For `get_task`.
+
+        Returns:
+            The task, or None if it starts later.
+        """
+        return self._tasks.add(self, task, name)
+
+    def get_task(self, name: str) -> "asyncio.Task[Any] | None":
+        """The running background task of that name."""
+        return self._tasks.get(name)
+
+    @property
+    def tasks(self) -> "list[asyncio.Task[Any]]":
+        """The running background tasks."""
+        return self._tasks.running()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The running loop.
+
+        Raises:
+            RuntimeError: None is running: use a listener.
+        """
+        return asyncio.get_running_loop()
+
+    @property
+    def debug(self) -> bool:
+        """DEBUG."""
+        return self.config.DEBUG
+
+    @property
+    def logger(self) -> logging.Logger:
+        """Where the program may write its log."""
+        return logging.getLogger("vivace.app")
+
+    def run(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        debug: bool | None = None,
+        *,
+        unix: str | None = None,
+        workers: int | None = None,
+        access_log: bool | None = None,
+        backlog: int | None = None,
+        motd: bool | None = None,
+        dev: bool = False,
+        **settings: Any,
+    ) -> None:
+        """Serve until a signal ends it: the command line's `vivace run`, from the program itself.
+
+        Args:
+            host: HOST.
+            port: PORT.
+            debug: DEBUG.
+            unix: UNIX: the path of a socket, instead of host and port.
+            workers: WORKERS.
+            access_log: ACCESS_LOG.
+            backlog: BACKLOG.
+            motd: MOTD.
+            dev: DEBUG and AUTO_RELOAD.
+            settings: Any other setting by its name in lower case.
+
+        Raises:
+            TypeError: There is no such setting.
+        """
+        from vivace.cli.serve import run_app  # the one upward edge
+
+        names = {setting.name for setting in SETTINGS}
+        unknown = [name for name in settings if name.upper() not in names]
+        if unknown:
+            raise TypeError(f"run() got an unexpected argument {unknown[0]!r}: it is no setting either")
+        overrides = {name.upper(): value for name, value in settings.items()}
+        if dev:
+            overrides.setdefault("AUTO_RELOAD", True)
+            debug = True if debug is None else debug
+        run_app(
+            self,
+            host=host,
+            port=port,
+            unix=unix,
+            workers=workers,
+            debug=debug,
+            access_log=access_log,
+            backlog=backlog,
+            motd=motd,
+            config_overrides=overrides,
+        )
+
+    def stop(self) -> None:
+        """Let the server end as after SIGTERM: no new connections, requests in flight are finished."""
+        if self.stopper is not None:
+            self.stopper()
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"

@@ -1,0 +1,238 @@
+"""Blueprints: a part of an app, declared apart and put in its place later; groups of them.
+
+Rules of this file:
+
+- A blueprint knows nothing of where it ends up; one may be part of several apps, or of one twice
+  under different prefixes.
+- The order of a path: version prefix and version, prefixes from the outermost group inwards, the route's own.
+- Middleware and exception handlers of a blueprint serve its routes only; listeners the whole server.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+from weakref import WeakSet
+
+from vivace.errors import ConfigError
+from vivace.framework.registry import Registry
+from vivace.framework.spec import Placement, Version, join_path
+
+if TYPE_CHECKING:
+    from vivace.framework.app import Vivace
+
+__all__ = ["Blueprint", "BlueprintGroup", "Registration", "place_all"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Blueprint(Registry):
+    """Routes, middleware, listeners and exception handlers under a name.
+
+    Args:
+        name: Letters, digits, ``_`` and ``-``; full names of its routes are ``app.blueprint.handler``.
+        url_prefix: Goes before its paths.
+        host: Only for these host names.
+        version: Puts ``/v1`` before its paths.
+        strict_slashes: A trailing slash counts.
+        version_prefix: Instead of ``/v``.
+        ctx: Anything that belongs to the program.
+
+    Raises:
+        ConfigError: The name is empty or has a dot.
+    """
+
+    __slots__ = ("apps", "host", "strict_slashes", "url_prefix", "version", "version_prefix")
+
+    def __init__(
+        self,
+        name: str,
+        url_prefix: str | None = None,
+        host: str | Iterable[str] | None = None,
+        version: Version | None = None,
+        strict_slashes: bool | None = None,
+        version_prefix: str | None = None,
+        *,
+        ctx: Any = None,
+    ) -> None:
+        if not isinstance(name, str) or not name or "." in name:
+            raise ConfigError(f"blueprint name {name!r}: expected a name without a dot")
+        super().__init__(name, ctx)
+        self.url_prefix = url_prefix
+        self.host = host
+        self.version = version
+        self.strict_slashes = strict_slashes
+        self.version_prefix = version_prefix
+        self.apps: WeakSet[Vivace[Any, Any]] = WeakSet()
+
+    @property
+    def registered(self) -> bool:
+        """Whether it is part of an app."""
+        return bool(self.apps)
+
+    def changed(self) -> None:
+        """Let the apps take over a late declaration."""
+        for app in list(self.apps):
+            app.changed()
+
+    def _is_complete(self) -> bool:
+        return False
+
+    @staticmethod
+    def group(
+        *blueprints: "Blueprint | BlueprintGroup | Iterable[Blueprint | BlueprintGroup]",
+        url_prefix: str | None = None,
+        version: Version | None = None,
+        strict_slashes: bool | None = None,
+        version_prefix: str | None = None,
+        name_prefix: str = "",
+    ) -> "BlueprintGroup":
+        """Put several together, under a common prefix and version."""
+        group = BlueprintGroup(url_prefix, version, strict_slashes, version_prefix, name_prefix)
+        for item in blueprints:
+            group.extend([item] if isinstance(item, Blueprint | BlueprintGroup) else item)
+        return group
+
+    def __repr__(self) -> str:
+        return f"<Blueprint {self.name} {self.url_prefix or ''}>"
+
+
+class BlueprintGroup(MutableSequence[Any]):
+    """A list of blueprints and groups with a common prefix and version.
+
+    Args:
+        url_prefix: Goes before the prefixes of the members.
+        version: For members that have none.
+        strict_slashes: For members that do not say it.
+        version_prefix: For members that have none.
+        name_prefix: Goes before the names of the members.
+    """
+
+    __slots__ = ("_members", "name_prefix", "strict_slashes", "url_prefix", "version", "version_prefix")
+
+    def __init__(
+        self,
+        url_prefix: str | None = None,
+        version: Version | None = None,
+        strict_slashes: bool | None = None,
+        version_prefix: str | None = None,
+        name_prefix: str = "",
+    ) -> None:
+        self.url_prefix = url_prefix
+        self.version = version
+        self.strict_slashes = strict_slashes
+        self.version_prefix = version_prefix
+        self.name_prefix = name_prefix
+        self._members: list[Blueprint | BlueprintGroup] = []
+
+    @property
+    def blueprints(self) -> list["Blueprint | BlueprintGroup"]:
+        """The members."""
+        return self._members
+
+    def _all(self) -> Iterator[Blueprint]:
+        for member in self._members:
+            if isinstance(member, BlueprintGroup):
+                yield from member._all()
+            else:
+                yield member
+
+    @overload
+    def middleware(self, middleware_or_request: F, /) -> F: ...
+    @overload
+    def middleware(self, middleware_or_request: str = "request", /, *, priority: int = 0) -> Callable[[F], F]: ...
+    def middleware(self, middleware_or_request: Any = "request", /, *, priority: int = 0) -> Any:
+        """Declare a middleware for every member; see `Registry.middleware`."""
+        if callable(middleware_or_request):
+            return self._register(middleware_or_request, "request", priority)
+        return lambda function: self._register(function, middleware_or_request, priority)
+
+    def on_request(self, middleware: Any = None, *, priority: int = 0) -> Any:
+        """Declare request middleware for every member."""
+        decorate = self.middleware("request", priority=priority)
+        return decorate if middleware is None else decorate(middleware)
+
+    def on_response(self, middleware: Any = None, *, priority: int = 0) -> Any:
+        """Declare response middleware for every member."""
+        decorate = self.middleware("response", priority=priority)
+        return decorate if middleware is None else decorate(middleware)
+
+    def _register(self, function: F, place: str, priority: int) -> F:
+        for blueprint in self._all():
+            blueprint.register_middleware(function, place, priority=priority)
+        return function
+
+    def exception(self, *exceptions: type[BaseException] | Iterable[type[BaseException]]) -> Callable[[F], F]:
+        """Declare an exception handler for every member; see `Registry.exception`."""
+
+        def decorate(function: F) -> F:
+            for blueprint in self._all():
+                blueprint.exception(*exceptions)(function)
+            return function
+
+        return decorate
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._members[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._members[index] = value
+
+    def __delitem__(self, index: Any) -> None:
+        del self._members[index]
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def insert(self, index: int, value: "Blueprint | BlueprintGroup") -> None:
+        """Put a member at a place."""
+        if not isinstance(value, Blueprint | BlueprintGroup):
+            raise ConfigError(f"{value!r} is no blueprint and no group of them")
+        self._members.insert(index, value)
+
+
+@dataclass(slots=True, frozen=True)
+class Registration:
+    """What was given to `Vivace.blueprint`; overrides what the blueprint says itself."""
+
+    blueprint: Blueprint | BlueprintGroup
+    url_prefix: str | None = None
+    version: Version | None = None
+    strict_slashes: bool | None = None
+    version_prefix: str | None = None
+    name_prefix: str = ""
+
+
+def place_all(registration: Registration, base: Placement) -> Iterator[tuple[Blueprint, Placement]]:
+    """Every blueprint of a registration with its place."""
+    item, given = registration.blueprint, registration
+    if isinstance(item, Blueprint):
+        yield item, _place(item, given, base)
+        return
+    outer = replace(
+        base,
+        url_prefix=join_path(base.url_prefix, _first(given.url_prefix, item.url_prefix, "")),
+        version=_first(given.version, item.version, base.version),
+        version_prefix=_first(given.version_prefix, item.version_prefix, base.version_prefix),
+        strict_slashes=_first(given.strict_slashes, item.strict_slashes, base.strict_slashes),
+    )
+    prefix = given.name_prefix + item.name_prefix
+    for member in item.blueprints:
+        yield from place_all(Registration(member, name_prefix=prefix), outer)
+
+
+def _place(blueprint: Blueprint, given: Registration, base: Placement) -> Placement:
+    name = f"{given.name_prefix}_{blueprint.name}" if given.name_prefix else blueprint.name
+    host = blueprint.host
+    return Placement(
+        name=f"{base.name}.{name}",
+        blueprint=name,
+        url_prefix=join_path(base.url_prefix, _first(given.url_prefix, blueprint.url_prefix, "")),
+        version=_first(given.version, blueprint.version, base.version),
+        version_prefix=_first(given.version_prefix, blueprint.version_prefix, base.version_prefix),
+        strict_slashes=_first(given.strict_slashes, blueprint.strict_slashes, base.strict_slashes),
+        host=base.host if host is None else tuple(h.lower() for h in ((host,) if isinstance(host, str) else host)),
+    )
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)

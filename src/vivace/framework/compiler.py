@@ -1,0 +1,82 @@
+"""From the declarations of an app and its blueprints to the tables that requests are answered from.
+
+Rules of this file:
+
+- It reads declarations and changes nothing of them: the same declarations compile to the same tables.
+- Everything that can be known before the first request is decided here.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from vivace.framework.lifespan import ListenerSpec
+from vivace.framework.middleware import Chain, MiddlewareSpec, chain
+from vivace.framework.pattern import TypeTable
+from vivace.framework.registry import Registry
+from vivace.framework.request import Request
+from vivace.framework.response import HTTPResponse, empty
+from vivace.framework.route import ASYNC, Route
+from vivace.framework.router import Router
+from vivace.framework.spec import Placement, compile_route
+
+__all__ = ["Compiled", "compile_app", "gather_listeners"]
+
+Parts = list[tuple[Any, Placement]]
+
+
+class Compiled(NamedTuple):
+    """What `finalize` swaps in.
+
+    Attributes:
+        router: The routes.
+        request_chain: Request middleware where there is no route.
+        response_chain: Response middleware where there is no route.
+        exception_handlers: Triples (blueprint or empty, exception class, function).
+    """
+
+    router: Router
+    request_chain: Chain
+    response_chain: Chain
+    exception_handlers: list[tuple[str, type[BaseException], Callable[..., Any]]]
+
+
+def compile_app(app: Registry, place: Placement, parts: Parts, types: TypeTable) -> Compiled:
+    """Compile an app and the blueprints that are part of it.
+
+    Raises:
+        ConfigError: A path is malformed, two routes claim one path and method, or a handler does not fit.
+    """
+    own = list(app.middleware_specs)
+    routes = [_finish(compile_route(spec, place, types), own) for spec in app.route_specs]
+    handlers = [("", kind, function) for kind, function in app.exception_specs]
+    for blueprint, where in parts:
+        specs = [*own, *blueprint.middleware_specs]
+        routes += [_finish(compile_route(spec, where, types), specs) for spec in blueprint.route_specs]
+        handlers += [(where.blueprint, kind, function) for kind, function in blueprint.exception_specs]
+    automatic = Route(f"{app.name}.options", "*", frozenset(("OPTIONS",)), _answer_options, ASYNC, [])
+    automatic.buffered = False
+    router = Router(routes, _finish(automatic, own))
+    return Compiled(router, chain(own, "request"), chain(own, "response"), handlers)
+
+
+def gather_listeners(app: Registry, parts: Parts) -> list[ListenerSpec]:
+    """The listeners of an app and its blueprints in order of registration, the app's first."""
+    found = list(app.listener_specs)
+    seen: set[int] = set()
+    for blueprint, _place in parts:
+        if id(blueprint) not in seen:
+            seen.add(id(blueprint))
+            found += blueprint.listener_specs
+    return found
+
+
+def _finish(route: Route, middleware: list[MiddlewareSpec]) -> Route:
+    route.request_middleware = chain(middleware, "request")
+    route.response_middleware = chain(middleware, "response")
+    route.plain = route.kind == ASYNC and not route.request_middleware and not route.response_middleware
+    return route
+
+
+async def _answer_options(_request: Request, allowed: str) -> HTTPResponse:
+    """The automatic answer to OPTIONS (RFC 9110 section 9.3.7)."""
+    return empty(headers={"Allow": allowed})

@@ -1,0 +1,196 @@
+# cython: language_level=3, annotation_typing=False
+"""The life of one exchange inside the framework: route, middleware, handler, middleware, answer.
+
+Rules of this file:
+
+- The short way (a static path, a coroutine function, no middleware, no body) does nothing that is not needed.
+- Whatever happens there is one answer: the handler's, an error page, or a dropped connection when the
+  answer had begun. Nothing but cancellation leaves `handle`.
+- A body that the handler did not read is the server's business.
+"""
+
+import asyncio
+import inspect
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from vivace.errors import ClientDisconnected, ServiceUnavailable
+from vivace.framework.middleware import Chain, run_request_middleware, run_response_middleware
+from vivace.framework.request import Request
+from vivace.framework.response import HTTPResponse, JSONResponse, coerce, content_fields, encode_json
+from vivace.framework.route import ASYNC, BLOCKING, Route
+from vivace.framework.router import Router
+from vivace.protocols.stream import Stream
+
+if TYPE_CHECKING:
+    from vivace.framework.app import Vivace
+
+__all__ = ["Dispatcher"]
+
+logger = logging.getLogger("vivace.error")
+
+JSON_FIELDS = content_fields("application/json")
+
+
+class Dispatcher:
+    """Answers the requests of one app.
+
+    Args:
+        app: Given to requests.
+        request_class: `Request` or a subclass.
+    """
+
+    __slots__ = ("_app", "_pool", "_request_chain", "_request_class", "_router", "_static")
+
+    def __init__(self, app: "Vivace", request_class: type[Request]) -> None:
+        self._app = app
+        self._request_class = request_class
+        self._pool: ThreadPoolExecutor | None = None
+        self._router: Router | None = None
+        self._static: dict[bytes, dict[str, Route]] = {}
+        self._request_chain: Chain = ()
+
+    def update(self, router: Router, request_chain: Chain) -> None:
+        """Take over what `finalize` compiled; requests under way keep what they have."""
+        self._router = router
+        self._static = router.static
+        self._request_chain = request_chain
+
+    async def handle(self, stream: Stream) -> None:
+        """Answer the request of `stream`."""
+        head = stream.head
+        request: Any = None
+        try:
+            methods = self._static.get(head.path)
+            route = methods.get(head.method) if methods is not None else None
+            values: dict[str, Any] = {}
+            if route is None:
+                route, values = self._router.resolve(head.path, head.method, head.host)  # type: ignore[union-attr]
+            request = self._request_class(self._app, stream, route, values)
+            if not route.plain or head.has_body:
+                await self._serve(stream, request, route)
+                return
+            if values:
+                result = await route.handler(request, **values)
+            else:
+                result = await route.handler(request)
+            kind = result.__class__
+            if request._response is not None:
+                await self._finish(stream, request, result)
+            elif (kind is HTTPResponse or kind is JSONResponse) and result.status == 200:
+                stream.respond(200, result.wire_fields(), result.body)
+            elif kind is dict or kind is list:
+                stream.respond(200, JSON_FIELDS, encode_json(result))
+            else:
+                await self._finish(stream, request, result)
+        except Exception as error:
+            await self._fail(stream, request, error)
+        except asyncio.CancelledError:
+            if not stream.timed_out:
+                raise
+            await self._time_out(stream, request)
+        finally:
+            if head.has_body and request is not None:
+                request.release()
+
+    async def _serve(self, stream: Stream, request: Request, route: Route) -> None:
+        """The long way: a body, middleware, or a handler that is no coroutine function."""
+        if route.buffered and stream.head.has_body:
+            await request.receive_body()
+        request.request_middleware_ran = True
+        result = None
+        if route.request_middleware:
+            result = await run_request_middleware(request, route.request_middleware)
+        if result is None:
+            if route.kind == ASYNC:
+                result = await route.handler(request, **request.match_info)
+            elif route.kind == BLOCKING:
+                result = await self._in_thread(route, request)
+            else:
+                result = route.handler(request, **request.match_info)
+            if route.kind != ASYNC and inspect.isawaitable(result):
+                result = await result
+        await self._finish(stream, request, result)
+
+    async def _in_thread(self, route: Route, request: Request) -> Any:
+        pool = self._pool
+        if pool is None:
+            pool = self._pool = ThreadPoolExecutor(self._app.config.THREADS, "vivace-handler")
+        call = partial(copy_context().run, route.handler, request, **request.match_info)
+        return await asyncio.get_running_loop().run_in_executor(pool, call)
+
+    async def _finish(self, stream: Stream, request: Request, result: Any) -> None:
+        """Send what the handler (or a middleware in its place) returned."""
+        opened = request.opened_response
+        if opened is not None or stream.response_started:
+            if result is not None and result is not opened:
+                logger.error("%s returned %r after it had responded; the first response stands", request.name, result)
+            if opened is not None:
+                await opened.eof()
+            else:
+                await stream.end()
+            return
+        await self._send(stream, request, coerce(result))
+
+    async def _send(self, stream: Stream, request: Request, response: HTTPResponse) -> None:
+        try:
+            response.prepare(request)
+            if not request.response_middleware_ran:
+                response = await run_response_middleware(request, response)
+            await response.transmit(stream)
+        finally:
+            response.close()
+
+    async def _time_out(self, stream: Stream, request: Request | None) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        await self._fail(stream, request, ServiceUnavailable("Response Timeout"))
+
+    async def _fail(self, stream: Stream, request: Request | None, error: Exception) -> None:
+        """Answer with an error, or end the connection if an answer had begun."""
+        if request is None:
+            request = self._request_class(self._app, stream, None, {})
+        if isinstance(error, ClientDisconnected):
+            return
+        if stream.response_started or stream.disconnected:
+            self._give_up(stream, request, error)
+            return
+        try:
+            result = None
+            if not request.request_middleware_ran:
+                chain = request.route.request_middleware if request.route is not None else self._request_chain
+                result = await run_request_middleware(request, chain)
+        except Exception as second:
+            error = second
+        try:
+            if result is None:
+                response = await self._app.error_handler.response(request, error)
+            else:
+                response = coerce(result)
+            await self._send(stream, request, response)
+        except ClientDisconnected:
+            return
+        except Exception as last:
+            self._give_up(stream, request, last)
+
+    def _give_up(self, stream: Stream, request: Request, error: Exception) -> None:
+        """Nothing better can be sent: log, and leave no answer that looks complete."""
+        logger.error("exception in %s %s (%s)", request.method, request.path, request.name, exc_info=error)
+        if stream.disconnected:
+            return
+        if not stream.response_started:
+            stream.respond(500, content_fields("text/plain; charset=utf-8"), b"Internal Server Error")
+            return
+        opened = request.opened_response
+        if opened is None or opened.sender is None or not opened.sender.ended:
+            stream.abort()
+
+    def close(self) -> None:
+        """End the threads once they are idle; a later request starts new ones."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None

@@ -1,0 +1,131 @@
+"""Listeners: functions around the life of the server, and what is started and ended with it.
+
+Rules of this file:
+
+- Start stages run in order of registration, stop stages in reverse; higher priority first in both.
+- A listener takes ``(app)`` or ``(app, loop)``; which, is found out when it is registered.
+- A failing start listener ends the start with a `StartupError` that names stage and function; a failing
+  stop listener is logged and the others still run.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from vivace.errors import ConfigError, StartupError
+from vivace.framework.handler import check_positional, function_name, positional_count, source_of
+
+if TYPE_CHECKING:
+    from vivace.framework.app import Vivace
+
+__all__ = ["STAGES", "Lifespan", "ListenerSpec", "make_listener", "run_stage"]
+
+logger = logging.getLogger("vivace.error")
+
+STAGES: Final = (
+    "main_process_start",
+    "main_process_ready",
+    "before_server_start",
+    "after_server_start",
+    "before_server_stop",
+    "after_server_stop",
+    "main_process_stop",
+    "reload_process_start",
+    "reload_process_stop",
+    "before_reload_trigger",
+    "after_reload_trigger",
+)
+"""The names that a listener may be registered for."""
+
+
+class ListenerSpec(NamedTuple):
+    """A registered listener.
+
+    Attributes:
+        function: Called with the app, or with the app and the loop.
+        stage: One of `STAGES`.
+        priority: Higher runs first.
+        with_loop: It takes the loop too.
+    """
+
+    function: Callable[..., Any]
+    stage: str
+    priority: int
+    with_loop: bool
+
+
+def make_listener(function: Callable[..., Any], stage: str, priority: int) -> ListenerSpec:
+    """Check a listener.
+
+    Raises:
+        ConfigError: There is no such stage, or the function cannot be called so.
+    """
+    stage = str(getattr(stage, "value", stage)).lower()
+    if stage not in STAGES:
+        raise ConfigError(f"no listener stage {stage!r}; expected one of {', '.join(STAGES)}", allowed=STAGES)
+    with_loop = callable(function) and positional_count(function) >= 2
+    check_positional(function, 2 if with_loop else 1, f"listener for {stage}", "(app) or (app, loop)")
+    return ListenerSpec(function, stage, priority, with_loop)
+
+
+async def run_stage(app: "Vivace", specs: list[ListenerSpec], stage: str) -> None:
+    """Run the listeners of `stage`.
+
+    Raises:
+        StartupError: One of a start stage failed.
+    """
+    found = [spec for spec in specs if spec.stage == stage]
+    stopping = stage.endswith("_stop")
+    if stopping:
+        found.reverse()
+    found.sort(key=lambda spec: -spec.priority)
+    for spec in found:
+        try:
+            result = spec.function(app, asyncio.get_running_loop()) if spec.with_loop else spec.function(app)
+            if inspect.isawaitable(result):
+                await result
+        except Exception as error:
+            where = f"{function_name(spec.function)} ({source_of(spec.function)})"
+            if not stopping:
+                raise StartupError(f"listener {where} failed in {stage}: {error!r}", stage=stage) from error
+            logger.exception("listener %s failed in %s", where, stage)
+
+
+class Lifespan:
+    """An async generator function around the life of the server: up to its ``yield`` at the start, the rest at the end.
+
+    Args:
+        function: Called with the app.
+
+    Raises:
+        ConfigError: It is no async generator function.
+    """
+
+    __slots__ = ("_function", "_running")
+
+    def __init__(self, function: Callable[[Any], AsyncIterator[None]]) -> None:
+        if not inspect.isasyncgenfunction(function):
+            raise ConfigError(
+                f"lifespan {function_name(function)} ({source_of(function)}) must be an async function with one yield"
+            )
+        self._function = function
+        self._running: AsyncIterator[None] | None = None
+
+    async def start(self, app: Any) -> None:
+        """Run up to the ``yield``."""
+        running = self._function(app)
+        await anext(running)
+        self._running = running
+
+    async def stop(self, app: Any) -> None:
+        """Run the rest."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        try:
+            await anext(running)
+        except StopAsyncIteration:
+            return
+        raise RuntimeError(f"lifespan {function_name(self._function)} yields more than once")

@@ -1,0 +1,93 @@
+"""Functions around the handlers: which run for a route, in which order, and how they are called.
+
+Rules of this file:
+
+- Order: higher priority first; else request middleware as registered, the app's before a blueprint's, and
+  response middleware the other way round, like the layers of an onion.
+- The order and the kind of each function are found out at `finalize`; a request walks a tuple.
+- Each kind runs once per request, also when there is no route or the handler failed.
+"""
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vivace.framework.handler import is_async
+from vivace.framework.response import HTTPResponse, coerce
+
+if TYPE_CHECKING:
+    from vivace.framework.request import Request
+
+__all__ = [
+    "Chain",
+    "MiddlewareSpec",
+    "chain",
+    "run_request_middleware",
+    "run_response_middleware",
+]
+
+logger = logging.getLogger("vivace.error")
+
+Chain = tuple[tuple[Callable[..., Any], bool], ...]
+"""Functions in calling order, each with whether it is a coroutine function."""
+
+
+class MiddlewareSpec(NamedTuple):
+    """A registered middleware.
+
+    Attributes:
+        function: Called with the request, or with the request and the response.
+        location: ``request`` or ``response``.
+        priority: Higher runs first.
+    """
+
+    function: Callable[..., Any]
+    location: str
+    priority: int
+
+
+def chain(specs: Iterable[MiddlewareSpec], location: str) -> Chain:
+    """The functions for `location` in calling order; `specs` come as registered, the app's first."""
+    found = [spec for spec in specs if spec.location == location]
+    if location == "response":
+        found.reverse()
+    found.sort(key=lambda spec: -spec.priority)
+    return tuple((spec.function, is_async(spec.function)) for spec in found)
+
+
+async def run_request_middleware(request: "Request", functions: Chain) -> Any:
+    """Run until one returns something, which is the answer; None: go on to the handler."""
+    request.request_middleware_ran = True
+    for function, asynchronous in functions:
+        result = function(request)
+        if asynchronous or (result is not None and inspect.isawaitable(result)):
+            result = await result
+        if result is not None:
+            return result
+    return None
+
+
+async def run_response_middleware(request: "Request", response: HTTPResponse) -> HTTPResponse:
+    """Run until one returns another response, which is then sent.
+
+    An exception in one is logged and ends the chain; what there is by then is sent.
+    """
+    if request.response_middleware_ran:
+        return response
+    request.response_middleware_ran = True
+    route = request.route
+    functions = route.response_middleware if route is not None else request.app.response_chain
+    try:
+        for function, asynchronous in functions:
+            result = function(request, response)
+            if asynchronous or (result is not None and inspect.isawaitable(result)):
+                result = await result
+            if result is not None:
+                replacement = coerce(result)
+                if replacement is not response:
+                    response.close()
+                return replacement
+    except Exception:
+        logger.exception("response middleware failed at %s %s", request.method, request.path)
+    return response

@@ -1,0 +1,74 @@
+"""What a client sees of an error: a page of plain text, JSON or HTML.
+
+Rules of this file:
+
+- The format is the route's, else FALLBACK_ERROR_FORMAT, else what Accept prefers; text when anything goes.
+- Nothing of an unknown exception is shown: a traceback goes to the log. In debug mode it is shown to a
+  browser on this machine only: the peer and the host that it asked for must both be the loopback.
+- Every word that comes from outside is escaped for its format.
+"""
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from vivace.errors import HTTPException, InvalidHeader
+from vivace.framework.pages.formats import Problem, render_html, render_json, render_text
+from vivace.framework.response import HTML, JSON, TEXT, HTTPResponse
+from vivace.http.status import phrase
+
+if TYPE_CHECKING:
+    from vivace.framework.request import Request
+
+__all__ = ["choose_format", "error_page"]
+
+_RENDERERS = {"text": (render_text, TEXT), "json": (render_json, JSON), "html": (render_html, HTML)}
+_MIMES = {"text/plain": "text", "application/json": "json", "text/html": "html"}
+_LOOPBACK = frozenset(("", "127.0.0.1", "::1", "[::1]", "localhost"))
+
+
+def error_page(request: "Request", error: Exception, fallback: str, debug: bool) -> HTTPResponse:
+    """The response for `error`.
+
+    Args:
+        request: What failed.
+        error: An `HTTPException` says its status, message and fields; anything else is a 500 without details.
+        fallback: FALLBACK_ERROR_FORMAT.
+        debug: Whether details may be shown on this machine.
+    """
+    problem = _describe(request, error, debug and _is_local(request))
+    render, content_type = _RENDERERS[choose_format(request, fallback)]
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return HTTPResponse(render(problem), problem.status, headers, content_type)
+
+
+def choose_format(request: "Request", fallback: str) -> str:
+    """``text``, ``json`` or ``html``."""
+    for name in (request.error_format, fallback):
+        if name in _RENDERERS:
+            return name
+    try:
+        accept = request.accept
+    except InvalidHeader:
+        return "text"
+    offered = ["text/plain", "application/json", "text/html"]
+    if request.content_type.lower().startswith("application/json"):
+        offered.insert(0, "application/json")
+    return _MIMES.get(accept.match(*offered).mime, "text")
+
+
+def _describe(request: "Request", error: Exception, details: bool) -> Problem:
+    problem = Problem(500, phrase(500), "The server encountered an internal error and cannot complete your request.")
+    if isinstance(error, HTTPException):
+        title = phrase(error.status_code)
+        problem = Problem(error.status_code, title, error.message or title, context=error.context)
+    if details:
+        extra: dict[str, Any] = {"path": request.path, "args": request.query_args}
+        if isinstance(error, HTTPException) and error.extra:
+            extra["extra"] = dict(error.extra)
+        trace = "".join(traceback.format_exception(error)) if problem.status >= 500 else ""
+        problem = problem._replace(debug=extra, traceback=trace)
+    return problem
+
+
+def _is_local(request: "Request") -> bool:
+    return request.ip in _LOOPBACK and request.server_name in _LOOPBACK

@@ -1,0 +1,285 @@
+"""The path syntax: `/static/<name>/<name:type>/<name:regular expression>`, taken apart at registration.
+
+Rules of this file:
+
+- A parameter fills a whole segment; only `path` and regular expressions may span several.
+- A value is matched as it came, still percent-encoded; a literal segment is compared after
+  normalisation (RFC 3986 section 6.2.2), so `%41` and `A` are one path.
+- Every pattern must match to the very end: `%0a` at the end of a path is part of it.
+- A wrong declaration is a `ConfigError` that shows the path and what could have stood there.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID
+
+from vivace.errors import ConfigError
+
+__all__ = ["NO_MATCH", "PATH_REGEX", "ParamType", "Segment", "TypeTable", "normalize", "parse_path"]
+
+NO_MATCH: Final = object()
+"""What a converter returns for a text that is not of its type."""
+
+Converter = Callable[[str], Any]
+
+
+class ParamType:
+    """A parameter type: the text of one segment in, its value or `NO_MATCH` out.
+
+    Attributes:
+        label: As written in the path.
+        convert: Converts one segment; for `ext` to the pair (stem, extension).
+        rank: Types of lower rank are tried first.
+        pair: The value is a pair that fills two arguments.
+    """
+
+    __slots__ = ("convert", "label", "pair", "rank")
+
+    def __init__(self, label: str, convert: Converter, rank: int, pair: bool = False) -> None:
+        self.label = label
+        self.convert = convert
+        self.rank = rank
+        self.pair = pair
+
+
+class Segment:
+    """What stands between two slashes of a declared path.
+
+    Attributes:
+        literal: The normalised text; None for a parameter.
+        names: The arguments that the parameter fills.
+        kind: The type of the parameter; None for a literal and for a regular expression.
+        regex: What a `path` or regular expression parameter must match, without anchors.
+    """
+
+    __slots__ = ("kind", "literal", "names", "regex")
+
+    def __init__(
+        self,
+        literal: str | None = None,
+        names: tuple[str, ...] = (),
+        kind: ParamType | None = None,
+        regex: str | None = None,
+    ) -> None:
+        self.literal = literal
+        self.names = names
+        self.kind = kind
+        self.regex = regex
+
+
+def _by_regex(pattern: str, cast: Converter) -> Converter:
+    matches = re.compile(pattern).fullmatch
+
+    def convert(text: str) -> Any:
+        if matches(text) is None:
+            return NO_MATCH
+        try:
+            return cast(text)
+        except ValueError:
+            return NO_MATCH
+
+    return convert
+
+
+def _nonempty(text: str) -> Any:
+    return text or NO_MATCH
+
+
+def _integer(text: str) -> Any:
+    digits = text[1:] if text[:1] == "-" else text
+    if not (digits.isascii() and digits.isdigit()):
+        return NO_MATCH
+    try:
+        return int(text)
+    except ValueError:  # more digits than the interpreter converts
+        return NO_MATCH
+
+
+_BUILTIN: Final[tuple[tuple[str, Converter], ...]] = (
+    ("ymd", _by_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", date.fromisoformat)),
+    ("uuid", _by_regex(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", UUID)),
+    ("int", _integer),
+    ("float", _by_regex(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)", float)),
+    ("alpha", _by_regex(r"[A-Za-z]+", str)),
+    ("slug", _by_regex(r"[a-z0-9]+(?:-[a-z0-9]+)*", str)),
+    ("str", _nonempty),
+    ("strorempty", str),
+)
+_EXT_RANK: Final = 75  # between slug and str: a name with an extension is more special than any name
+_CUSTOM_RANK: Final = 5
+PATH_REGEX: Final = r"[^/].*?|"
+"""What a `path` parameter matches: anything that does not begin with a slash, or nothing."""
+
+
+class TypeTable:
+    """The parameter types of one app: the built-in ones and those it registered, most special first."""
+
+    __slots__ = ("_types",)
+
+    def __init__(self) -> None:
+        self._types = {
+            label: ParamType(label, convert, (index + 1) * 10 + (10 if label.startswith("str") else 0))
+            for index, (label, convert) in enumerate(_BUILTIN)
+        }
+
+    def add(self, label: str, cast: Converter, pattern: str) -> None:
+        """Register `<name:label>`: one segment that matches `pattern` entirely, converted by `cast`.
+
+        `cast` raises ValueError for a text that is not of the type; such a path does not match.
+        """
+        if label in self._types or label in ("path", "ext") or not label.isidentifier():
+            raise ConfigError(f"parameter type {label!r} is taken or not an identifier", key=label)
+        self._types[label] = ParamType(label, _by_regex(pattern, cast), _CUSTOM_RANK)
+
+    def get(self, label: str) -> ParamType | None:
+        """The type of that name."""
+        return self._types.get(label)
+
+    def labels(self) -> list[str]:
+        """Every name that may stand behind the colon."""
+        return [*self._types, "path", "ext"]
+
+
+_PARAMETER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:=([a-z]+))?(?::(.+))?", re.DOTALL)
+_EXTENSIONS = re.compile(r"ext(?:=(.+))?")
+_LOOKS_LIKE_TYPE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def parse_path(path: str, types: TypeTable) -> list[Segment]:
+    """Take a declared path apart; the empty list is the path `/`. A trailing slash is an empty last literal.
+
+    Raises:
+        ConfigError: The syntax, a type or a regular expression is wrong.
+    """
+    if not path.startswith("/"):
+        raise ConfigError(f"route path {path!r} must start with a slash", key=path)
+    if path == "/":
+        return []
+    segments = [_parse_segment(text, path, types) for text in _split(path)]
+    names = [name for segment in segments for name in segment.names]
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise ConfigError(f"route path {path!r} names {', '.join(sorted(repeated))} twice", key=path)
+    return segments
+
+
+def _split(path: str) -> list[str]:
+    """Cut at the slashes outside of angle brackets."""
+    parts: list[str] = []
+    start, depth = 1, 0
+    for index, char in enumerate(path):
+        before = path[index - 1] if index else ""
+        if char == "<" and before != "\\" and not (depth and before == "?"):
+            depth += 1
+        elif char == ">" and before != "\\" and depth:
+            depth -= 1
+        elif char == "/" and index and not depth:
+            parts.append(path[start:index])
+            start = index + 1
+    if depth:
+        raise ConfigError(f"route path {path!r} has a '<' that is never closed", key=path)
+    parts.append(path[start:])
+    return parts
+
+
+def _parse_segment(text: str, path: str, types: TypeTable) -> Segment:
+    if text.startswith("<") and text.endswith(">"):
+        return _parse_parameter(text[1:-1], path, types)
+    if "<" in text or ">" in text:
+        raise ConfigError(
+            f"route path {path!r}: a parameter must fill its segment, {text!r} mixes; "
+            "use <name:ext> or a regular expression for parts of a segment",
+            key=path,
+        )
+    return Segment(literal=normalize(quote(text, safe="%!$&'()*+,;=:@-._~")))
+
+
+def _parse_parameter(text: str, path: str, types: TypeTable) -> Segment:
+    found = _PARAMETER.fullmatch(text)
+    if found is None:
+        raise ConfigError(f"route path {path!r}: <{text}> is not <name>, <name:type> or <name:regex>", key=path)
+    name, stem, label = found.group(1), found.group(2), found.group(3)
+    if label is not None and (extension := _EXTENSIONS.fullmatch(label)):
+        return _parse_ext(name, stem, extension.group(1), path, types)
+    if stem is not None:
+        raise ConfigError(f"route path {path!r}: <{text}>: '=' belongs to the type ext", key=path)
+    if label == "path":
+        return Segment(names=(name,), regex=PATH_REGEX)
+    kind = types.get(label or "str")
+    if kind is not None:
+        return Segment(names=(name,), kind=kind)
+    if _LOOKS_LIKE_TYPE.fullmatch(label):
+        raise ConfigError(
+            f"route path {path!r}: unknown parameter type {label!r}; expected one of "
+            f"{', '.join(types.labels())} or a regular expression",
+            key=path,
+            allowed=types.labels(),
+        )
+    return Segment(names=(name,), regex=_check_regex(name, label, path))
+
+
+def _check_regex(name: str, pattern: str, path: str) -> str:
+    """A regular expression without the anchors it may carry and with at most one group, named as the parameter."""
+    pattern = pattern.removeprefix("^")
+    if pattern.endswith("$") and not pattern.endswith("\\$"):
+        pattern = pattern[:-1]
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"route path {path!r}: bad regular expression {pattern!r}: {error}", key=path) from None
+    if compiled.groups > 1:
+        raise ConfigError(f"route path {path!r}: {pattern!r} has {compiled.groups} groups, one is allowed", key=path)
+    if compiled.groupindex and list(compiled.groupindex) != [name]:
+        raise ConfigError(f"route path {path!r}: the group in {pattern!r} must be named {name!r}", key=path)
+    return pattern
+
+
+def _parse_ext(name: str, stem: str | None, extensions: str | None, path: str, types: TypeTable) -> Segment:
+    base = types.get(stem or "str")
+    if base is None:
+        raise ConfigError(f"route path {path!r}: unknown parameter type {stem!r}", key=path, allowed=types.labels())
+    endings = tuple(sorted(("." + e for e in (extensions or "").split("|") if e), key=len, reverse=True))
+    if extensions is not None and (not endings or any(not re.fullmatch(r"(\.[A-Za-z0-9_-]+)+", e) for e in endings)):
+        raise ConfigError(f"route path {path!r}: bad list of extensions {extensions!r}", key=path)
+    label = f"{name and base.label}:ext={extensions or ''}"
+    rank = _EXT_RANK - (3 if endings else 0) - (1 if base.label != "str" else 0)
+    return Segment(names=(name, "ext"), kind=ParamType(label, _ext_converter(base.convert, endings), rank, pair=True))
+
+
+def _ext_converter(base: Converter, endings: tuple[str, ...]) -> Converter:
+    any_ending = re.compile(r"\.[A-Za-z0-9]+").fullmatch
+
+    def convert(text: str) -> Any:
+        if endings:
+            ending = next((e for e in endings if text.endswith(e)), "")
+        else:
+            ending = text[text.rfind(".") :] if "." in text else ""
+            if any_ending(ending) is None:
+                return NO_MATCH
+        stem = text[: len(text) - len(ending)]
+        if not ending or not stem:
+            return NO_MATCH
+        value = base(stem)
+        return NO_MATCH if value is NO_MATCH else (value, ending[1:])
+
+    return convert
+
+
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+def normalize(text: str) -> str:
+    """Decode the escapes of unreserved characters and write the others in upper case (RFC 3986 section 6.2.2).
+
+    A `%` without two hexadecimal digits stays as it is: it matches no literal.
+    """
+    return _ESCAPE.sub(_normalize_escape, text)
+
+
+def _normalize_escape(found: re.Match[str]) -> str:
+    char = chr(int(found.group(1), 16))
+    return char if char in _UNRESERVED else found.group().upper()

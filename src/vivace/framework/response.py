@@ -1,0 +1,374 @@
+# cython: language_level=3, annotation_typing=False
+"""Responses: a status, fields and a body, and the helpers that make them.
+
+Rules of this file:
+
+- A response without own fields or cookies costs no header object: its fields are looked up by content type.
+- Names and values are checked when they are set; what could end a field early never gets into one.
+- 1xx, 204 and 304 have no content (RFC 9110 section 6.4.1), whatever the app put into them.
+- JSON is msgspec's; the encoder is built once.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from vivace.errors import LocalProtocolError
+from vivace.http.cookies import Cookie, CookieJar
+from vivace.http.headers import Headers, encode_value
+from vivace.http.status import has_no_body
+from vivace.http.url import quote_location
+
+if TYPE_CHECKING:
+    from vivace.framework.streaming import Sender
+
+__all__ = [
+    "HTTPResponse",
+    "JSONResponse",
+    "coerce",
+    "content_fields",
+    "empty",
+    "encode_json",
+    "html",
+    "json",
+    "raw",
+    "redirect",
+    "text",
+]
+
+HeaderSource = Mapping[str, Any] | Iterable[tuple[str, Any]]
+FieldPairs = tuple[tuple[bytes, bytes], ...] | list[tuple[bytes, bytes]]
+
+TEXT: Final = "text/plain; charset=utf-8"
+HTML: Final = "text/html; charset=utf-8"
+JSON: Final = "application/json"
+BINARY: Final = "application/octet-stream"
+
+_CONTENT_FIELDS_SIZE: Final = 1024
+_content_fields: dict[str | None, tuple[tuple[bytes, bytes], ...]] = {None: (), "": ()}
+
+
+def content_fields(content_type: str | None) -> tuple[tuple[bytes, bytes], ...]:
+    """The fields of a response that has nothing but a content type; the same object each time."""
+    found = _content_fields.get(content_type)
+    if found is None:
+        found = ((b"content-type", encode_value("content-type", content_type)),)
+        if len(_content_fields) < _CONTENT_FIELDS_SIZE:
+            _content_fields[content_type] = found
+    return found
+
+
+def _encode_unknown(value: Any) -> Any:
+    """What msgspec does not take: subclasses of the plain types and foreign mappings."""
+    for plain in (str, int, float):
+        if isinstance(value, plain):
+            return plain(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__qualname__} {value!r:.60} cannot be written as JSON")
+
+
+encode_json: Final = msgspec.json.Encoder(enc_hook=_encode_unknown).encode
+
+
+class HTTPResponse:
+    """A response: sent whole when the handler returns it, or piece by piece with `send`.
+
+    Args:
+        body: The content; text is sent as UTF-8.
+        status: 200 to 599.
+        headers: Fields beside the content type; a ``content-type`` here wins.
+        content_type: The value of ``Content-Type``; None leaves it out.
+
+    Raises:
+        LocalProtocolError: A name is no token, or a value has a control character.
+    """
+
+    __slots__ = ("_cookies", "_headers", "body", "content_type", "sender", "status")
+
+    def __init__(
+        self,
+        body: bytes | str | None = None,
+        status: int = 200,
+        headers: HeaderSource | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        if body is None:
+            self.body = b""
+        elif isinstance(body, bytes):
+            self.body = body
+        else:
+            self.body = _octets(body)
+        self.status = status
+        self._headers: Headers | None = Headers(headers) if headers else None
+        self.content_type = content_type
+        self._cookies: CookieJar | None = None
+        self.sender: Sender | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The fields, made when first asked for."""
+        if self._headers is None:
+            self._headers = Headers()
+        return self._headers
+
+    @headers.setter
+    def headers(self, source: HeaderSource) -> None:
+        self._headers = source if isinstance(source, Headers) else Headers(source)
+
+    @property
+    def cookies(self) -> CookieJar:
+        """The cookies that the response sets."""
+        if self._cookies is None:
+            self._cookies = CookieJar()
+        return self._cookies
+
+    def add_cookie(self, key: str, value: str, **options: Any) -> Cookie:
+        """Set a cookie; `options` are those of `vivace.http.cookies.Cookie`. Secure and SameSite=Lax by default.
+
+        Raises:
+            LocalProtocolError: The name is no token, or an attribute breaks a rule.
+        """
+        return self.cookies.add_cookie(key, value, **options)
+
+    def delete_cookie(self, key: str, **options: Any) -> Cookie:
+        """Make the browser forget a cookie; path, domain and prefixes must be those it was set with."""
+        return self.cookies.delete_cookie(key, **options)
+
+    def wire_fields(self) -> FieldPairs:
+        """The fields as a protocol takes them."""
+        if self._headers is None and self._cookies is None:
+            return _content_fields.get(self.content_type) or content_fields(self.content_type)
+        pairs = list(self._headers.to_pairs()) if self._headers is not None else []
+        if self.content_type and not any(name == b"content-type" for name, _ in pairs):
+            pairs.extend(content_fields(self.content_type))
+        if self._cookies is not None:
+            pairs.extend(self._cookies.to_pairs())
+        return pairs
+
+    def prepare(self, request: Any) -> None:
+        """Adapt to the request (conditions, ranges) before response middleware sees it."""
+
+    def close(self) -> None:
+        """Give back what the response holds; it is not sent, or was."""
+
+    async def transmit(self, stream: Any) -> None:
+        """Send it over `stream`."""
+        status = self.status
+        if status.__class__ is not int or not 200 <= status <= 999:
+            raise LocalProtocolError(f"{status!r} is not the status of a response; expected 200 to 599")
+        if has_no_body(status):
+            fields = [pair for pair in self.wire_fields() if status == 304 or pair[0] != b"content-type"]
+            stream.respond(status, fields, b"")
+        else:
+            stream.respond(status, self.wire_fields(), self.body)
+
+    async def send(self, data: str | bytes | None = None, end_stream: bool | None = None) -> None:
+        """Send a piece of the body of a response that `request.respond` opened.
+
+        Args:
+            data: The piece; None to send the body given at the beginning.
+            end_stream: Whether it is the last; default: only if there is no `data`.
+
+        Raises:
+            ClientDisconnected: The client is gone.
+            LocalProtocolError: More or less than the announced content length, or sent after the end.
+        """
+        if self.sender is None:
+            raise LocalProtocolError("send() needs an open response: response = await request.respond()")
+        await self.sender.send(_octets(data) if isinstance(data, str) else data, end_stream)
+
+    async def eof(self) -> None:
+        """Complete a response that `request.respond` opened; may be called more than once."""
+        if self.sender is not None:
+            await self.sender.finish()
+
+    async def __aenter__(self) -> "HTTPResponse":
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if exc_info[0] is None:
+            await self.eof()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.status} {self.content_type or ''}>"
+
+
+class JSONResponse(HTTPResponse):
+    """A response whose content is a value; the methods change the value and encode it again.
+
+    Args:
+        body: The value.
+        status: 200 to 599.
+        headers: Fields beside the content type.
+        content_type: The value of ``Content-Type``.
+        dumps: Encodes instead of msgspec.
+        options: Passed to `dumps`.
+    """
+
+    __slots__ = ("_dumps", "_raw_body")
+
+    def __init__(
+        self,
+        body: Any = None,
+        status: int = 200,
+        headers: HeaderSource | None = None,
+        content_type: str | None = JSON,
+        dumps: Callable[..., str | bytes] | None = None,
+        **options: Any,
+    ) -> None:
+        self.body = encode_json(body) if dumps is None else _octets(dumps(body, **options))
+        self.status = status
+        self._headers = Headers(headers) if headers else None
+        self.content_type = content_type
+        self._cookies = None
+        self.sender = None
+        self._raw_body = body
+        self._dumps = dumps
+
+    @property
+    def raw_body(self) -> Any:
+        """The value; change it by assignment or by the methods, so that it is encoded again."""
+        return self._raw_body
+
+    @raw_body.setter
+    def raw_body(self, value: Any) -> None:
+        self.set_body(value)
+
+    def set_body(self, body: Any, dumps: Callable[..., str | bytes] | None = None, **options: Any) -> None:
+        """Replace the value."""
+        dumps = dumps or self._dumps
+        self._raw_body = body
+        self.body = encode_json(body) if dumps is None else _octets(dumps(body, **options))
+
+    def append(self, value: Any) -> None:
+        """Append to a list."""
+        self._expect(list).append(value)
+        self.set_body(self._raw_body)
+
+    def extend(self, values: Any) -> None:
+        """Extend a list."""
+        self._expect(list).extend(values)
+        self.set_body(self._raw_body)
+
+    def update(self, *args: Any, **fields: Any) -> None:
+        """Update a dict."""
+        self._expect(dict).update(*args, **fields)
+        self.set_body(self._raw_body)
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        """Take an item out of a dict or a list."""
+        value = self._expect(list, dict).pop(key, *default)
+        self.set_body(self._raw_body)
+        return value
+
+    def _expect(self, *kinds: type) -> Any:
+        if not isinstance(self._raw_body, kinds):
+            names = " or ".join(kind.__name__ for kind in kinds)
+            raise TypeError(f"the body is a {type(self._raw_body).__name__}, expected a {names}")
+        return self._raw_body
+
+
+def coerce(result: Any) -> HTTPResponse:
+    """What a handler or middleware returned, as a response.
+
+    Raises:
+        TypeError: It is none: not a response, dict, list, Struct, str or bytes.
+    """
+    if isinstance(result, HTTPResponse):
+        return result
+    if isinstance(result, (dict, list, msgspec.Struct)):
+        return JSONResponse(result)
+    if isinstance(result, str):
+        return HTTPResponse(result.encode(), 200, None, TEXT)
+    if isinstance(result, bytes):
+        return HTTPResponse(result, 200, None, BINARY)
+    raise TypeError(
+        f"Invalid response type {type(result).__qualname__}: return a response, a dict, a list, a Struct, str or bytes"
+    )
+
+
+def _octets(value: Any) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise TypeError(f"the body of a response is text or octets, not {type(value).__name__}")
+
+
+def text(
+    body: str, status: int = 200, headers: HeaderSource | None = None, content_type: str = TEXT
+) -> HTTPResponse:
+    """A response of plain text.
+
+    Raises:
+        TypeError: `body` is not text.
+    """
+    if not isinstance(body, str):
+        raise TypeError(f"text() takes text, not {type(body).__name__}; use json() or raw()")
+    return HTTPResponse(body.encode(), status, headers, content_type)
+
+
+def html(
+    body: Any, status: int = 200, headers: HeaderSource | None = None, content_type: str = HTML
+) -> HTTPResponse:
+    """A page: text, octets, or an object with ``__html__`` or ``_repr_html_``."""
+    if not isinstance(body, (str, bytes)):
+        for name in ("__html__", "_repr_html_"):
+            if hasattr(body, name):
+                body = getattr(body, name)()
+                break
+    return HTTPResponse(body, status, headers, content_type)
+
+
+def json(
+    body: Any,
+    status: int = 200,
+    headers: HeaderSource | None = None,
+    content_type: str = JSON,
+    dumps: Callable[..., str | bytes] | None = None,
+    **options: Any,
+) -> JSONResponse:
+    """A value as JSON: what msgspec encodes (Structs, dataclasses, dates, UUIDs ...) and any mapping.
+
+    Args:
+        body: The value.
+        status: 200 to 599.
+        headers: Fields beside the content type.
+        content_type: The value of ``Content-Type``.
+        dumps: Encodes instead of msgspec.
+        options: Passed to `dumps`.
+    """
+    return JSONResponse(body, status, headers, content_type, dumps, **options)
+
+
+def raw(
+    body: bytes | str | None,
+    status: int = 200,
+    headers: HeaderSource | None = None,
+    content_type: str = BINARY,
+) -> HTTPResponse:
+    """Octets as they are."""
+    return HTTPResponse(body, status, headers, content_type)
+
+
+def empty(status: int = 204, headers: HeaderSource | None = None) -> HTTPResponse:
+    """No content."""
+    return HTTPResponse(b"", status, headers, None)
+
+
+def redirect(
+    to: str, headers: HeaderSource | None = None, status: int = 302, content_type: str = HTML
+) -> HTTPResponse:
+    """Send the client to another place (RFC 9110 section 15.4).
+
+    `to` is taken as given, with what a URL must not hold percent-encoded. For a target that a stranger chose
+    use `vivace.http.url.safe_redirect` first.
+
+    Raises:
+        LocalProtocolError: `to` has a control character.
+    """
+    response = HTTPResponse(b"", status, headers, content_type)
+    response.headers["Location"] = quote_location(to)
+    return response

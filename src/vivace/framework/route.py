@@ -1,0 +1,111 @@
+# cython: language_level=3, annotation_typing=False
+"""A route: everything about one handler under one path that can be decided before the first request.
+
+Rules of this file:
+
+- A route is complete when the app is finalized; nothing of it changes while requests run.
+- What the dispatcher asks per request is a plain attribute here, never a computation.
+"""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, Final
+
+from vivace.framework.pattern import Segment
+
+__all__ = ["ASYNC", "BLOCKING", "INLINE", "Route"]
+
+ASYNC: Final = 0
+"""The handler is a coroutine function: awaited."""
+INLINE: Final = 1
+"""A plain function that does not block: called on the loop; what it returns may be awaitable."""
+BLOCKING: Final = 2
+"""A plain function that may block: runs in the pool of threads."""
+
+
+class Route:
+    """One handler under one path.
+
+    Attributes:
+        name: The full name for `url_for`: ``app.handler`` or ``app.blueprint.handler``.
+        path: The path as declared, with every prefix.
+        methods: The methods it was declared for.
+        handler: The function itself.
+        kind: `ASYNC`, `INLINE` or `BLOCKING`.
+        plain: Async, without middleware: the dispatcher's short way fits.
+        buffered: The body is read before the handler is called.
+        stream: The handler reads the body itself.
+        request_middleware: Pairs (function, is a coroutine function) in calling order.
+        response_middleware: The same for responses.
+        segments: The path, taken apart.
+        names: The arguments that path parameters fill.
+        hosts: Lower-case host names it is bound to; None for any.
+        strict: A trailing slash counts.
+        unquote: Path values are percent-decoded before the handler gets them.
+        error_format: ``text``, ``json``, ``html`` or empty: how its errors look.
+        blueprint: The name of its blueprint; empty for the app's own.
+        static: It serves files.
+        source: ``file:line`` of the handler.
+        ctx: What was given as ``ctx_name=value``.
+    """
+
+    __slots__ = (
+        "blueprint",
+        "buffered",
+        "ctx",
+        "error_format",
+        "handler",
+        "hosts",
+        "kind",
+        "methods",
+        "name",
+        "names",
+        "path",
+        "plain",
+        "request_middleware",
+        "response_middleware",
+        "segments",
+        "source",
+        "static",
+        "stream",
+        "strict",
+        "unquote",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        methods: frozenset[str],
+        handler: Callable[..., Any],
+        kind: int,
+        segments: list[Segment],
+    ) -> None:
+        self.name = name
+        self.path = path
+        self.methods = methods
+        self.handler = handler
+        self.kind = kind
+        self.segments = segments
+        self.names: tuple[str, ...] = tuple(n for segment in segments for n in segment.names)
+        self.plain = False
+        self.buffered = True
+        self.stream = False
+        self.request_middleware: tuple[tuple[Callable[..., Any], bool], ...] = ()
+        self.response_middleware: tuple[tuple[Callable[..., Any], bool], ...] = ()
+        self.hosts: tuple[str, ...] | None = None
+        self.strict = False
+        self.unquote = False
+        self.error_format = ""
+        self.blueprint = ""
+        self.static = False
+        self.source = ""
+        self.ctx = SimpleNamespace()
+
+    @property
+    def uri(self) -> str:
+        """The path as declared (Sanic's name for it)."""
+        return self.path
+
+    def __repr__(self) -> str:
+        return f"<Route {self.name} {' '.join(sorted(self.methods))} {self.path}>"

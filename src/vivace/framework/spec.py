@@ -1,0 +1,125 @@
+"""Declarations: what a decorator was told, kept until `finalize` compiles it.
+
+Rules of this file:
+
+- An app and a blueprint hold the same kind of declarations; only `finalize` knows the difference.
+- What can be wrong without knowing the app is refused here, at the line that declares it.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from vivace.errors import ConfigError
+from vivace.framework.handler import call_kind, check_handler, function_name, source_of
+from vivace.framework.pattern import TypeTable, parse_path
+from vivace.framework.route import Route
+
+__all__ = ["Placement", "RouteSpec", "Version", "compile_route", "declared_name", "join_path", "method_set"]
+
+Version = int | float | str
+
+ERROR_FORMATS = ("", "auto", "text", "json", "html")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
+
+
+@dataclass(slots=True)
+class RouteSpec:
+    """A declared route; the attributes are the arguments of `Registry.route`."""
+
+    handler: Callable[..., Any]
+    uri: str
+    methods: frozenset[str]
+    name: str
+    host: tuple[str, ...] | None = None
+    strict_slashes: bool | None = None
+    stream: bool = False
+    version: Version | None = None
+    version_prefix: str | None = None
+    ignore_body: bool = False
+    error_format: str = ""
+    unquote: bool = False
+    inline: bool = False
+    static: bool = False
+    ctx: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Placement:
+    """Where declarations end up: what an app, a group or a blueprint adds to each of its routes.
+
+    Attributes:
+        name: Full names begin with it.
+        blueprint: The name of the blueprint; empty for the app's own.
+        url_prefix: Goes before the path.
+        version: Goes before the prefix unless the route has its own.
+        version_prefix: Goes before the version.
+        strict_slashes: Unless the route says it.
+        host: Unless the route says it.
+    """
+
+    name: str
+    blueprint: str = ""
+    url_prefix: str = ""
+    version: Version | None = None
+    version_prefix: str = "/v"
+    strict_slashes: bool = False
+    host: tuple[str, ...] | None = None
+
+
+def method_set(methods: Iterable[str] | None) -> frozenset[str]:
+    """The methods of a route in upper case; GET if none are given.
+
+    Raises:
+        ConfigError: The list is empty, or an item is no method.
+    """
+    if isinstance(methods, str):
+        raise ConfigError(f"methods={methods!r}: expected a list such as [{methods!r}]")
+    found = frozenset(str(method).upper() for method in methods) if methods is not None else frozenset(("GET",))
+    bad = [method for method in found if not _TOKEN.fullmatch(method) or method == "CONNECT"]
+    if bad or not found:
+        raise ConfigError(f"methods={sorted(found)!r}: expected names such as GET, POST")
+    return found
+
+
+def declared_name(handler: Callable[..., Any], name: str | None) -> str:
+    """The short name of a route."""
+    return name or function_name(handler)
+
+
+def join_path(prefix: str, uri: str) -> str:
+    """Put a prefix before a path: one slash between them and one at the beginning."""
+    if not prefix:
+        return uri if uri.startswith("/") else "/" + uri
+    joined = prefix.rstrip("/") + ("/" + uri.lstrip("/") if uri else "")
+    return re.sub(r"^/*", "/", joined)
+
+
+def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
+    """The route that `spec` becomes at `place`.
+
+    Raises:
+        ConfigError: The path is malformed, or the handler does not take its parameters.
+    """
+    version = spec.version if spec.version is not None else place.version
+    path = join_path(place.url_prefix, spec.uri)
+    if version is not None:
+        prefix = spec.version_prefix if spec.version_prefix is not None else place.version_prefix
+        path = join_path(prefix + str(version).strip("/").removeprefix("v"), path)
+    segments = parse_path(path, types)
+    name = f"{place.name}.{spec.name}"
+    route = Route(name, path, spec.methods, spec.handler, call_kind(spec.handler, spec.inline), segments)
+    check_handler(spec.handler, route.names, path)
+    route.hosts = spec.host if spec.host is not None else place.host
+    route.strict = spec.strict_slashes if spec.strict_slashes is not None else place.strict_slashes
+    route.stream = spec.stream
+    route.buffered = not (spec.stream or spec.ignore_body)
+    route.unquote = spec.unquote
+    route.error_format = spec.error_format
+    route.blueprint = place.blueprint
+    route.static = spec.static
+    route.source = source_of(spec.handler)
+    route.ctx = SimpleNamespace(**spec.ctx)
+    return route

@@ -1,0 +1,91 @@
+"""From a route's name and values back to its URL.
+
+Rules of this file:
+
+- What is built must lead back to the same route: each value is checked against its parameter's type.
+- Values are percent-encoded; what is no path parameter becomes the query, lists repeated.
+"""
+
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from vivace.errors import URLBuildError
+from vivace.framework.pattern import NO_MATCH, Segment
+from vivace.framework.route import Route
+
+__all__ = ["build_url", "find_route"]
+
+_SAFE = "-._~!$&'()*+,;=:@"
+
+
+def find_route(routes: list[Route], app_name: str, view_name: str) -> Route:
+    """The route called `view_name`: ``handler``, ``blueprint.handler``, or with the app's name before it.
+
+    Raises:
+        URLBuildError: There is none, or several with different paths.
+    """
+    wanted = (view_name, f"{app_name}.{view_name}")
+    found = {route.path: route for route in routes if route.name in wanted}
+    if not found:
+        raise URLBuildError(f"Endpoint with name `{view_name}` was not found")
+    if len(found) > 1:
+        raise URLBuildError(
+            f"{view_name!r} names the routes {', '.join(sorted(found))}: give them different names by name=..."
+        )
+    return next(iter(found.values()))
+
+
+def build_url(route: Route, values: dict[str, Any], server_name: str = "") -> str:
+    """The URL of `route`.
+
+    Args:
+        route: Where to.
+        values: Of its parameters; the rest becomes the query. ``_anchor``, ``_external``, ``_scheme`` and
+            ``_server`` are taken as such; ``_method`` and ``_host`` are accepted and not needed.
+        server_name: SERVER_NAME, used for external URLs.
+
+    Raises:
+        URLBuildError: A value is missing or not of its type.
+    """
+    values = dict(values)
+    options = {name: values.pop(name, None) for name in ("_anchor", "_external", "_scheme", "_server", "_method", "_host")}
+    if route.static and "__file_uri__" in route.names and "__file_uri__" not in values:
+        values["__file_uri__"] = values.pop("filename", None)
+    elif route.static:
+        values.pop("filename", None)
+    path = "".join("/" + _write(segment, values, route) for segment in route.segments) or "/"
+    if values:
+        path += "?" + urlencode([(k, v) for k, v in values.items() if v is not None], doseq=True)
+    if options["_anchor"]:
+        path += "#" + quote(str(options["_anchor"]), safe=_SAFE + "/?")
+    if not options["_external"]:
+        return path
+    return _origin(route, options, server_name) + path
+
+
+def _origin(route: Route, options: dict[str, Any], server_name: str) -> str:
+    server = options["_server"] or server_name or (route.hosts[0] if route.hosts else "")
+    if not server:
+        raise URLBuildError("an external URL needs SERVER_NAME in the configuration, or _server=")
+    scheme, separator, rest = server.partition("://")
+    if separator:
+        return f"{options['_scheme'] or scheme}://{rest}"
+    return f"{options['_scheme'] or 'http'}://{server}"
+
+
+def _write(segment: Segment, values: dict[str, Any], route: Route) -> str:
+    if segment.literal is not None:
+        return segment.literal
+    missing = [name for name in segment.names if values.get(name) is None]
+    if missing:
+        raise URLBuildError(f"Required parameter `{missing[0]}` was not passed to url_for for {route.path}")
+    parts = [str(values.pop(name)) for name in segment.names]
+    if segment.regex is not None:
+        return quote(parts[0], safe=_SAFE + "/").lstrip("/")
+    text = quote(".".join(parts), safe=_SAFE)
+    kind = segment.kind
+    if kind is not None and kind.convert(text) is NO_MATCH:
+        raise URLBuildError(
+            f"Value {'.'.join(parts)!r} for parameter `{segment.names[0]}` is not of the type {kind.label} ({route.path})"
+        )
+    return text
