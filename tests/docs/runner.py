@@ -132,8 +132,10 @@ class Reader:
             for block in blocks(page.read_text()):
                 with _located(f"{page.name}:{block.line}"):
                     self._do(block)
-        finally:
             self._end_server()
+        finally:
+            if self._server is not None:
+                self._server.remove()
 
     def _do(self, block: Block) -> None:
         if block.mark == "skip":
