@@ -25,21 +25,30 @@ class Stream(Protocol):
 
     Attributes:
         head: The request's head.
-        scheme: ``http`` or ``https``, as the connection is, not as a proxy says.
-        client: The peer's address; None on a Unix socket.
-        server: Our own address; None on a Unix socket.
         disconnected: The client is gone.
         timed_out: The task was cancelled because RESPONSE_TIMEOUT ran out: answer 503.
         response_started: A status was chosen and can no longer be changed.
     """
 
     head: RequestReceived
-    scheme: str
-    client: tuple[str, int] | None
-    server: tuple[str, int] | None
     disconnected: bool
     timed_out: bool
     response_started: bool
+
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``, as the connection is, not as a proxy says."""
+        ...
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """The peer's address; None on a Unix socket."""
+        ...
+
+    @property
+    def server(self) -> tuple[str, int] | None:
+        """Our own address; None on a Unix socket."""
+        ...
 
     async def receive(self) -> bytes:
         """The next piece of the body; ``b""`` at its end. The first call sends ``100 Continue`` if asked for.

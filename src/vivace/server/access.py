@@ -14,6 +14,7 @@ import queue
 import re
 import threading
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ LINE_SIZE: Final = 8_192
 BATCH_SIZE: Final = 512
 """Requests collected before a batch is handed over between two ticks."""
 
-_SECRET = re.compile(rb"(?i)((?:^|[?&])[^=&]*(?:token|secret|password|passwd|api_?key|signature)[^=&]*=)[^&]*")
+_SECRET = re.compile(
+    rb"(?i)((?:^|[?&])[^=&]*(?:token|secret|password|passwd|api_?key|signature)[^=&]*=)[^&]*"
+)
 
 _Record = tuple[float, str, str, bytes, str, int, int, float]
 
@@ -121,28 +124,27 @@ def _shown(target: bytes) -> str:
     return text
 
 
-_stamps: tuple[int, str] = (0, "")
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def _stamp(when: float) -> str:
-    """ISO 8601 in UTC with milliseconds; the part up to the second is made once a second."""
-    global _stamps
+    """ISO 8601 in UTC with milliseconds."""
     second = int(when)
-    if _stamps[0] != second:
-        _stamps = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
-    return f"{_stamps[1]}.{int((when - second) * 1000):03d}Z"
+    return f"{_second(second)}.{int((when - second) * 1000):03d}Z"
 
 
 def _text_line(record: _Record) -> str:
     when, client, method, target, version, status, size, took = record
-    return (
-        f'{_stamp(when)} {client} "{method} {_shown(target)} HTTP/{version}" {status} {size} {took * 1000:.1f}ms\n'
-    )
+    request = f"{method} {_shown(target)} HTTP/{version}"
+    return f'{_stamp(when)} {client} "{request}" {status} {size} {took * 1000:.1f}ms\n'
 
 
 def _json_line(record: _Record) -> str:
     when, client, method, target, version, status, size, took = record
     return (
         f'{{"time":"{_stamp(when)}","event":"request","client":"{client}","method":"{method}",'
-        f'"path":"{_shown(target)}","http":"{version}","status":{status},"bytes":{size},"ms":{took * 1000:.3f}}}\n'
+        f'"path":"{_shown(target)}","http":"{version}","status":{status},"bytes":{size},'
+        f'"ms":{took * 1000:.3f}}}\n'
     )

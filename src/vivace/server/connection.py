@@ -31,8 +31,10 @@ from vivace.protocols.events import (
 )
 from vivace.protocols.h1 import H1Connection
 from vivace.server import files
+from vivace.server.body import Body
+from vivace.server.flow import Writer
 from vivace.server.state import ServerState
-from vivace.server.stream import Body, Stream
+from vivace.server.stream import Stream
 
 __all__ = ["Connection"]
 
@@ -70,18 +72,14 @@ class Connection:
         client: The peer's address; None on a Unix socket.
         deadline: When `check` has to act, monotonic seconds; infinity: not by itself.
         scheme: ``http`` or ``https``.
-        write_paused: More than the high-water mark waits to be written.
+        writer: The writing side; None before the transport is there.
     """
 
     __slots__ = (
         "__weakref__",
         "_continue",
         "_discarded",
-        "_drain",
         "_eof",
-        "_file",
-        "_flushed",
-        "_flushed_at",
         "_h1",
         "_last",
         "_phase",
@@ -90,11 +88,10 @@ class Connection:
         "_state",
         "_stream",
         "_transport",
-        "_written",
         "client",
         "deadline",
         "scheme",
-        "write_paused",
+        "writer",
     )
 
     def __init__(
@@ -112,17 +109,12 @@ class Connection:
         self._transport: Any = None
         self._stream: Stream | None = None
         self._last: Stream | None = None
-        self._drain: asyncio.Future[None] | None = None
         self._phase = IDLE
         self._continue = False
         self._eof = False
         self._read_paused = False
-        self._file = False
         self._discarded = 0
-        self._written = 0
-        self._flushed = 0
-        self._flushed_at = 0.0
-        self.write_paused = False
+        self.writer: Any = None
         self.deadline = 0.0
 
     # -- what asyncio calls ---------------------------------------------------------------------------
@@ -131,10 +123,11 @@ class Connection:
         """The transport is ready."""
         state = self._state
         self._transport = transport
-        cast(asyncio.Transport, transport).set_write_buffer_limits(high=state.settings.output_buffer)
-        state.connections.add(self)
+        self.writer = Writer(transport, state.settings.output_buffer)
         self.deadline = state.now + state.head_time
         state.deadlines.add(self, self.deadline)
+        if state.draining:
+            self._shut_down()
 
     def data_received(self, data: bytes) -> None:
         """Octets came."""
@@ -157,21 +150,21 @@ class Connection:
         if self._phase >= DRAIN:
             return False
         if stream is None and not self._h1.buffered:
-            return self.write_paused
+            return bool(self.writer.paused)
         self._h1.receive_data(b"")
         if stream is None:
             self._advance()
         elif stream.body is not None and not stream.body.complete:
             self._feed(stream, stream.body)
         else:
-            self._watch_half_close(stream, self._written)
+            self._watch_half_close(stream, self.writer.left())
         return True
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """The connection is gone: cancel what was done for it."""
         self._phase = CLOSED
         self._state.connections.discard(self)
-        self._wake_writers()
+        self.writer.close()
         stream = self._stream
         if stream is not None:
             self._stream = None
@@ -184,12 +177,11 @@ class Connection:
 
     def pause_writing(self) -> None:
         """The transport holds more than the high-water mark."""
-        self.write_paused = True
+        self.writer.pause()
 
     def resume_writing(self) -> None:
         """The transport has room again."""
-        self.write_paused = False
-        self._wake_writers()
+        self.writer.resume()
         if self._stream is None and self._h1.buffered and self._phase <= HEAD:
             self._advance()
 
@@ -199,7 +191,7 @@ class Connection:
         """Look for the next request; called only between two requests, harmless otherwise."""
         if self._stream is not None or self._phase > HEAD:
             return
-        if self.write_paused:
+        if self.writer.paused:
             if self._h1.buffered > self._state.settings.input_buffer:
                 self._pause_reading()
             return
@@ -213,7 +205,7 @@ class Connection:
         elif event is CONNECTION_CLOSED:
             self._transport.close()
         else:
-            self._begin(cast(RequestReceived, event))
+            self._begin(cast("RequestReceived", event))
 
     def _await_head(self) -> None:
         if self._phase == IDLE and self._h1.buffered:
@@ -324,7 +316,7 @@ class Connection:
             while True:
                 event = h1.next_event()
                 if isinstance(event, DataReceived):
-                    body.feed(event.data)
+                    body.feed(event.data, self._state.now)
                 elif isinstance(event, EndOfMessage):
                     body.finish()
                     self._body_complete(stream)
@@ -335,7 +327,6 @@ class Connection:
             self._break_off(stream, body, error)
             return
         if body.received != before:
-            body.progress = self._state.now
             self._continue = False
         if body.buffered > self._state.settings.input_buffer:
             self._pause_reading()
@@ -358,18 +349,21 @@ class Connection:
             self.abort()
         self._lose(stream)
 
-    def want_body(self, stream: Stream) -> None:
+    def want_body(self) -> None:
         """The app asked for the body: tell a client that waits for that (RFC 9110 section 10.1.1)."""
         if self._continue:
             self._continue = False
-            if not stream.response_started:
-                self._write(self._h1.send_informational(100, ()))
+            if self._stream is not None and not self._stream.response_started:
+                self.writer.write(self._h1.send_informational(100, ()))
 
     def body_taken(self, body: Body) -> None:
         """The app took a piece: read on if reading had stopped."""
-        if self._read_paused and body.buffered <= self._state.settings.input_buffer // 2 and not body.complete:
-            body.progress = body.started = self._state.now
-            body.received_before = body.received
+        if (
+            self._read_paused
+            and body.buffered <= self._state.settings.input_buffer // 2
+            and not body.complete
+        ):
+            body.restart_clock(self._state.now)
             self._resume_reading()
 
     def _skip_body(self, body: Body) -> None:
@@ -420,7 +414,7 @@ class Connection:
         """Cancel the handler unless the client has been seen to take octets since."""
         if self._stream is not stream or self._phase == CLOSED:
             return
-        flushed = self._written - self._transport.get_write_buffer_size()
+        flushed = self.writer.left()
         if flushed > written:
             self._watch_half_close(stream, flushed)
             return
@@ -442,8 +436,7 @@ class Connection:
             self._send_large(status, fields, body)
         else:
             data = self._h1.send_response(status, fields, body, self._state.date)
-            self._written += len(data)
-            self._transport.write(data)
+            self.writer.write(data)
         stream.response_started = True
         stream.status = status
         stream.sent = size
@@ -454,12 +447,11 @@ class Connection:
         head = h1.send_head(status, with_length(fields, len(body)), self._state.date)
         data = h1.send_data(body)
         h1.send_end()
-        self._written += len(head) + len(data)
-        self._transport.writelines((head, data) if data else (head,))
+        self.writer.write_all((head, data) if data else (head,))
 
     def send_informational(self, status: int, fields: _Fields) -> None:
         """Write an informational response."""
-        self._write(self._h1.send_informational(status, fields))
+        self.writer.write(self._h1.send_informational(status, fields))
 
     def send_head(self, stream: Stream, status: int, fields: _Fields) -> bytes:
         """The head of a streamed response, to be written with its first data."""
@@ -475,44 +467,35 @@ class Connection:
         framed = self._h1.send_data(data) if data else b""
         stream.sent += len(data)
         if pending and len(framed) > JOIN_SIZE:
-            self._write(pending)
-            self._write(framed)
+            self.writer.write(pending)
+            self.writer.write(framed)
         else:
-            self._write(pending + framed)
+            self.writer.write(pending + framed)
 
     def send_end(self, stream: Stream, pending: bytes, trailers: _Fields) -> None:
         """Complete a streamed response."""
         try:
             data = self._h1.send_end(trailers)
         except ProtocolError:
-            self._write(pending)
+            self.writer.write(pending)
             self.abort_after_flush()
             raise
-        self._write(pending + data)
+        self.writer.write(pending + data)
         self._complete(stream)
 
     async def send_file(self, stream: Stream, pending: bytes, file: int, offset: int, count: int) -> None:
         """Write a part of a file as the next piece of a streamed response."""
         frame = self._h1.frame_data(count)
         if frame is None:
-            self._write(pending)
+            self.writer.write(pending)
             return
-        self._write(pending + frame[0])
-        self._file = True
+        self.writer.write(pending + frame[0])
+        self.writer.sending_file = True
         try:
             await files.send_file(self, stream, file, offset, count)
         finally:
-            self._file = False
-        self._write(frame[1])
-
-    async def drained(self, stream: Stream) -> None:
-        """Wait until the transport has room, or raise ClientDisconnected."""
-        while self.write_paused and self._phase != CLOSED:
-            if self._drain is None:
-                self._drain = self.new_future()
-            await asyncio.shield(self._drain)
-        if stream.disconnected:
-            raise ClientDisconnected("the client is gone")
+            self.writer.sending_file = False
+        self.writer.write(frame[1])
 
     def _before_response(self, body: Body) -> None:
         """Say ``Connection: close`` in time when the rest of the body will not be read."""
@@ -526,7 +509,7 @@ class Connection:
         """Answer in place of a handler that cannot, and close."""
         stream.response_started = True
         stream.status = status
-        self._write(self._h1.send_error(status, message.encode("ascii", "replace"), self._state.date))
+        self.writer.write(self._h1.send_error(status, message.encode("ascii", "replace"), self._state.date))
         stream.complete = True
         self._state.active -= 1
         self._stream = None
@@ -539,40 +522,8 @@ class Connection:
         """Answer a message that is not a request we can serve, and close."""
         if self._state.access is not None:
             self._state.access.record_refused(self.client, status, message)
-        self._write(self._h1.send_error(status, message.encode("ascii", "replace"), self._state.date))
+        self.writer.write(self._h1.send_error(status, message.encode("ascii", "replace"), self._state.date))
         self._shut_down()
-
-    async def flush(self, stream: Stream) -> Any:
-        """Wait until all that was written has left for the kernel; the transport, for use without it."""
-        transport = self._transport
-        transport.set_write_buffer_limits(high=0)
-        try:
-            await self.drained(stream)
-        finally:
-            transport.set_write_buffer_limits(high=self._state.settings.output_buffer)
-        return transport
-
-    def file_sent(self, stream: Stream, count: int) -> None:
-        """Octets of a file went out past the transport."""
-        stream.sent += count
-        self._written += count
-
-    def write_raw(self, stream: Stream, data: bytes) -> None:
-        """Write octets whose framing was written before."""
-        stream.sent += len(data)
-        self._write(data)
-
-    def _write(self, data: bytes) -> None:
-        if data and self._phase != CLOSED:
-            self._written += len(data)
-            self._transport.write(data)
-
-    def _wake_writers(self) -> None:
-        waiter = self._drain
-        if waiter is not None:
-            self._drain = None
-            if not waiter.done():
-                waiter.set_result(None)
 
     # -- the end of the connection ------------------------------------------------------------------------
 
@@ -609,6 +560,8 @@ class Connection:
 
     def drain(self) -> None:
         """The server stops: close now if idle, else with the response that is due."""
+        if self._transport is None:
+            return
         if self._phase == IDLE:
             self._shut_down()
         elif self._stream is not None and not self._stream.response_started:
@@ -616,7 +569,7 @@ class Connection:
 
     def is_idle(self) -> bool:
         """Whether it waits for a request of which nothing has come."""
-        return self._phase == IDLE and not self.write_paused
+        return self._phase == IDLE and self._transport is not None and not self.writer.paused
 
     # -- time -----------------------------------------------------------------------------------------------
 
@@ -636,9 +589,12 @@ class Connection:
         """Act on what is due; when to look again, or 0.0 when the connection is over."""
         if self._phase == CLOSED:
             return 0.0
-        if self._write_stalled(now):
+        stalled = self.writer.stalled(now)
+        if stalled and 0 < self._state.settings.write_timeout <= stalled:
             self.abort()
             return 0.0
+        if stalled and self._phase in (IDLE, LINGER):
+            self.deadline = max(self.deadline, now + self._state.deadlines.tick)
         stream = self._stream
         if stream is not None and stream.body is not None and not stream.body.complete:
             self._check_body(stream, stream.body, now)
@@ -646,45 +602,17 @@ class Connection:
             self._expire(now)
         return min(self.deadline, now + self._state.deadlines.horizon)
 
-    def _write_stalled(self, now: float) -> bool:
-        """Whether the client has taken nothing for WRITE_TIMEOUT of what waits for it."""
-        waiting = self._transport.get_write_buffer_size()
-        if not waiting and not self._file:
-            self._flushed_at = 0.0
-            return False
-        flushed = self._written - waiting
-        if flushed != self._flushed or not self._flushed_at:
-            self._flushed = flushed
-            self._flushed_at = now
-        limit = self._state.settings.write_timeout
-        if self._phase in (IDLE, LINGER):
-            self.deadline = max(self.deadline, now + self._state.deadlines.tick)
-        return 0 < limit <= now - self._flushed_at
-
     def _check_body(self, stream: Stream, body: Body, now: float) -> None:
         """Fail a body that stalls, creeps or is late; not while it is us who do not read."""
         if body.error is not None or self._continue:
             return
-        settings = self._state.settings
-        if body.deadline and now >= body.deadline:
-            reason = "the request was not complete in time"
-        elif self._read_paused:
-            return
-        elif 0 < settings.body_timeout <= now - body.progress:
-            reason = f"nothing of the body came for {settings.body_timeout:g} s"
-        elif self._creeps(body, now - body.started):
-            reason = f"the body came with less than {settings.body_min_rate} octets/s"
-        else:
+        reason = body.overdue(now, self._state.settings, not self._read_paused)
+        if not reason:
             return
         body.fail(RequestTimeout(reason))
         self._h1.close_after()
         self._phase = FAILING
         self.deadline = now + CANCEL_GRACE
-
-    def _creeps(self, body: Body, seconds: float) -> bool:
-        settings = self._state.settings
-        received = body.received - body.received_before
-        return seconds > settings.body_rate_grace and received < settings.body_min_rate * seconds
 
     def _expire(self, now: float) -> None:
         phase = self._phase
@@ -720,7 +648,7 @@ class Connection:
             self._answer_for(stream, 503 if stream.timed_out else 408, "the request took too long")
         self._lose(stream)
 
-    # -- reading ----------------------------------------------------------------------------------------------
+    # -- reading --------------------------------------------------------------------------------------
 
     def _pause_reading(self) -> None:
         if not self._read_paused:

@@ -34,7 +34,7 @@ async def send_file(connection: "Connection", stream: "Stream", file: int, offse
         ClientDisconnected: The client is gone.
         BrokenResourceError: The file became shorter; the response was cut.
     """
-    transport = await connection.flush(stream)
+    transport = await connection.writer.flushed()
     socket = transport.get_extra_info("socket")
     if connection.scheme == "https" or socket is None:
         await _copy(connection, stream, file, offset, count)
@@ -65,7 +65,8 @@ async def _send_past_transport(
             connection.abort()
             raise BrokenResourceError("the file became shorter while it was sent")
         offset += sent
-        connection.file_sent(stream, sent)
+        stream.sent += sent
+        connection.writer.passed_by(sent)
         if offset < end:
             await asyncio.sleep(0)
 
@@ -73,13 +74,19 @@ async def _send_past_transport(
 async def _writable(stream: "Stream", socket: int) -> None:
     """Wait until the socket takes octets again or the client is gone."""
     loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    stream.gone = stream.gone or loop.create_future()
-    stream.gone.add_done_callback(lambda _: ready.done() or ready.set_result(None))
-    loop.add_writer(socket, lambda: ready.done() or ready.set_result(None))
+    ready: asyncio.Future[None] = loop.create_future()
+    gone = stream.gone = stream.gone or loop.create_future()
+
+    def go_on(_: object = None) -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    gone.add_done_callback(go_on)
+    loop.add_writer(socket, go_on)
     try:
         await ready
     finally:
+        gone.remove_done_callback(go_on)
         loop.remove_writer(socket)
 
 
@@ -91,5 +98,6 @@ async def _copy(connection: "Connection", stream: "Stream", file: int, offset: i
             connection.abort()
             raise BrokenResourceError("the file became shorter while it was sent")
         offset += len(data)
-        connection.write_raw(stream, data)
-        await connection.drained(stream)
+        stream.sent += len(data)
+        connection.writer.write(data)
+        await connection.writer.drained()

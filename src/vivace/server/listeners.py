@@ -5,12 +5,14 @@ Rules of this file:
 - A socket is bound before any worker exists and is shared by descriptor; nobody who leaves closes it
   for the others, and no SO_REUSEPORT socket per worker is made (those lose queued connections).
 - At most `ACCEPTS_PER_TURN` connections a turn, so that open requests go on.
-- Out of descriptors: the connection that has been idle longest makes room; if none is idle, accepting
+- At the limit on connections the longest idle one makes room; if none is idle, the new one gets a 503.
+  Out of descriptors: the connection that has been idle longest makes room; if none is idle, accepting
   pauses for `ACCEPT_PAUSE` seconds. It is said once a minute.
 - Follows accept(2), unix(7).
 """
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -35,6 +37,9 @@ SHED_AT_ONCE = 8
 COMPLAIN_EVERY = 60.0
 """Seconds between two log lines about exhaustion."""
 
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -51,9 +56,8 @@ def bind_tcp(host: str, port: int, backlog: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for family, kind, protocol, _, address in dict.fromkeys(found):
-            if sockets and port == 0:
-                address = (address[0], sockets[0].getsockname()[1], *address[2:])
-            sockets.append(_listen_tcp(family, kind, protocol, address, backlog))
+            chosen = sockets[0].getsockname()[1] if sockets else port
+            sockets.append(_listen_tcp(family, kind, protocol, (address[0], chosen, *address[2:]), backlog))
     except OSError as error:
         for made in sockets:
             made.close()
@@ -61,7 +65,9 @@ def bind_tcp(host: str, port: int, backlog: int) -> list[socket.socket]:
     return sockets
 
 
-def _listen_tcp(family: int, kind: int, protocol: int, address: tuple[object, ...], backlog: int) -> socket.socket:
+def _listen_tcp(
+    family: int, kind: int, protocol: int, address: tuple[object, ...], backlog: int
+) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -79,7 +85,9 @@ def _listen_tcp(family: int, kind: int, protocol: int, address: tuple[object, ..
 def _why_not(host: str, port: int, error: OSError) -> str:
     where = f"{host or '*'}:{port}"
     if error.errno == errno.EADDRINUSE:
-        return f"cannot listen on {where}: the port is in use. Stop what uses it, or choose another with --port."
+        return (
+            f"cannot listen on {where}: the port is in use. Stop what uses it, or choose another with --port."
+        )
     if error.errno == errno.EACCES:
         return (
             f"cannot listen on {where}: ports below 1024 need the right to bind them"
@@ -152,7 +160,7 @@ class Acceptor:
         self._server = _address(listener.getsockname()) if self._tcp else None
         self._opening: set[asyncio.Task[None]] = set()
         self._resume: asyncio.TimerHandle | None = None
-        self._complained = -COMPLAIN_EVERY
+        self._complained = state.now - COMPLAIN_EVERY
         self._running = False
 
     def start(self) -> None:
@@ -171,10 +179,6 @@ class Acceptor:
 
     def _accept(self) -> None:
         for _ in range(ACCEPTS_PER_TURN):
-            state = self._state
-            if len(state.connections) + len(self._opening) >= state.settings.max_connections:
-                self._make_room("the limit on connections is reached")
-                return
             try:
                 accepted, address = self._listener.accept()
             except (BlockingIOError, InterruptedError):
@@ -186,23 +190,39 @@ class Acceptor:
                     raise
                 self._make_room(f"no more connections can be opened: {error.strerror}")
                 return
-            self._open(accepted, address)
+            if self._full() and not self._state.shed_idle(1):
+                self._turn_away(accepted)
+            else:
+                self._open(accepted, address)
+
+    def _full(self) -> bool:
+        return len(self._state.connections) >= self._state.settings.max_connections
+
+    def _turn_away(self, accepted: socket.socket) -> None:
+        """Refuse a connection that no idle one can make room for."""
+        with accepted:
+            accepted.setblocking(False)
+            with contextlib.suppress(OSError):
+                accepted.send(_FULL)
+        self._complain("the limit on connections is reached and none is idle: one was refused")
 
     def _open(self, accepted: socket.socket, address: object) -> None:
         accepted.setblocking(False)
         if self._tcp:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client = _address(address) if self._tcp else None
-        task = self._state.loop.create_task(self._attach(accepted, client))
+        connection = Connection(self._state, client, self._server)
+        self._state.connections.add(connection)
+        task = self._state.loop.create_task(self._attach(accepted, connection))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
-    async def _attach(self, accepted: socket.socket, client: tuple[str, int] | None) -> None:
-        connection = Connection(self._state, client, self._server)
+    async def _attach(self, accepted: socket.socket, connection: Connection) -> None:
         try:
-            await self._state.loop.connect_accepted_socket(lambda: connection, accepted)  # type: ignore[arg-type,return-value]
+            await self._state.loop.connect_accepted_socket(lambda: connection, accepted)  # type: ignore[type-var]
         except OSError as error:
             accepted.close()
+            self._state.connections.discard(connection)
             logger.debug("a connection was gone before it was served: %s", error)
 
     def _make_room(self, reason: str) -> None:
@@ -212,10 +232,13 @@ class Acceptor:
         if not shed:
             state.loop.remove_reader(self._listener)
             self._resume = state.loop.call_later(ACCEPT_PAUSE, self._go_on)
-        if state.now - self._complained >= COMPLAIN_EVERY:
-            self._complained = state.now
-            what = f"closed {shed} idle connections" if shed else "accepting pauses"
-            logger.warning("%s (%d open): %s", reason, len(state.connections), what)
+        what = f"closed {shed} idle connections" if shed else "accepting pauses"
+        self._complain(f"{reason}: {what}")
+
+    def _complain(self, message: str) -> None:
+        if self._state.now - self._complained >= COMPLAIN_EVERY:
+            self._complained = self._state.now
+            logger.warning("%s (%d open)", message, len(self._state.connections))
 
     def _go_on(self) -> None:
         self._resume = None

@@ -10,94 +10,19 @@ Rules of this file:
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vivace.errors import ClientDisconnected, LocalProtocolError, PayloadTooLarge
 from vivace.protocols.events import RequestReceived
+from vivace.server.body import Body
 
 if TYPE_CHECKING:
     from vivace.server.connection import Connection
 
-__all__ = ["Body", "Stream"]
+__all__ = ["Stream"]
 
 _Fields = Sequence[tuple[bytes, bytes]]
-
-
-class Body:
-    """The body of a request on its way to the app.
-
-    Attributes:
-        buffered: Octets that arrived and were not taken.
-        complete: The end of the message was seen.
-        deadline: Monotonic time by which it must be complete; 0: none.
-        error: Why no more will come; raised to whoever asks.
-        limit: Octets at most; -1: no bound.
-        progress: Monotonic time of the last octet.
-        received: Octets so far.
-        received_before: Of them, those before `started`.
-        started: Monotonic time from which its rate counts.
-    """
-
-    __slots__ = (
-        "buffered",
-        "chunks",
-        "complete",
-        "deadline",
-        "error",
-        "limit",
-        "progress",
-        "received",
-        "received_before",
-        "started",
-        "waiter",
-    )
-
-    def __init__(self, now: float) -> None:
-        self.chunks: deque[bytes] = deque()
-        self.buffered = 0
-        self.complete = False
-        self.deadline = 0.0
-        self.error: Exception | None = None
-        self.limit = -1
-        self.received = 0
-        self.received_before = 0
-        self.started = now
-        self.progress = now
-        self.waiter: asyncio.Future[None] | None = None
-
-    def feed(self, data: bytes) -> None:
-        """A piece arrived."""
-        self.received += len(data)
-        if self.error is None:
-            if 0 <= self.limit < self.received:
-                self.fail(PayloadTooLarge(f"the body is larger than {self.limit} octets"))
-                return
-            self.chunks.append(data)
-            self.buffered += len(data)
-            self.wake()
-
-    def finish(self) -> None:
-        """The end of the message arrived."""
-        self.complete = True
-        self.wake()
-
-    def fail(self, error: Exception) -> None:
-        """No more will come; what was not taken is dropped."""
-        if self.error is None:
-            self.error = error
-        self.chunks.clear()
-        self.buffered = 0
-        self.wake()
-
-    def wake(self) -> None:
-        """Let a waiting `receive` look again."""
-        waiter = self.waiter
-        if waiter is not None:
-            self.waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
 
 
 class Stream:
@@ -164,7 +89,7 @@ class Stream:
         body = self.body
         if body is None:
             return b""
-        self._connection.want_body(self)
+        self._connection.want_body()
         while not body.chunks:
             if body.error is not None:
                 raise body.error
@@ -175,8 +100,7 @@ class Stream:
             if body.waiter is None:
                 body.waiter = self._connection.new_future()
             await body.waiter
-        data: bytes = body.chunks.popleft()
-        body.buffered -= len(data)
+        data: bytes = body.take()
         self._connection.body_taken(body)
         return data
 
@@ -218,8 +142,8 @@ class Stream:
         pending = self._pending
         self._pending = b""
         self._connection.send_data(self, pending, data)
-        if self._connection.write_paused:
-            await self._connection.drained(self)
+        if self._connection.writer.paused:
+            await self._connection.writer.drained()
 
     async def send_file(self, file: int, offset: int, count: int) -> None:
         """Send a part of an open file."""
@@ -236,8 +160,8 @@ class Stream:
         pending = self._pending
         self._pending = b""
         self._connection.send_end(self, pending, trailers)
-        if self._connection.write_paused and not self.disconnected:
-            await self._connection.drained(self)
+        if self._connection.writer.paused and not self.disconnected:
+            await self._connection.writer.drained()
 
     async def wait_disconnected(self) -> None:
         """Return when the client is gone."""
