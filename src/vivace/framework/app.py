@@ -30,7 +30,7 @@ from vivace.framework.registry import Registry
 from vivace.framework.request import Request
 from vivace.framework.route import Route
 from vivace.framework.router import Router
-from vivace.framework.spec import Placement
+from vivace.framework.spec import Placement, Version
 from vivace.framework.tasks import TaskGroup
 from vivace.framework.urls import build_url, find_route
 from vivace.protocols.stream import Stream
@@ -106,7 +106,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         request_class: type[Request] = Request,
         strict_slashes: bool = False,
     ) -> None:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(str(name)):
             raise ConfigError(f"app name {name!r}: expected a letter or _, then letters, digits, _ and -")
         super().__init__(name, ctx)
         self.config = config if config is not None else Config.load()  # type: ignore[assignment]
@@ -154,7 +154,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         blueprint: Blueprint | BlueprintGroup | Iterable[Blueprint | BlueprintGroup],
         *,
         url_prefix: str | None = None,
-        version: int | float | str | None = None,
+        version: Version | None = None,
         strict_slashes: bool | None = None,
         version_prefix: str | None = None,
         name_prefix: str = "",
@@ -194,7 +194,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         return place, [found for given in self._registrations for found in place_all(given, place)]
 
     def finalize(self) -> None:
-        """Compile routes, middleware and exception handlers; called before serving, and again after late changes.
+        """Compile routes, middleware and exception handlers: before serving, and again after late changes.
 
         Raises:
             ConfigError: Two routes claim the same path and method, or a handler does not take its parameters.
@@ -239,8 +239,8 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         Args:
             view_name: The name; that of the app may stand before it.
             values: Of the path parameters (for static files ``filename``); the rest becomes the query.
-                ``name`` chooses among static routes. ``_external=True`` gives an absolute URL (see SERVER_NAME),
-                ``_scheme`` and ``_server`` choose its parts, ``_anchor`` what follows the ``#``.
+                ``name`` chooses among static routes. ``_external=True`` gives an absolute URL (see
+                SERVER_NAME), ``_scheme`` and ``_server`` choose its parts, ``_anchor`` follows the ``#``.
 
         Raises:
             URLBuildError: No such route, or a value is missing or not of its type.
@@ -253,7 +253,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
     # Life
 
     async def run_listeners(self, stage: str) -> None:
-        """Run the listeners of a stage; background tasks start after ``after_server_start``'s and end with the server.
+        """Run the listeners of a stage; background tasks start and end with the server.
 
         Raises:
             StartupError: A listener of a start stage failed.
@@ -271,7 +271,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
             self._dispatcher.close()
 
     def add_task(self, task: Any, *, name: str | None = None) -> "asyncio.Task[Any] | None":
-        """Run a coroutine in the background, from now on or, without a running loop, from the start of the server on.
+        """Run a coroutine in the background: from now on or, if no loop runs, from the server's start on.
 
         Args:
             task: A coroutine, or a function of nothing or of the app that gives one.

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from vivace.errors import ConfigError
 from vivace.framework.registry import Registry
-from vivace.framework.spec import Placement, Version, join_path
+from vivace.framework.spec import Placement, Version, host_names, join_path
 
 if TYPE_CHECKING:
     from vivace.framework.app import Vivace
@@ -54,7 +54,7 @@ class Blueprint(Registry):
         *,
         ctx: Any = None,
     ) -> None:
-        if not isinstance(name, str) or not name or "." in name:
+        if not name or "." in str(name):
             raise ConfigError(f"blueprint name {name!r}: expected a name without a dot")
         super().__init__(name, ctx)
         self.url_prefix = url_prefix
@@ -139,7 +139,9 @@ class BlueprintGroup(MutableSequence[Any]):
     @overload
     def middleware(self, middleware_or_request: F, /) -> F: ...
     @overload
-    def middleware(self, middleware_or_request: str = "request", /, *, priority: int = 0) -> Callable[[F], F]: ...
+    def middleware(
+        self, middleware_or_request: str = "request", /, *, priority: int = 0
+    ) -> Callable[[F], F]: ...
     def middleware(self, middleware_or_request: Any = "request", /, *, priority: int = 0) -> Any:
         """Declare a middleware for every member; see `Registry.middleware`."""
         if callable(middleware_or_request):
@@ -222,7 +224,6 @@ def place_all(registration: Registration, base: Placement) -> Iterator[tuple[Blu
 
 def _place(blueprint: Blueprint, given: Registration, base: Placement) -> Placement:
     name = f"{given.name_prefix}_{blueprint.name}" if given.name_prefix else blueprint.name
-    host = blueprint.host
     return Placement(
         name=f"{base.name}.{name}",
         blueprint=name,
@@ -230,7 +231,7 @@ def _place(blueprint: Blueprint, given: Registration, base: Placement) -> Placem
         version=_first(given.version, blueprint.version, base.version),
         version_prefix=_first(given.version_prefix, blueprint.version_prefix, base.version_prefix),
         strict_slashes=_first(given.strict_slashes, blueprint.strict_slashes, base.strict_slashes),
-        host=base.host if host is None else tuple(h.lower() for h in ((host,) if isinstance(host, str) else host)),
+        host=base.host if blueprint.host is None else host_names(blueprint.host),
     )
 
 

@@ -10,13 +10,16 @@ Rules of this file:
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from vivace.http.forms import FormLimits
 from vivace.http.multipart import FormCollector, MultipartEvent, MultipartReader
 from vivace.protocols.stream import Stream
 
 __all__ = ["BodyReader", "collect_form", "form_limits", "iterate_parts", "read_all"]
+
+_FLUSH_SIZE: Final = 262144
+"""Octets for the disk that are gathered before a thread writes them."""
 
 
 class BodyReader:
@@ -79,9 +82,11 @@ async def collect_form(stream: Stream, boundary: str, limits: FormLimits) -> For
     try:
         while data := await stream.receive():
             collector.feed(data)
-            if collector.pending:
+            if collector.pending_size > _FLUSH_SIZE:
                 await asyncio.to_thread(collector.flush)
         collector.finish()
+        if collector.pending_size:
+            await asyncio.to_thread(collector.flush)
     except BaseException:
         collector.close()
         raise

@@ -45,7 +45,7 @@ class Dispatcher:
 
     __slots__ = ("_app", "_pool", "_request_chain", "_request_class", "_router", "_static")
 
-    def __init__(self, app: "Vivace", request_class: type[Request]) -> None:
+    def __init__(self, app: "Vivace[Any, Any]", request_class: type[Request]) -> None:
         self._app = app
         self._request_class = request_class
         self._pool: ThreadPoolExecutor | None = None
@@ -86,7 +86,7 @@ class Dispatcher:
                 stream.respond(200, JSON_FIELDS, encode_json(result))
             else:
                 await self._finish(stream, request, result)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # it becomes a response
             await self._fail(stream, request, error)
         except asyncio.CancelledError:
             if not stream.timed_out:
@@ -127,7 +127,9 @@ class Dispatcher:
         opened = request.opened_response
         if opened is not None or stream.response_started:
             if result is not None and result is not opened:
-                logger.error("%s returned %r after it had responded; the first response stands", request.name, result)
+                logger.error(
+                    "%s returned %r after it had responded; the first response stands", request.name, result
+                )
             if opened is not None:
                 await opened.eof()
             else:
@@ -159,12 +161,12 @@ class Dispatcher:
         if stream.response_started or stream.disconnected:
             self._give_up(stream, request, error)
             return
+        result = None
         try:
-            result = None
             if not request.request_middleware_ran:
                 chain = request.route.request_middleware if request.route is not None else self._request_chain
                 result = await run_request_middleware(request, chain)
-        except Exception as second:
+        except Exception as second:  # noqa: BLE001  # the later error is the one to tell
             error = second
         try:
             if result is None:
@@ -174,7 +176,7 @@ class Dispatcher:
             await self._send(stream, request, response)
         except ClientDisconnected:
             return
-        except Exception as last:
+        except Exception as last:  # noqa: BLE001  # logged
             self._give_up(stream, request, last)
 
     def _give_up(self, stream: Stream, request: Request, error: Exception) -> None:

@@ -26,11 +26,7 @@ logger = logging.getLogger("vivace.error")
 
 
 class ErrorHandler:
-    """Knows what to answer to which exception; subclass it and override `default` for another look.
-
-    Args:
-        debug: Asked per error: whether details may be shown on this machine.
-    """
+    """Knows what to answer to which exception; subclass it and override `default` for another look."""
 
     def __init__(self) -> None:
         self._handlers: dict[tuple[type[BaseException], str], Callable[..., Any]] = {}
@@ -47,7 +43,7 @@ class ErrorHandler:
         Raises:
             ConfigError: `exception` has a handler already, or `handler` cannot be called so.
         """
-        if not (isinstance(exception, type) and issubclass(exception, BaseException)):
+        if BaseException not in getattr(exception, "__mro__", ()):
             raise ConfigError(f"exception handler for {exception!r}: expected an exception class")
         check_positional(handler, 2, "exception handler", "(request, exception)")
         other = self._handlers.get((exception, blueprint))

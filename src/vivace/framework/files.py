@@ -32,7 +32,9 @@ __all__ = ["FileResponse", "file", "file_stream", "open_regular"]
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
-def open_regular(path: str | PathLike[str], folder: int | None = None, flags: int = 0) -> tuple[int, os.stat_result]:
+def open_regular(
+    path: str | PathLike[str], folder: int | None = None, flags: int = 0
+) -> tuple[int, os.stat_result]:
     """Open a regular file for reading.
 
     Args:
@@ -130,7 +132,9 @@ class FileResponse(HTTPResponse):
         if len(ranges) == 1:
             self.headers["Content-Range"] = ranges[0].content_range
             return
-        self._layout = ByteRangesLayout(ranges, self.content_type or "application/octet-stream", secrets.token_hex(16))
+        self._layout = ByteRangesLayout(
+            ranges, self.content_type or "application/octet-stream", secrets.token_hex(16)
+        )
         self.content_type = self._layout.content_type
 
     async def transmit(self, stream: Stream) -> None:
@@ -140,10 +144,8 @@ class FileResponse(HTTPResponse):
             return
         ranges = self._ranges
         layout = self._layout
-        if layout is not None:
-            length = layout.content_length
-        else:
-            length = ranges[0].size if ranges else self._size
+        whole = ranges[0].size if ranges else self._size
+        length = whole if layout is None else layout.content_length
         self.headers["Content-Length"] = str(length)
         stream.start(self.status, self.wire_fields())
         if self._method != "HEAD" and length:
@@ -177,7 +179,7 @@ class FileResponse(HTTPResponse):
 async def file(
     location: str | PathLike[str],
     status: int = 200,
-    request_headers: Any = None,
+    request_headers: Any = None,  # noqa: ARG001  # Sanic's
     validate_when_requested: bool = True,
     mime_type: str | None = None,
     headers: HeaderSource | None = None,
@@ -186,7 +188,7 @@ async def file(
     max_age: float | None = None,
     no_store: bool | None = None,
 ) -> FileResponse:
-    """A file as a response, with ETag, Last-Modified and ranges; conditions of the request are answered by themselves.
+    """A file as a response, with ETag and Last-Modified; the request's conditions and ranges are answered.
 
     Args:
         location: The path. Never let a client choose it: see `Vivace.static`.
@@ -210,7 +212,11 @@ async def file(
         raise FileNotFound("File not found", path=location) from error
     try:
         response = FileResponse(
-            descriptor, found, status, headers, mime_type or guess_content_type(filename or os.fspath(location))
+            descriptor,
+            found,
+            status,
+            headers,
+            mime_type or guess_content_type(filename or os.fspath(location)),
         )
     except BaseException:
         os.close(descriptor)
@@ -219,7 +225,9 @@ async def file(
     if filename is not None:
         fields["Content-Disposition"] = content_disposition(filename)
     if last_modified is not None:
-        response.mtime = float(last_modified.timestamp() if hasattr(last_modified, "timestamp") else last_modified)
+        response.mtime = float(
+            last_modified.timestamp() if hasattr(last_modified, "timestamp") else last_modified
+        )
         fields["Last-Modified"] = format_date(response.mtime)
     if "cache-control" not in fields:
         fields["Cache-Control"] = cache_control(max_age, no_store)

@@ -15,7 +15,15 @@ from typing import Any
 from vivace.errors import ConfigError
 from vivace.framework.route import ASYNC, BLOCKING, INLINE
 
-__all__ = ["call_kind", "check_handler", "check_positional", "function_name", "is_async", "positional_count", "source_of"]
+__all__ = [
+    "call_kind",
+    "check_handler",
+    "check_positional",
+    "function_name",
+    "is_async",
+    "positional_count",
+    "source_of",
+]
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -24,7 +32,7 @@ def is_async(function: Callable[..., Any]) -> bool:
         function = function.func
     if inspect.iscoroutinefunction(function):
         return True
-    call = getattr(type(function), "__call__", None)
+    call = getattr(type(function), "__call__", None)  # noqa: B004  # the method itself is wanted
     return not inspect.isroutine(function) and inspect.iscoroutinefunction(call)
 
 
@@ -87,14 +95,16 @@ def check_positional(function: Callable[..., Any], count: int, what: str, exampl
 
 
 def positional_count(function: Callable[..., Any]) -> int:
-    """How many positional arguments `function` takes; a large number for ``*args`` or where it cannot be seen."""
+    """How many positional arguments `function` takes; many for ``*args`` or where it cannot be seen."""
     signature = _signature(function)
     if signature is None:
         return 99
     kinds = [p.kind for p in signature.parameters.values()]
     if inspect.Parameter.VAR_POSITIONAL in kinds:
         return 99
-    return sum(k in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for k in kinds)
+    return sum(
+        k in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for k in kinds
+    )
 
 
 def function_name(function: Callable[..., Any]) -> str:

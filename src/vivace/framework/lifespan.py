@@ -65,12 +65,12 @@ def make_listener(function: Callable[..., Any], stage: str, priority: int) -> Li
     stage = str(getattr(stage, "value", stage)).lower()
     if stage not in STAGES:
         raise ConfigError(f"no listener stage {stage!r}; expected one of {', '.join(STAGES)}", allowed=STAGES)
-    with_loop = callable(function) and positional_count(function) >= 2
+    with_loop = positional_count(function) >= 2
     check_positional(function, 2 if with_loop else 1, f"listener for {stage}", "(app) or (app, loop)")
     return ListenerSpec(function, stage, priority, with_loop)
 
 
-async def run_stage(app: "Vivace", specs: list[ListenerSpec], stage: str) -> None:
+async def run_stage(app: "Vivace[Any, Any]", specs: list[ListenerSpec], stage: str) -> None:
     """Run the listeners of `stage`.
 
     Raises:
@@ -94,7 +94,7 @@ async def run_stage(app: "Vivace", specs: list[ListenerSpec], stage: str) -> Non
 
 
 class Lifespan:
-    """An async generator function around the life of the server: up to its ``yield`` at the start, the rest at the end.
+    """An async generator function around the life of the server: its ``yield`` stands for the serving.
 
     Args:
         function: Called with the app.
@@ -108,7 +108,7 @@ class Lifespan:
     def __init__(self, function: Callable[[Any], AsyncIterator[None]]) -> None:
         if not inspect.isasyncgenfunction(function):
             raise ConfigError(
-                f"lifespan {function_name(function)} ({source_of(function)}) must be an async function with one yield"
+                f"lifespan {function_name(function)} ({source_of(function)}) must be async and yield once"
             )
         self._function = function
         self._running: AsyncIterator[None] | None = None
@@ -119,7 +119,7 @@ class Lifespan:
         await anext(running)
         self._running = running
 
-    async def stop(self, app: Any) -> None:
+    async def stop(self, _app: Any) -> None:
         """Run the rest."""
         running, self._running = self._running, None
         if running is None:

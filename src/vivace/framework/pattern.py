@@ -89,9 +89,10 @@ def _nonempty(text: str) -> Any:
 
 
 def _integer(text: str) -> Any:
-    digits = text[1:] if text[:1] == "-" else text
-    if not (digits.isascii() and digits.isdigit()):
-        return NO_MATCH
+    if not (text.isdigit() and text.isascii()):
+        digits = text[1:]
+        if text[:1] != "-" or not (digits.isdigit() and digits.isascii()):
+            return NO_MATCH
     try:
         return int(text)
     except ValueError:  # more digits than the interpreter converts
@@ -200,15 +201,17 @@ def _parse_segment(text: str, path: str, types: TypeTable) -> Segment:
 def _parse_parameter(text: str, path: str, types: TypeTable) -> Segment:
     found = _PARAMETER.fullmatch(text)
     if found is None:
-        raise ConfigError(f"route path {path!r}: <{text}> is not <name>, <name:type> or <name:regex>", key=path)
-    name, stem, label = found.group(1), found.group(2), found.group(3)
-    if label is not None and (extension := _EXTENSIONS.fullmatch(label)):
+        raise ConfigError(
+            f"route path {path!r}: <{text}> is not <name>, <name:type> or <name:regex>", key=path
+        )
+    name, stem, label = found[1], found[2], found[3] or "str"
+    if extension := _EXTENSIONS.fullmatch(label):
         return _parse_ext(name, stem, extension.group(1), path, types)
     if stem is not None:
         raise ConfigError(f"route path {path!r}: <{text}>: '=' belongs to the type ext", key=path)
     if label == "path":
         return Segment(names=(name,), regex=PATH_REGEX)
-    kind = types.get(label or "str")
+    kind = types.get(label)
     if kind is not None:
         return Segment(names=(name,), kind=kind)
     if _LOOKS_LIKE_TYPE.fullmatch(label):
@@ -222,16 +225,20 @@ def _parse_parameter(text: str, path: str, types: TypeTable) -> Segment:
 
 
 def _check_regex(name: str, pattern: str, path: str) -> str:
-    """A regular expression without the anchors it may carry and with at most one group, named as the parameter."""
+    """A regular expression without its anchors; one group is allowed, under the parameter's name or none."""
     pattern = pattern.removeprefix("^")
     if pattern.endswith("$") and not pattern.endswith("\\$"):
         pattern = pattern[:-1]
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ConfigError(f"route path {path!r}: bad regular expression {pattern!r}: {error}", key=path) from None
+        raise ConfigError(
+            f"route path {path!r}: bad regular expression {pattern!r}: {error}", key=path
+        ) from None
     if compiled.groups > 1:
-        raise ConfigError(f"route path {path!r}: {pattern!r} has {compiled.groups} groups, one is allowed", key=path)
+        raise ConfigError(
+            f"route path {path!r}: {pattern!r} has {compiled.groups} groups, one is allowed", key=path
+        )
     if compiled.groupindex and list(compiled.groupindex) != [name]:
         raise ConfigError(f"route path {path!r}: the group in {pattern!r} must be named {name!r}", key=path)
     return pattern
@@ -240,13 +247,19 @@ def _check_regex(name: str, pattern: str, path: str) -> str:
 def _parse_ext(name: str, stem: str | None, extensions: str | None, path: str, types: TypeTable) -> Segment:
     base = types.get(stem or "str")
     if base is None:
-        raise ConfigError(f"route path {path!r}: unknown parameter type {stem!r}", key=path, allowed=types.labels())
+        raise ConfigError(
+            f"route path {path!r}: unknown parameter type {stem!r}", key=path, allowed=types.labels()
+        )
     endings = tuple(sorted(("." + e for e in (extensions or "").split("|") if e), key=len, reverse=True))
-    if extensions is not None and (not endings or any(not re.fullmatch(r"(\.[A-Za-z0-9_-]+)+", e) for e in endings)):
+    if extensions is not None and (
+        not endings or any(not re.fullmatch(r"(\.[A-Za-z0-9_-]+)+", e) for e in endings)
+    ):
         raise ConfigError(f"route path {path!r}: bad list of extensions {extensions!r}", key=path)
-    label = f"{name and base.label}:ext={extensions or ''}"
+    label = f"{base.label}:ext={extensions or ''}"
     rank = _EXT_RANK - (3 if endings else 0) - (1 if base.label != "str" else 0)
-    return Segment(names=(name, "ext"), kind=ParamType(label, _ext_converter(base.convert, endings), rank, pair=True))
+    return Segment(
+        names=(name, "ext"), kind=ParamType(label, _ext_converter(base.convert, endings), rank, pair=True)
+    )
 
 
 def _ext_converter(base: Converter, endings: tuple[str, ...]) -> Converter:
@@ -273,7 +286,7 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 
 def normalize(text: str) -> str:
-    """Decode the escapes of unreserved characters and write the others in upper case (RFC 3986 section 6.2.2).
+    """Decode the escapes of unreserved characters, write the others in upper case (RFC 3986 section 6.2.2).
 
     A `%` without two hexadecimal digits stays as it is: it matches no literal.
     """

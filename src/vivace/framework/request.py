@@ -92,7 +92,7 @@ class Request:
     )
 
     def __init__(
-        self, app: "Vivace", transport: Stream, route: "Route | None", match_info: dict[str, Any]
+        self, app: "Vivace[Any, Any]", transport: Stream, route: "Route | None", match_info: dict[str, Any]
     ) -> None:
         self.app = app
         self._transport = transport
@@ -260,7 +260,7 @@ class Request:
     @property
     def id(self) -> str:
         """What identifies this request in logs: the REQUEST_ID_HEADER of the client, else made up."""
-        return self._once("id", self._find_id)
+        return self._once("id", self._find_id)  # type: ignore[no-any-return]
 
     def _find_id(self) -> str:
         given = self.headers.get(self.app.config.REQUEST_ID_HEADER)
@@ -293,7 +293,7 @@ class Request:
         Raises:
             InvalidHeader: The field is malformed.
         """
-        return self._once("accept", self._find_accept)
+        return self._once("accept", self._find_accept)  # type: ignore[no-any-return]
 
     def _find_accept(self) -> AcceptList:
         values = self.headers.get_all("accept")
@@ -306,7 +306,7 @@ class Request:
         Raises:
             RequestHeaderFieldsTooLarge: There are more than COOKIE_MAX_COUNT.
         """
-        return self._once("cookies", self._find_cookies)
+        return self._once("cookies", self._find_cookies)  # type: ignore[no-any-return]
 
     def _find_cookies(self) -> CookieRequestParameters:
         return parse_cookie(self.headers.get_all("cookie"), self.app.config.COOKIE_MAX_COUNT)
@@ -332,12 +332,12 @@ class Request:
         Raises:
             BadRequest: There are more than QUERY_MAX_FIELDS.
         """
-        return self._once("args", self.get_args)
+        return self._once("args", self.get_args)  # type: ignore[no-any-return]
 
     @property
     def query_args(self) -> list[tuple[str, str]]:
         """The query as pairs in order."""
-        return self._once("query_args", self.get_query_args)
+        return self._once("query_args", self.get_query_args)  # type: ignore[no-any-return]
 
     def get_args(
         self,
@@ -357,7 +357,9 @@ class Request:
         Raises:
             BadRequest: Too many fields, or one that `strict_parsing` refuses.
         """
-        return RequestParameters.from_pairs(self.get_query_args(keep_blank_values, strict_parsing, encoding, errors))
+        return RequestParameters.from_pairs(
+            self.get_query_args(keep_blank_values, strict_parsing, encoding, errors)
+        )
 
     def get_query_args(
         self,
@@ -388,7 +390,9 @@ class Request:
         if self._body is not None:
             return self._body
         if self._form is not None:
-            raise ServerError("the body was taken apart as a form: use request.form and request.files, or stream=True")
+            raise ServerError(
+                "the body was taken apart as a form: use request.form and request.files, or stream=True"
+            )
         if self.head.has_body and self.route is not None and self.route.stream:
             raise ServerError("the body was not read: use request.stream or await request.receive_body()")
         return b""
@@ -447,7 +451,7 @@ class Request:
         """
         if self._form is not None:
             return self._form.fields  # type: ignore[no-any-return]
-        return self._once("form", self.get_form)
+        return self._once("form", self.get_form)  # type: ignore[no-any-return]
 
     @property
     def files(self) -> RequestParameters[File]:
@@ -502,7 +506,7 @@ class Request:
         headers: HeaderSource | None = None,
         content_type: str | None = None,
     ) -> HTTPResponse:
-        """Open a response whose body is sent piece by piece: ``await response.send(piece)``, ``await response.eof()``.
+        """Open a response whose body is sent piece by piece by its `send` and completed by its `eof`.
 
         Args:
             response: Send this one; the other arguments are not used then.

@@ -10,7 +10,7 @@ Rules of this file:
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
@@ -125,7 +125,7 @@ class HTTPResponse:
         return self._cookies
 
     def add_cookie(self, key: str, value: str, **options: Any) -> Cookie:
-        """Set a cookie; `options` are those of `vivace.http.cookies.Cookie`. Secure and SameSite=Lax by default.
+        """Set a cookie; `options` are those of `vivace.http.cookies.Cookie`: Secure, SameSite=Lax by default.
 
         Raises:
             LocalProtocolError: The name is no token, or an attribute breaks a rule.
@@ -184,7 +184,7 @@ class HTTPResponse:
         if self.sender is not None:
             await self.sender.finish()
 
-    async def __aenter__(self) -> "HTTPResponse":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -285,7 +285,8 @@ def coerce(result: Any) -> HTTPResponse:
     if isinstance(result, bytes):
         return HTTPResponse(result, 200, None, BINARY)
     raise TypeError(
-        f"Invalid response type {type(result).__qualname__}: return a response, a dict, a list, a Struct, str or bytes"
+        f"Invalid response type {type(result).__qualname__}; "
+        "return a response, a dict, a list, a Struct, str or bytes"
     )
 
 

@@ -40,6 +40,7 @@ class Route:
         segments: The path, taken apart.
         names: The arguments that path parameters fill.
         hosts: Lower-case host names it is bound to; None for any.
+        single: The one argument that path parameters fill, if it is one and taken as it comes; else empty.
         strict: A trailing slash counts.
         unquote: Path values are percent-decoded before the handler gets them.
         error_format: ``text``, ``json``, ``html`` or empty: how its errors look.
@@ -65,6 +66,7 @@ class Route:
         "request_middleware",
         "response_middleware",
         "segments",
+        "single",
         "source",
         "static",
         "stream",
@@ -88,6 +90,7 @@ class Route:
         self.kind = kind
         self.segments = segments
         self.names: tuple[str, ...] = tuple(n for segment in segments for n in segment.names)
+        self.single = ""
         self.plain = False
         self.buffered = True
         self.stream = False

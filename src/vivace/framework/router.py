@@ -116,7 +116,7 @@ class Router:
         Raises:
             NotFound: No route matches the path (and the host).
             MethodNotAllowed: Routes match the path, none has the method.
-            """
+        """
         before, _, last = path.rpartition(b"/")
         node = self._prefixes.get(before)
         if node is not None and last and b"%" not in last:
@@ -126,7 +126,10 @@ class Router:
                 if value is not NO_MATCH:
                     claim = below.exact.get(method)
                     if claim is not None and claim[0].hosts is None:
-                        return claim[0], _named(claim[0], list(value) if pair else [value])
+                        route = claim[0]
+                        if route.single:
+                            return route, {route.single: value}
+                        return route, _named(route, list(value) if pair else [value])
         return self._search(path.decode("latin-1"), method, host)
 
     def _search(self, text: str, method: str, host: bytes) -> Match:
@@ -152,7 +155,9 @@ class Router:
         if search.method == "OPTIONS":
             return self.automatic, {"allowed": ", ".join(allowed)}
         raise MethodNotAllowed(
-            f"Method {search.method} not allowed for URL {text}", method=search.method, allowed_methods=allowed
+            f"Method {search.method} not allowed for URL {text}",
+            method=search.method,
+            allowed_methods=allowed,
         )
 
     def _add(self, route: Route) -> None:
@@ -297,7 +302,7 @@ def _claim(methods: Claims, route: Route) -> None:
 
 
 def _compile(route: Route) -> tuple[str, str, list[tuple[str, Any, bool]]]:
-    """The literal beginning, the expression for the whole path, and (group, converter, is a pair) in order."""
+    """The literal beginning, the expression for the whole path, and triples (group, converter, is a pair)."""
     prefix, expression = "", ""
     casts: list[tuple[str, Any, bool]] = []
     for segment in route.segments:
@@ -307,7 +312,7 @@ def _compile(route: Route) -> tuple[str, str, list[tuple[str, Any, bool]]]:
             continue
         name = segment.names[0]
         inner = segment.regex if segment.regex is not None else "[^/]*"
-        expression += "/" + (inner if f"(?P<{name}>" in inner else f"(?P<{name}>{inner})")
+        expression += "/" + (f"(?:{inner})" if f"(?P<{name}>" in inner else f"(?P<{name}>{inner})")
         kind = segment.kind
         casts.append((name, kind.convert if kind is not None else str, kind is not None and kind.pair))
     return prefix, expression + _ending(route), casts

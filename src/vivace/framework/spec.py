@@ -17,7 +17,16 @@ from vivace.framework.handler import call_kind, check_handler, function_name, so
 from vivace.framework.pattern import TypeTable, parse_path
 from vivace.framework.route import Route
 
-__all__ = ["Placement", "RouteSpec", "Version", "compile_route", "declared_name", "join_path", "method_set"]
+__all__ = [
+    "Placement",
+    "RouteSpec",
+    "Version",
+    "compile_route",
+    "declared_name",
+    "host_names",
+    "join_path",
+    "method_set",
+]
 
 Version = int | float | str
 
@@ -69,6 +78,11 @@ class Placement:
     host: tuple[str, ...] | None = None
 
 
+def host_names(host: str | Iterable[str]) -> tuple[str, ...]:
+    """Host names in lower case."""
+    return tuple(name.lower() for name in ((host,) if isinstance(host, str) else host))
+
+
 def method_set(methods: Iterable[str] | None) -> frozenset[str]:
     """The methods of a route in upper case; GET if none are given.
 
@@ -77,7 +91,9 @@ def method_set(methods: Iterable[str] | None) -> frozenset[str]:
     """
     if isinstance(methods, str):
         raise ConfigError(f"methods={methods!r}: expected a list such as [{methods!r}]")
-    found = frozenset(str(method).upper() for method in methods) if methods is not None else frozenset(("GET",))
+    found = (
+        frozenset(str(method).upper() for method in methods) if methods is not None else frozenset(("GET",))
+    )
     bad = [method for method in found if not _TOKEN.fullmatch(method) or method == "CONNECT"]
     if bad or not found:
         raise ConfigError(f"methods={sorted(found)!r}: expected names such as GET, POST")
@@ -117,6 +133,7 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     route.stream = spec.stream
     route.buffered = not (spec.stream or spec.ignore_body)
     route.unquote = spec.unquote
+    route.single = route.names[0] if len(route.names) == 1 and not spec.unquote else ""
     route.error_format = spec.error_format
     route.blueprint = place.blueprint
     route.static = spec.static

@@ -2,10 +2,10 @@
 
 Rules of this file:
 
-- The path is percent-decoded once. NUL, backslash, controls, ``..``, ``.``, empty names and names with a colon
-  are no files; a second layer of escapes is part of a name.
-- Each name is opened below the descriptor of the folder before it with O_NOFOLLOW: no path is ever resolved, so
-  that a folder swapped for a symbolic link between two steps leads nowhere.
+- The path is percent-decoded once. ``..``, ``.``, empty names and names with backslash, colon or controls are
+  no files; a second layer of escapes is part of a name.
+- Each name is opened below the descriptor of the folder before it with O_NOFOLLOW: no path is ever resolved,
+  so that a folder swapped for a symbolic link between two steps leads nowhere.
 - Symbolic links are followed only on request, and then only to what lies inside the folder.
 - Names that begin with a dot are hidden; there is no listing; whatever is wrong is a plain 404.
 """
@@ -64,7 +64,9 @@ class StaticFiles:
         self._root = str(Path(root).resolve())
         self.is_file = Path(self._root).is_file()
         if not self.is_file and not Path(self._root).is_dir():
-            raise ConfigError(f"static: {os.fspath(root)!r} is no file and no folder (looked for {self._root})")
+            raise ConfigError(
+                f"static: {os.fspath(root)!r} is no file and no folder (looked for {self._root})"
+            )
         if resource_type is not None and (resource_type == "file") != self.is_file:
             raise ConfigError(f"static: {os.fspath(root)!r} is no {resource_type}", allowed=("file", "dir"))
         self._index = index
@@ -73,7 +75,7 @@ class StaticFiles:
         self._hidden = hidden
         self._max_age = max_age
 
-    async def serve(self, request: "Request", __file_uri__: str = "") -> FileResponse:
+    async def serve(self, _request: "Request", __file_uri__: str = "") -> FileResponse:
         """The file for a request.
 
         Raises:
@@ -84,7 +86,9 @@ class StaticFiles:
         except (OSError, ValueError) as error:
             raise FileNotFound("File not found", path=self._root, relative_url=__file_uri__) from error
         try:
-            response = FileResponse(descriptor, found, 200, None, self._content_type or guess_content_type(name))
+            response = FileResponse(
+                descriptor, found, 200, None, self._content_type or guess_content_type(name)
+            )
         except BaseException:
             os.close(descriptor)
             raise
@@ -139,9 +143,7 @@ class StaticFiles:
 
     def _names(self, raw: str) -> list[str]:
         """The names of a path, checked."""
-        path = unquote_path(raw.encode("latin-1"))
-        if path.endswith("/"):
-            path = path[:-1]
+        path = unquote_path(raw.encode("latin-1")).removesuffix("/")
         names = path.split("/") if path else []
         if len(names) > _MAX_DEPTH or any(self._is_bad(name) for name in names):
             raise ValueError("not a file name")

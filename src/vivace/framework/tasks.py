@@ -49,7 +49,9 @@ class TaskGroup:
         for task, name in waiting:
             self._start(asyncio.get_running_loop(), app, task, name)
 
-    def _start(self, loop: asyncio.AbstractEventLoop, app: Any, task: Any, name: str | None) -> asyncio.Task[Any]:
+    def _start(
+        self, loop: asyncio.AbstractEventLoop, app: Any, task: Any, name: str | None
+    ) -> asyncio.Task[Any]:
         label = name or (function_name(task) if callable(task) else getattr(task, "__qualname__", "task"))
         coroutine = _as_coroutine(app, task)
         started = loop.create_task(coroutine, name=label)

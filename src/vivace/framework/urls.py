@@ -30,7 +30,7 @@ def find_route(routes: list[Route], app_name: str, view_name: str) -> Route:
         raise URLBuildError(f"Endpoint with name `{view_name}` was not found")
     if len(found) > 1:
         raise URLBuildError(
-            f"{view_name!r} names the routes {', '.join(sorted(found))}: give them different names by name=..."
+            f"{view_name!r} names the routes {', '.join(sorted(found))}: tell them apart by name=..."
         )
     return next(iter(found.values()))
 
@@ -48,7 +48,10 @@ def build_url(route: Route, values: dict[str, Any], server_name: str = "") -> st
         URLBuildError: A value is missing or not of its type.
     """
     values = dict(values)
-    options = {name: values.pop(name, None) for name in ("_anchor", "_external", "_scheme", "_server", "_method", "_host")}
+    options = {
+        name: values.pop(name, None)
+        for name in ("_anchor", "_external", "_scheme", "_server", "_method", "_host")
+    }
     if route.static and "__file_uri__" in route.names and "__file_uri__" not in values:
         values["__file_uri__"] = values.pop("filename", None)
     elif route.static:
@@ -86,6 +89,7 @@ def _write(segment: Segment, values: dict[str, Any], route: Route) -> str:
     kind = segment.kind
     if kind is not None and kind.convert(text) is NO_MATCH:
         raise URLBuildError(
-            f"Value {'.'.join(parts)!r} for parameter `{segment.names[0]}` is not of the type {kind.label} ({route.path})"
+            f"Value {'.'.join(parts)!r} for parameter `{segment.names[0]}` is not of the type "
+            f"{kind.label} ({route.path})"
         )
     return text

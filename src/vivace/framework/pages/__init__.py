@@ -57,7 +57,9 @@ def choose_format(request: "Request", fallback: str) -> str:
 
 
 def _describe(request: "Request", error: Exception, details: bool) -> Problem:
-    problem = Problem(500, phrase(500), "The server encountered an internal error and cannot complete your request.")
+    problem = Problem(
+        500, phrase(500), "The server encountered an internal error and cannot complete your request."
+    )
     if isinstance(error, HTTPException):
         title = phrase(error.status_code)
         problem = Problem(error.status_code, title, error.message or title, context=error.context)

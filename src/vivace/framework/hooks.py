@@ -1,0 +1,231 @@
+"""The decorators for what runs around handlers: middleware, exception handlers, listeners.
+
+Rules of this file:
+
+- A decorator gives back the function that it was given: it can be called and tested as before, and
+  stacked with others.
+- An unknown attribute is refused: `ctx` is the place for what belongs to the program.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from types import SimpleNamespace
+from typing import Any, TypeVar, overload
+
+from vivace.errors import ConfigError
+from vivace.framework.handler import check_positional
+from vivace.framework.lifespan import Lifespan, ListenerSpec, make_listener
+from vivace.framework.middleware import MiddlewareSpec
+from vivace.framework.spec import RouteSpec
+
+__all__ = ["Hooks", "StageDecorator"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+LifespanT = TypeVar("LifespanT", bound=Callable[..., AsyncIterator[None]])
+
+
+class BoundStage:
+    """Registers listeners of one stage with one app or blueprint."""
+
+    __slots__ = ("_registry", "_stage")
+
+    def __init__(self, registry: "Hooks", stage: str) -> None:
+        self._registry = registry
+        self._stage = stage
+
+    @overload
+    def __call__(self, function: F, *, priority: int = 0) -> F: ...
+    @overload
+    def __call__(self, function: None = None, *, priority: int = 0) -> Callable[[F], F]: ...
+    def __call__(self, function: Any = None, *, priority: int = 0) -> Any:
+        """Register `function`, or give a decorator that does.
+
+        Args:
+            function: Takes ``(app)`` or ``(app, loop)``; may be a coroutine function.
+            priority: Higher runs first.
+        """
+        decorate = self._registry.listener(self._stage, priority=priority)
+        return decorate if function is None else decorate(function)
+
+
+class StageDecorator:
+    """``@app.before_server_start`` and its like, with or without arguments."""
+
+    __slots__ = ("_stage",)
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+
+    def __get__(self, registry: "Hooks", owner: object = None) -> BoundStage:
+        return BoundStage(registry, self._stage)
+
+
+class Hooks:
+    """What can be declared around handlers, on an app or a blueprint."""
+
+    __slots__ = (
+        "__weakref__",
+        "ctx",
+        "exception_specs",
+        "listener_specs",
+        "middleware_specs",
+        "name",
+        "route_specs",
+    )
+
+    def __init__(self, name: str, ctx: Any = None) -> None:
+        self.name = name
+        self.ctx: Any = ctx if ctx is not None else SimpleNamespace()
+        self.route_specs: list[RouteSpec] = []
+        self.middleware_specs: list[MiddlewareSpec] = []
+        self.listener_specs: list[ListenerSpec] = []
+        self.exception_specs: list[tuple[type[BaseException], Callable[..., Any]]] = []
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        try:
+            object.__setattr__(self, name, value)
+        except AttributeError:
+            if hasattr(type(self), name):
+                raise
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}; keep what belongs to your program in "
+                f"ctx: {type(self).__name__.lower()}.ctx.{name} = ..."
+            ) from None
+
+    def changed(self) -> None:
+        """A declaration was added."""
+
+    # Middleware
+
+    @overload
+    def middleware(self, middleware_or_request: F, /) -> F: ...
+    @overload
+    def middleware(
+        self, middleware_or_request: str = "request", /, *, attach_to: str | None = None, priority: int = 0
+    ) -> Callable[[F], F]: ...
+    def middleware(
+        self, middleware_or_request: Any = "request", /, *, attach_to: str | None = None, priority: int = 0
+    ) -> Any:
+        """Declare a middleware: ``@app.middleware``, ``@app.middleware("response")``.
+
+        Args:
+            middleware_or_request: The function (of a request), or ``request`` or ``response``.
+            attach_to: The same, by name.
+            priority: Higher runs first.
+
+        Raises:
+            ConfigError: There is no such place, or the function cannot be called so.
+        """
+        if callable(middleware_or_request):
+            return self.register_middleware(middleware_or_request, attach_to or "request", priority=priority)
+        place = attach_to or middleware_or_request
+
+        def decorate(function: F) -> F:
+            return self.register_middleware(function, place, priority=priority)
+
+        return decorate
+
+    def register_middleware(self, middleware: F, attach_to: str = "request", *, priority: int = 0) -> F:
+        """Declare a middleware without a decorator; the arguments are those of `middleware`."""
+        if attach_to not in ("request", "response"):
+            raise ConfigError(f"middleware is attached to request or response, not {attach_to!r}")
+        count = 1 if attach_to == "request" else 2
+        check_positional(
+            middleware, count, f"{attach_to} middleware", "(request)" if count == 1 else "(request, response)"
+        )
+        self.middleware_specs.append(MiddlewareSpec(middleware, attach_to, priority))
+        self.changed()
+        return middleware
+
+    @overload
+    def on_request(self, middleware: F, *, priority: int = 0) -> F: ...
+    @overload
+    def on_request(self, middleware: None = None, *, priority: int = 0) -> Callable[[F], F]: ...
+    def on_request(self, middleware: Any = None, *, priority: int = 0) -> Any:
+        """Declare a function of a request that runs before the handler; what it returns is the answer."""
+        decorate = self.middleware("request", priority=priority)
+        return decorate if middleware is None else decorate(middleware)
+
+    @overload
+    def on_response(self, middleware: F, *, priority: int = 0) -> F: ...
+    @overload
+    def on_response(self, middleware: None = None, *, priority: int = 0) -> Callable[[F], F]: ...
+    def on_response(self, middleware: Any = None, *, priority: int = 0) -> Any:
+        """Declare a function of a request and its response; what it returns is sent instead."""
+        decorate = self.middleware("response", priority=priority)
+        return decorate if middleware is None else decorate(middleware)
+
+    # Exceptions
+
+    def exception(self, *exceptions: type[BaseException] | Iterable[type[BaseException]]) -> Callable[[F], F]:
+        """Declare what answers these exceptions and those that derive from them.
+
+        The function takes the request and the exception and returns what a handler may return; None means the
+        usual error page.
+        """
+        kinds: list[type[BaseException]] = []
+        for item in exceptions:
+            kinds.extend([item] if isinstance(item, type) else item)
+        if not kinds:
+            raise ConfigError("exception() needs at least one class of exceptions")
+
+        def decorate(function: F) -> F:
+            check_positional(function, 2, "exception handler", "(request, exception)")
+            self.exception_specs.extend((kind, function) for kind in kinds)
+            self.changed()
+            return function
+
+        return decorate
+
+    @overload
+    def all_exceptions(self, handler: F) -> F: ...
+    @overload
+    def all_exceptions(self, handler: None = None) -> Callable[[F], F]: ...
+    def all_exceptions(self, handler: Any = None) -> Any:
+        """Declare what answers every exception that no other handler takes."""
+        decorate = self.exception(Exception)
+        return decorate if handler is None else decorate(handler)
+
+    # Listeners
+
+    def listener(self, listener_or_event: str, *, priority: int = 0) -> Callable[[F], F]:
+        """Declare a listener: ``@app.listener("before_server_start")``.
+
+        Args:
+            listener_or_event: One of `vivace.framework.lifespan.STAGES`.
+            priority: Higher runs first.
+
+        Raises:
+            ConfigError: There is no such stage, or the function does not take ``(app)`` or ``(app, loop)``.
+        """
+
+        def decorate(function: F) -> F:
+            return self.register_listener(function, listener_or_event, priority=priority)
+
+        return decorate
+
+    def register_listener(self, listener: F, event: str, *, priority: int = 0) -> F:
+        """Declare a listener without a decorator."""
+        self.listener_specs.append(make_listener(listener, event, priority))
+        return listener
+
+    def lifespan(self, function: LifespanT) -> LifespanT:
+        """Declare an async generator function: up to its ``yield`` it runs at the start, then at the end.
+
+        What it opens is closed when the server ends, in the reverse order of the declarations.
+        """
+        span = Lifespan(function)
+        self.register_listener(span.start, "before_server_start")
+        self.register_listener(span.stop, "after_server_stop")
+        return function
+
+    main_process_start = StageDecorator("main_process_start")
+    main_process_ready = StageDecorator("main_process_ready")
+    main_process_stop = StageDecorator("main_process_stop")
+    before_server_start = StageDecorator("before_server_start")
+    after_server_start = StageDecorator("after_server_start")
+    before_server_stop = StageDecorator("before_server_stop")
+    after_server_stop = StageDecorator("after_server_stop")
+    reload_process_start = StageDecorator("reload_process_start")
+    reload_process_stop = StageDecorator("reload_process_stop")
+    before_reload_trigger = StageDecorator("before_reload_trigger")
+    after_reload_trigger = StageDecorator("after_reload_trigger")
