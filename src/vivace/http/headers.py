@@ -124,10 +124,14 @@ class Headers(MutableMapping[str, str]):
 
     def __init__(self, source: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
         self._shared = False
-        if isinstance(source, Headers):
+        # The cheap checks first: an isinstance() with an abstract class costs more than the fields.
+        if not source:
+            self._pairs = []
+            return
+        if type(source) is Headers:
             self._pairs = list(source._pairs)
             return
-        given: Any = source.items() if isinstance(source, Mapping) else source
+        given: Any = source.items() if isinstance(source, (dict, Mapping)) else source
         self._pairs = [(encode_name(name), encode_value(name, value)) for name, value in given]
 
     @classmethod

@@ -348,8 +348,7 @@ class FormCollector:
 
     def _end(self) -> None:
         start, body = self._start, bytes(self._buffer)
-        if start is None:
-            return
+        assert start is not None
         if start.filename is None:
             self.fields.setdefault(start.name, []).append(body.decode(start.charset, "replace"))
         elif self._offset is None:
