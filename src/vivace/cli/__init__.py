@@ -1,1 +1,18 @@
-"""cli."""
+"""The command line: `vivace run`, `config`, `routes`, `check`.
+
+Rules of this package:
+
+- Each command is imported when it is called, so that `vivace run` pays for nothing else.
+- Options come from the declarations of the settings; none is written by hand.
+- Exit codes: 0 all is well, 2 usage or configuration, 3 the app failed to start, 4 a socket, 1 anything else.
+- Answers go to standard output, errors and the log to standard error.
+"""
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command that the arguments of the process name."""
+    from vivace.cli.group import vivace
+
+    vivace(prog_name="vivace")

@@ -139,6 +139,16 @@ class Config(MutableMapping[str, Any]):
         for name, (value, label) in found.items():
             self._store(name, value, label)
 
+    def complete(self, other: "Config") -> None:
+        """Take over what `other` was given wherever this one is still at its default.
+
+        Args:
+            other: Of the process; keys of an application are not taken over.
+        """
+        for name, source in other.sources.items():
+            if name in BY_NAME and name not in self.sources:
+                self._store(name, other[name], source)
+
     def update(self, other: Any = (), /, **values: Any) -> None:
         """Set several values from a mapping, pairs or arguments: all of them or none.
 

@@ -1,7 +1,7 @@
 """The settings: ONE declaration each.
 
-From here come the attributes of `Config`, the environment variables, the keys of the TOML files, the options of
-the command line and the tables of the documentation. The order is that of help and documentation.
+From here come the attributes of `Config`, the environment variables, the keys of the TOML files, the options
+of the command line and the tables of the documentation. The order is that of help and documentation.
 """
 
 from typing import Final

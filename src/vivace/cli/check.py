@@ -1,0 +1,125 @@
+"""`vivace check`: which Python, which build, and whether this machine is fit to serve.
+
+Rules of this file: it changes nothing; what stops a start makes the exit code 1 (2 and 3 as `vivace run`),
+what only costs speed is a note.
+"""
+
+import importlib
+import importlib.machinery
+import os
+import platform
+import resource
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import click
+
+import vivace as package
+from vivace._build import PURE, compiled_modules
+from vivace.config import Config, available_cpus
+
+__all__ = ["command"]
+
+_FEW_FILES: Final = 4096
+_PACKAGES: Final = ("uvloop", "msgspec", "click", "multipart")
+
+
+@click.command(name="check")
+@click.argument("target", required=False)
+@click.pass_context
+def command(ctx: click.Context, target: str | None) -> None:
+    """Say which Python and which build run here, and check the configuration, and TARGET if one is named."""
+    problems: list[str] = []
+    notes: list[str] = []
+    config = Config.load()
+    _show_python()
+    _show_build(problems, notes)
+    _show_packages(problems)
+    _show_limits(notes)
+    _show_config(config)
+    if target or config.APP:
+        _show_app(target or config.APP)
+    notes += config.warnings
+    for note in notes:
+        click.echo(f"note: {note}")
+    for problem in problems:
+        click.echo(f"problem: {problem}", err=True)
+    ctx.exit(1 if problems else 0)
+
+
+def _line(name: str, value: object) -> None:
+    click.echo(f"{name:10} {value}")
+
+
+def _show_python() -> None:
+    _line("vivace", f"{package.__version__} in {Path(package.__file__).parent}")
+    _line("python", f"{platform.python_implementation()} {platform.python_version()} at {sys.executable}")
+    _line("platform", platform.platform())
+
+
+def _show_build(problems: list[str], notes: list[str]) -> None:
+    for name in [] if PURE else _extensions():
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            problems.append(f"the compiled module {name} does not load: {error}")
+    loaded = compiled_modules()
+    if PURE:
+        _line("build", "pure Python, forced by VIVACE_PURE=1")
+    elif loaded:
+        _line("build", f"compiled: {', '.join(loaded)}")
+    else:
+        _line("build", "pure Python")
+        notes.append(
+            "nothing is compiled: install a C compiler and reinstall, requests cost about twice as much so"
+        )
+
+
+def _extensions() -> list[str]:
+    """The names of the compiled modules that lie in the package and fit this Python."""
+    root = Path(package.__file__).parent
+    names = set()
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+        for path in root.rglob(f"*{suffix}"):
+            folder = path.parent.relative_to(root.parent)
+            names.add(".".join([*folder.parts, path.name.partition(".")[0]]))
+    return sorted(names)
+
+
+def _show_packages(problems: list[str]) -> None:
+    found = []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            if name == "uvloop":
+                found.append("no uvloop (asyncio's own loop is used)")
+            else:
+                problems.append(f"{name} is not installed: pip install {name}")
+    _line("packages", ", ".join(found))
+
+
+def _show_limits(notes: list[str]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _line("files", f"{_limit(soft)} open files (may be raised to {_limit(hard)})")
+    if soft != resource.RLIM_INFINITY and soft < _FEW_FILES:
+        notes.append(f"{soft} open files bound the connections of a worker: raise the limit (ulimit -n)")
+    _line("processors", f"{available_cpus()} of {os.cpu_count() or 1} available")
+
+
+def _limit(number: int) -> str:
+    return "unlimited" if number == resource.RLIM_INFINITY else str(number)
+
+
+def _show_config(config: Config) -> None:
+    changed = [f"{name}={value}" for name, value, source in config.as_rows() if source != "default"]
+    _line("settings", ", ".join(changed) or "all at their defaults")
+
+
+def _show_app(target: str) -> None:
+    from vivace.supervisor.target import load_target
+
+    loaded = load_target(target)
+    _line("app", f"{loaded.target} ({loaded.kind}: {loaded.why})")

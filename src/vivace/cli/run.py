@@ -1,0 +1,31 @@
+"""`vivace run`: serve an app."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vivace.cli.options import SettingsCommand, given, setting_options
+from vivace.config import Config
+
+__all__ = ["command"]
+
+
+@click.command(cls=SettingsCommand, name="run")
+@click.argument("target", required=False)
+@setting_options
+@click.pass_context
+def command(ctx: click.Context, /, target: str | None, **options: Any) -> None:
+    """Serve TARGET: module:app, module, file.py:app, file.py, or a factory, module:make().
+
+    Without TARGET: app of [tool.vivace] in pyproject.toml or of vivace.toml, VIVACE_APP, else app.py, main.py
+    or web.py. The environment may set PORT, WEB_CONCURRENCY and DEBUG, and VIVACE_<NAME> for every setting.
+    """
+    from vivace.supervisor.supervisor import launch
+    from vivace.supervisor.target import find_target, load_target
+    from vivace.supervisor.worker import Job
+
+    overrides = given(options)
+    config = Config.load(overrides=overrides)
+    named = target or config.APP or find_target(Path())
+    ctx.exit(launch(Job(lambda: load_target(named), config, overrides)))

@@ -1,0 +1,338 @@
+"""What runs in a process that serves: import, start, serve, stop; the only process or one of several.
+
+Rules of this file:
+
+- One code path. A worker of a supervisor differs in three things: it tells its state on a pipe, it ignores
+  SIGINT (Ctrl-C reaches the whole terminal, the supervisor decides), and it stops with its supervisor.
+- SIGTERM (and SIGINT in a single process) stops gracefully, SIGQUIT and in a single process a second signal
+  force the stop. A signal that comes while the app is being imported or started ends it with exit code 0.
+- A loop that is blocked cannot stop anything: a watchdog of the interpreter then writes the stack that blocks
+  and ends the process shortly after the graceful time.
+- Exit codes: 0 stopped, 2 configuration, 3 the app failed to start, 1 anything else.
+"""
+
+import asyncio
+import faulthandler
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import FrameType
+from typing import Any, Final, NamedTuple
+
+from vivace.config import SETTINGS, Config
+from vivace.errors import ConfigError, StartupError
+from vivace.server import Interface, Server
+from vivace.supervisor.banner import describe_build
+from vivace.supervisor.fleet import FORCED
+from vivace.supervisor.logs import attach_logging, detach_logging
+from vivace.supervisor.report import Report
+from vivace.supervisor.target import Loaded, describe_failure
+
+__all__ = ["Job", "StopRequest", "choose_loop", "run_worker", "serve_until_stopped"]
+
+logger = logging.getLogger("vivace")
+
+WATCHDOG_AFTER: Final = 2.5
+"""Seconds after GRACEFUL_SHUTDOWN_TIMEOUT when a process that did not stop dumps its stack and ends."""
+HARMLESS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+"""Signals that would end a process by default and must not end a server."""
+
+
+class Job(NamedTuple):
+    """What a serving process has to do.
+
+    Attributes:
+        load: Imports the app, or hands over one that exists.
+        config: Of the process: files, environment and command line.
+        overrides: What the command line gave; it beats what the app's code sets.
+        final: The app's own configuration is already complete, since it ran before the process was set up.
+    """
+
+    load: Callable[[], Loaded]
+    config: Config
+    overrides: Mapping[str, object]
+    final: bool = False
+
+
+class Interrupted(BaseException):
+    """A signal to stop came before anything served."""
+
+
+class StopRequest:
+    """Turns signals into a stop.
+
+    Handlers are Python's, not the loop's: they run between two bytecodes even where a handler of the app
+    blocks the loop, so that at least the watchdog is set.
+
+    Args:
+        numbers: The signals that stop.
+        repeat_forces: A second one forces; else it says nothing new (a platform may send SIGTERM to each
+            process, and the supervisor does as well).
+
+    Attributes:
+        graceful: Seconds that the stop may take.
+    """
+
+    def __init__(self, numbers: Sequence[int], *, repeat_forces: bool) -> None:
+        self.graceful = 0.0
+        self._repeat_forces = repeat_forces
+        self._event: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._force: Callable[[], None] | None = None
+        self._starting: asyncio.Task[Any] | None = None
+        self._count = 0
+        self._numbers = tuple(numbers)
+        self._before: dict[int, Any] = {}
+
+    def install(self, ignored: Sequence[int] = ()) -> None:
+        """Take over the signals; only the main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in self._numbers:
+            self._before[number] = signal.signal(number, self._on_stop)
+        self._before[signal.SIGQUIT] = signal.signal(signal.SIGQUIT, self._on_force)
+        # A handler rather than SIG_IGN, which programs that the app starts would inherit.
+        for number in ignored:
+            self._before[number] = signal.signal(number, _ignore)
+        for number in HARMLESS:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                self._before[number] = signal.signal(number, _ignore)
+
+    def restore(self) -> None:
+        """Give the signals back and take the watchdog away."""
+        if self._count:
+            faulthandler.cancel_dump_traceback_later()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def bind(self, force: Callable[[], None], graceful: float) -> None:
+        """From now on a signal stops the task that calls this: by cancelling it until `started` is called."""
+        self.graceful = graceful
+        self._force = force
+        self._event = asyncio.Event()
+        self._starting = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+
+    def started(self) -> None:
+        """The start is over: a signal cancels nothing any more."""
+        self._starting = None
+
+    @property
+    def requested(self) -> bool:
+        """A stop was asked for."""
+        return self._count > 0
+
+    async def wait(self) -> None:
+        """Until a stop is asked for."""
+        assert self._event is not None, "bind() comes first"
+        await self._event.wait()
+
+    def request(self) -> None:
+        """Ask for a graceful stop from within the loop."""
+        if not self._count:
+            self._begin()
+            self._wake()
+
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        if self._loop is None:
+            raise Interrupted
+        if not self._count:
+            self._begin()
+            self._loop.call_soon_threadsafe(self._wake)
+        elif self._repeat_forces:
+            self._on_force(number, frame)
+
+    def _on_force(self, _: int, __: FrameType | None) -> None:
+        if self._loop is None:
+            raise Interrupted
+        if self._count > 1:  # twice forced: at once
+            os._exit(1)
+        self._count = 2
+        self._arm(FORCED + WATCHDOG_AFTER)
+        self._loop.call_soon_threadsafe(self._wake)
+
+    def _begin(self) -> None:
+        self._count = 1
+        self._arm(self.graceful + WATCHDOG_AFTER)
+
+    def _wake(self) -> None:
+        assert self._event is not None
+        self._event.set()
+        if self._starting is not None:
+            self._starting.cancel()
+            self._starting = None
+        elif self._count > 1 and self._force is not None:
+            self._force()
+
+    def _arm(self, seconds: float) -> None:
+        if sys.__stderr__ is not None:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+
+
+def _ignore(_: int, __: FrameType | None) -> None:
+    """Do nothing, and do it in this process only."""
+
+
+async def serve_until_stopped(
+    server: Server, stop: StopRequest, graceful: float, ready: Callable[[], None]
+) -> None:
+    """Start, serve and stop a server.
+
+    Args:
+        server: Not started.
+        stop: Says when.
+        graceful: GRACEFUL_SHUTDOWN_TIMEOUT in seconds.
+        ready: Called once it serves.
+    """
+    stop.bind(server.force_stop, graceful)
+    try:
+        await server.start()
+        stop.started()
+        ready()
+        await stop.wait()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if not stop.requested or task is None:
+            raise
+        task.uncancel()
+    finally:
+        stop.started()
+        await server.stop()
+
+
+def run_worker(
+    job: Job, sockets: Sequence[socket.socket], tell: Callable[[Report], None], parent: int | None = None
+) -> int:
+    """Serve until a signal comes; the exit code.
+
+    Args:
+        job: What to serve.
+        sockets: Listening; they stay the caller's.
+        tell: Called when it serves, and when it failed to start.
+        parent: A pipe's reading end that closes when the supervisor is gone; None if there is none.
+    """
+    alone = parent is None
+    stop = StopRequest((signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGTERM,), repeat_forces=alone)
+    stop.install(() if alone else (signal.SIGINT,))
+    served = False
+
+    def tell_ready(report: Report) -> None:
+        nonlocal served
+        served = True
+        tell(report)
+
+    try:
+        _serve(job, sockets, tell_ready, parent, stop)
+    except Interrupted:
+        return 0
+    except Exception as error:
+        if served:
+            logger.exception("the server ended with an error")
+            return 1
+        text, code = describe_failure(error)
+        tell(Report(ready=False, text=text))
+        return code
+    finally:
+        stop.restore()
+    return 0
+
+
+def _serve(
+    job: Job,
+    sockets: Sequence[socket.socket],
+    tell: Callable[[Report], None],
+    parent: int | None,
+    stop: StopRequest,
+) -> None:
+    detach_logging()
+    loaded = job.load()
+    config = _app_config(job, loaded)
+    attach_logging(config)
+    for warning in config.warnings:
+        logger.warning("%s", warning)
+    if parent is not None and loaded.kind == "native":  # app.stop() means the server, not this worker
+        loaded.app.stopper = partial(os.kill, os.getppid(), signal.SIGTERM)
+    interface = _make_interface(loaded)
+    name, factory = choose_loop(config.LOOP)
+
+    def tell_ready() -> None:
+        text = f"{loaded.target} ({loaded.kind}: {loaded.why})"
+        graceful = config.GRACEFUL_SHUTDOWN_TIMEOUT
+        tell(Report(True, text, describe_build(), name, config.THREADS, graceful))
+
+    async def main() -> None:
+        if parent is not None:
+            asyncio.get_running_loop().add_reader(parent, _on_orphaned, parent, stop)
+        server = Server(interface, config, sockets)
+        await serve_until_stopped(server, stop, config.GRACEFUL_SHUTDOWN_TIMEOUT, tell_ready)
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
+
+
+def _on_orphaned(parent: int, stop: StopRequest) -> None:
+    asyncio.get_running_loop().remove_reader(parent)
+    logger.error("the supervisor is gone: this worker stops")
+    stop.request()
+
+
+def _app_config(job: Job, loaded: Loaded) -> Config:
+    """The configuration to serve with: the app's own if it has one, completed by that of the process."""
+    own = getattr(loaded.app, "config", None) if loaded.kind == "native" else None
+    if not isinstance(own, Config):
+        return job.config
+    if job.final:
+        return own
+    for setting in SETTINGS:
+        name = setting.name
+        late = setting.scope == "process" and own.sources.get(name) == "application code"
+        if late and own[name] != job.config[name]:
+            own.warnings.append(
+                f"{name} of application code comes too late: `vivace run` reads it before it imports the app;"
+                f" use {setting.option or 'a file'}, {setting.variable} or vivace.toml"
+            )
+    own.complete(job.config)
+    own.override(job.overrides)
+    return own
+
+
+def _make_interface(loaded: Loaded) -> Interface:
+    if loaded.kind == "native":
+        from vivace.interfaces.native import NativeInterface
+
+        return NativeInterface(loaded.app)
+    raise StartupError(
+        f"{loaded.target} is an app of the kind {loaded.kind.upper()} ({loaded.why}): serving those comes with a"
+        " later version of Vivace; this one serves Vivace apps",
+        stage="interface",
+        exit_code=3,
+    )
+
+
+def choose_loop(wanted: str) -> tuple[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The name of the event loop and what makes it.
+
+    Args:
+        wanted: The value of LOOP.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    if wanted != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if wanted == "uvloop":
+                message = (
+                    "LOOP is uvloop, which is not installed: install uvloop, or set LOOP to auto or asyncio"
+                )
+                raise ConfigError(message, key="LOOP", allowed=("auto", "asyncio")) from None
+        else:
+            return "uvloop", uvloop.new_event_loop
+    return "asyncio", asyncio.new_event_loop
