@@ -130,7 +130,7 @@ async def test_a_malformed_head_is_refused_and_the_connection_closed(name: str) 
         assert first.startswith(b"HTTP/1.1 200 ")
         assert second.startswith(b"HTTP/1.1 %d " % status), second
         assert b"connection: close" in second.lower()
-        assert second.count(b"HTTP/1.1 ") == 1
+        assert second.lower().count(b"content-length:") == 1
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -140,7 +140,7 @@ async def test_a_malformed_chunk_is_400_and_the_connection_closed(name: str) -> 
         assert first.startswith(b"HTTP/1.1 200 ")
         assert second.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 413 ")), second
         assert b"connection: close" in second.lower()
-        assert second.count(b"HTTP/1.1 ") == 1
+        assert second.lower().count(b"content-length:") == 1
 
 
 @pytest.mark.parametrize("name", HEADS)
