@@ -99,7 +99,7 @@ class Stream(Protocol):
         ...
 
     async def send_file(self, file: int, offset: int, count: int) -> None:
-        """Send `count` octets of the open file descriptor `file` from `offset`, without copying where possible."""
+        """Send `count` octets of the open descriptor `file` from `offset`, without copying where possible."""
         ...
 
     async def end(self, trailers: Fields = ()) -> None:

@@ -1,0 +1,56 @@
+"""What a field of ours may be: the rules for names and values that are going to be sent.
+
+Rules of this file:
+
+- An illegal field is refused before an octet of its message is out (RFC 9110 section 5.5 warns of the rest).
+- The framing is the server's: of what an application says about it, only what agrees is taken.
+"""
+
+import re
+from typing import Final
+
+from vivace.errors import LocalProtocolError
+
+__all__ = [
+    "TCHAR",
+    "TEXT",
+    "check_coding",
+    "check_field",
+    "closes_connection",
+    "is_only_ours",
+]
+
+TCHAR: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+"""The octets of a token (RFC 9110 section 5.6.2)."""
+TEXT: Final = rb"[\t\x20-\x7e\x80-\xff]"
+"""The octets of a field value (RFC 9110 section 5.5)."""
+_NAME: Final = re.compile(rb"%b++" % TCHAR)
+_VALUE: Final = re.compile(rb"%b*+" % TEXT)
+
+
+def check_field(name: bytes, value: bytes) -> None:
+    """Raise LocalProtocolError unless `name` is a token and `value` has no control octet but HTAB."""
+    if not (isinstance(name, bytes) and isinstance(value, bytes)):  # type: ignore[redundant-expr]
+        raise LocalProtocolError(f"a field is a pair of bytes, not {name!r}: {value!r}")
+    if not _NAME.fullmatch(name):
+        raise LocalProtocolError(f"the field name {name!r} is not a token (RFC 9110 section 5.1)")
+    if not _VALUE.fullmatch(value):
+        raise LocalProtocolError(
+            f"the value of {name.decode('ascii')} has a control octet (RFC 9110 section 5.5): {value!r}"
+        )
+
+
+def check_coding(value: bytes) -> None:
+    """Raise LocalProtocolError unless an application's Transfer-Encoding is ``chunked``, which we do anyway."""
+    if value.strip(b" \t").lower() != b"chunked":
+        raise LocalProtocolError(f"the server frames the message: no Transfer-Encoding {value!r}")
+
+
+def is_only_ours(value: bytes) -> bool:
+    """Whether an application's Connection field says nothing that the server does not say itself."""
+    return value.strip(b" \t").lower() in (b"close", b"keep-alive")
+
+
+def closes_connection(value: bytes) -> bool:
+    """Whether ``close`` is in an application's Connection field."""
+    return b"close" in [token.strip(b" \t") for token in value.lower().split(b",")]
