@@ -308,8 +308,8 @@ def _make_interface(loaded: Loaded) -> Interface:
 
         return NativeInterface(loaded.app)
     raise StartupError(
-        f"{loaded.target} is an app of the kind {loaded.kind.upper()} ({loaded.why}): serving those comes with a"
-        " later version of Vivace; this one serves Vivace apps",
+        f"{loaded.target} is no Vivace app but {loaded.kind.upper()} ({loaded.why}): serving those comes with"
+        " a later version of Vivace",
         stage="interface",
         exit_code=3,
     )
