@@ -173,15 +173,29 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 def idle(server: Server, connections: int) -> float:
-    """Octets of resident memory per connection that sent one request and stays open."""
+    """Octets of resident memory per connection that sent one request and stays open.
+
+    Raises:
+        ConnectionError: The server closed one of them.
+    """
     allow_open_files(connections + 256)
     _ask_once(socket.create_connection(("127.0.0.1", server.port), timeout=5)).close()
     before = rss(server.pid)
     with contextlib.ExitStack() as opened:
+        clients: list[socket.socket] = []
         for _ in range(connections):
             client = opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
-            _ask_once(client)
-        return (rss(server.pid) - before) / connections
+            clients.append(_ask_once(client))
+        growth = rss(server.pid) - before
+        for client in clients:
+            _check_open(client)
+        return growth / connections
+
+
+def _check_open(client: socket.socket) -> None:
+    with contextlib.suppress(BlockingIOError):
+        client.setblocking(False)
+        raise ConnectionError(f"the server closed an idle connection: {client.recv(1)!r}")
 
 
 def _ask_once(client: socket.socket) -> socket.socket:
