@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
 export PYTHON VENV
+# With PORT in its environment the server would listen on every address.
+unexport PORT
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint docs bench clean
