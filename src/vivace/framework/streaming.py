@@ -41,16 +41,16 @@ class Sender:
         if not stream.response_started:
             data = response.body + (data or b"")
             if end:
-                self.ended = True
                 response.body = data
                 await HTTPResponse.transmit(response, stream)
+                self.ended = True
                 return
             stream.start(response.status, response.wire_fields())
         if data:
             await stream.send(data)
         if end:
-            self.ended = True
             await stream.end()
+            self.ended = True
 
     async def finish(self) -> None:
         """Complete the response unless it is."""
