@@ -462,7 +462,9 @@ async def test_a_header_injection_is_refused_with_a_logged_500(
     stream = await ask(app)
     assert stream.status == 500
     assert b"Set-Cookie" not in stream.body
-    assert all(b"\n" not in octets and b"\r" not in octets for pair in stream.fields.to_pairs() for octets in pair)
+    assert all(
+        b"\n" not in octets and b"\r" not in octets for pair in stream.fields.to_pairs() for octets in pair
+    )
     assert "LocalProtocolError" in caplog.text
 
 

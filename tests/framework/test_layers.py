@@ -204,7 +204,8 @@ async def test_the_nearest_handler_answers(app: Vivace) -> None:
 
     @app.get("/<which>")
     async def handler(request: Request, which: str) -> str:
-        raise {"own": OwnChild, "forbidden": Forbidden, "other": KeyError}[which]()
+        kinds: dict[str, type[Exception]] = {"own": OwnChild, "forbidden": Forbidden, "other": KeyError}
+        raise kinds[which]
 
     assert (await ask(app, target="/own")).status == 555
     assert (await ask(app, target="/forbidden")).body == b"several 403"

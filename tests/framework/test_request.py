@@ -21,7 +21,11 @@ def test_the_request_line() -> None:
     assert (request.method, request.path, request.query_string) == ("PUT", "/a%20b/", "x=1&y")
     assert request.raw_url == b"/a%20b/?x=1&y"
     assert request.url == "http://Example.com:8080/a%20b/?x=1&y"
-    assert (request.host, request.server_name, request.server_port) == ("Example.com:8080", "Example.com", 8080)
+    assert (request.host, request.server_name, request.server_port) == (
+        "Example.com:8080",
+        "Example.com",
+        8080,
+    )
     assert (request.scheme, request.version) == ("http", "1.1")
     assert (request.is_safe, request.is_idempotent, request.is_cacheable) == (False, True, False)
     assert (request.name, request.endpoint, request.uri_template, request.route) == ("", "", "", None)
@@ -38,11 +42,18 @@ def test_the_host(host: str, name: str, port: int) -> None:
 
 def test_the_peer_is_that_of_the_socket_whatever_the_client_says() -> None:
     request = make_request(headers=[("X-Forwarded-For", "1.2.3.4"), ("Forwarded", "for=1.2.3.4")])
-    assert (request.ip, request.port, request.client_ip, request.remote_addr) == ("127.0.0.1", 50000, "127.0.0.1", "")
+    assert (request.ip, request.port, request.client_ip, request.remote_addr) == (
+        "127.0.0.1",
+        50000,
+        "127.0.0.1",
+        "",
+    )
     assert dict(request.forwarded) == {}
     assert request.conn_info.client_ip == "127.0.0.1"
     assert request.conn_info.server_port == 8000
-    request.transport.client = None
+    stream = request.transport
+    assert isinstance(stream, FakeStream)
+    stream.client = None
     assert (request.ip, request.port) == ("", 0)
 
 
@@ -90,7 +101,7 @@ def test_headers_and_what_hangs_on_them() -> None:
     assert b"x-two: 2\r\n" in request.raw_headers
     assert len(make_request().id) == 36
     with pytest.raises(InvalidHeader):
-        make_request(headers=[("Accept", "???")]).accept
+        make_request(headers=[("Accept", "???")]).accept  # noqa: B018
 
 
 def test_cookies() -> None:
@@ -172,7 +183,9 @@ async def test_a_multipart_form_is_taken_apart_before_the_handler(app: Vivace) -
         small, big = request.files["f"]
         return [request.form, small.body.decode(), small.name, big.size, big.in_memory, len(big.body)]
 
-    whole = part("a", b"1") + part("f", b"small", "../../s.txt") + part("f", b"x" * 5000, "b") + b"--xyz--\r\n"
+    whole = (
+        part("a", b"1") + part("f", b"small", "../../s.txt") + part("f", b"x" * 5000, "b") + b"--xyz--\r\n"
+    )
     pieces = [whole[i : i + 100] for i in range(0, len(whole), 100)]
     stream = await ask(app, "POST", headers=MULTIPART, body=pieces)
     assert stream.body == b'[{"a":["1"]},"small","s.txt",5000,false,5000]'
@@ -243,7 +256,9 @@ async def test_the_spool_is_closed_with_the_request(app: Vivace) -> None:
         kept.append(request.files["f"][0])
         raise BadRequest("no")
 
-    assert (await ask(app, "POST", headers=MULTIPART, body=part("f", b"x" * 50, "n") + b"--xyz--\r\n")).status == 400
+    assert (
+        await ask(app, "POST", headers=MULTIPART, body=part("f", b"x" * 50, "n") + b"--xyz--\r\n")
+    ).status == 400
     with pytest.raises(ValueError, match="closed"):
         kept[0].body  # noqa: B018
 
@@ -279,4 +294,3 @@ async def test_a_custom_request_class_is_used() -> None:
 
     assert (await ask(app, target="/a")).body == b"/A"
     assert (await ask(app, target="/b")).status == 404
-

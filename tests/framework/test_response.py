@@ -1,14 +1,26 @@
 """Responses, whole and in pieces."""
 
 import dataclasses
-import datetime
+import datetime as dt
 from collections import UserDict
 from typing import Any
 
 import pytest
 
 from tests.framework.streams import FakeStream, ask, make_app, make_head
-from vivace import HTTPResponse, JSONResponse, Request, ResponseStream, Vivace, empty, html, json, raw, redirect, text
+from vivace import (
+    HTTPResponse,
+    JSONResponse,
+    Request,
+    ResponseStream,
+    Vivace,
+    empty,
+    html,
+    json,
+    raw,
+    redirect,
+    text,
+)
 from vivace.errors import ClientDisconnected, LocalProtocolError
 from vivace.framework.response import coerce
 
@@ -65,7 +77,12 @@ def test_json_takes_what_programs_have() -> None:
     class Number(int):
         pass
 
-    value = {Name("n"): Name("v"), "p": Point(1), "m": UserDict(a=Number(2)), "d": datetime.date(2026, 11, 21)}
+    value = {
+        Name("n"): Name("v"),
+        "p": Point(1),
+        "m": UserDict(a=Number(2)),
+        "d": dt.date(2026, 11, 21),
+    }
     assert json(value).body == b'{"n":"v","p":{"x":1},"m":{"a":2},"d":"2026-11-21"}'
     with pytest.raises(TypeError, match="object"):
         json(object())

@@ -131,7 +131,9 @@ def test_what_is_not_of_the_type_is_not_found(declared: str, path: str) -> None:
 
 
 def test_static_wins_over_typed_and_typed_over_regex() -> None:
-    made = router("/<x:path>", "/<x:[a-z0-9]+>", "/<x>", "/<x:slug>", "/<x:alpha>", "/<x:float>", "/<x:int>", "/5")
+    made = router(
+        "/<x:path>", "/<x:[a-z0-9]+>", "/<x>", "/<x:slug>", "/<x:alpha>", "/<x:float>", "/<x:int>", "/5"
+    )
     assert find(made, "/5")[0] == "/5"
     assert find(made, "/6")[0] == "/<x:int>"
     assert find(made, "/6.5")[0] == "/<x:float>"
@@ -194,7 +196,10 @@ def test_options_is_answered_with_what_is_allowed() -> None:
 
 def test_hosts_choose_among_routes_of_one_path() -> None:
     made = router(
-        route("/", host=("a.example",)), route("/", host=("b.example:8000",)), "/x", route("/x", host=("a.example",))
+        route("/", host=("a.example",)),
+        route("/", host=("b.example:8000",)),
+        "/x",
+        route("/x", host=("a.example",)),
     )
     assert made.resolve(b"/", "GET", b"A.example:80")[0].hosts == ("a.example",)
     assert made.resolve(b"/", "GET", b"b.example:8000")[0].hosts == ("b.example:8000",)
@@ -314,8 +319,8 @@ def test_the_tree_agrees_with_a_naive_matcher(
     except NotFound:
         assert kind == "nothing"
     except MethodNotAllowed as error:
-        assert kind == "allowed"
-        assert set(error.allowed_methods) == expected | {"OPTIONS"}
+        allowed = set(error.allowed_methods)
+        assert (kind, allowed) == ("allowed", (expected or set()) | {"OPTIONS"})  # one of three
     else:
         assert (kind, routes[expected]) == ("route", found)
 

@@ -106,7 +106,8 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         request_class: type[Request] = Request,
         strict_slashes: bool = False,
     ) -> None:
-        if not _NAME.fullmatch(str(name)):
+        given: object = name  # programs without a type checker pass None
+        if not isinstance(given, str) or not _NAME.fullmatch(given):
             raise ConfigError(f"app name {name!r}: expected a letter or _, then letters, digits, _ and -")
         super().__init__(name, ctx)
         self.config = config if config is not None else Config.load()  # type: ignore[assignment]

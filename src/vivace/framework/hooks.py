@@ -9,7 +9,7 @@ Rules of this file:
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import SimpleNamespace
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from vivace.errors import ConfigError
 from vivace.framework.handler import check_positional
@@ -80,16 +80,18 @@ class Hooks:
         self.listener_specs: list[ListenerSpec] = []
         self.exception_specs: list[tuple[type[BaseException], Callable[..., Any]]] = []
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        try:
-            object.__setattr__(self, name, value)
-        except AttributeError:
-            if hasattr(type(self), name):
-                raise
-            raise AttributeError(
-                f"{type(self).__name__} has no attribute {name!r}; keep what belongs to your program in "
-                f"ctx: {type(self).__name__.lower()}.ctx.{name} = ..."
-            ) from None
+    if not TYPE_CHECKING:  # type checkers know the attributes and refuse others themselves
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            try:
+                object.__setattr__(self, name, value)
+            except AttributeError:
+                if hasattr(type(self), name):
+                    raise
+                raise AttributeError(
+                    f"{type(self).__name__} has no attribute {name!r}; keep what belongs to your program in "
+                    f"ctx: {type(self).__name__.lower()}.ctx.{name} = ..."
+                ) from None
 
     def changed(self) -> None:
         """A declaration was added."""

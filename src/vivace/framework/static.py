@@ -109,7 +109,7 @@ class StaticFiles:
                 below = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
                 os.close(folder)
                 folder = below
-            return self._open_last(names[-1] if names else "", folder)
+            return self._open_last(names[-1], folder)
         finally:
             os.close(folder)
 
@@ -136,16 +136,23 @@ class StaticFiles:
         path = os.path.join(self._root, *names)
         if stat.S_ISDIR(os.stat(path).st_mode):
             path = next((p for i in self._index if Path(p := os.path.join(path, i)).is_file()), path)
-        real = os.path.realpath(path)
-        if os.path.commonpath((real, self._root)) != self._root:
-            raise FileNotFoundError(path)
-        return path, *open_regular(real, None, os.O_NOFOLLOW)
+        descriptor, found = open_regular(path)
+        try:
+            real = os.path.realpath(path)
+            inside = os.path.commonpath((real, self._root)) == self._root
+            # The file that was opened has to be the one that lies there, whatever the links say by now.
+            if not inside or not os.path.samestat(found, os.stat(real, follow_symlinks=False)):
+                raise FileNotFoundError(path)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return path, descriptor, found
 
     def _names(self, raw: str) -> list[str]:
-        """The names of a path, checked."""
-        path = unquote_path(raw.encode("latin-1")).removesuffix("/")
-        names = path.split("/") if path else []
-        if len(names) > _MAX_DEPTH or any(self._is_bad(name) for name in names):
+        """The names of a path, checked; the last one is empty where a folder is meant."""
+        names = unquote_path(raw.encode("latin-1")).split("/")
+        checked = names if names[-1] else names[:-1]
+        if len(names) > _MAX_DEPTH or any(self._is_bad(name) for name in checked):
             raise ValueError("not a file name")
         return names
 
