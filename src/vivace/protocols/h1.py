@@ -37,6 +37,7 @@ from vivace.wire.head import (
     CHUNKED,
     EXPECT_CONTINUE,
     KEEP_ALIVE,
+    MAX_LENGTH,
     ODD_CODING,
     ODD_HOST,
     RARE,
@@ -377,9 +378,9 @@ class H1Connection:
             self._extensions += extensions
             if self._extensions > limits.max_chunk_extensions:
                 refusal.refuse(refusal.CHUNK_LINE_LONG, b"", 0)
-        self._received += size
-        if 0 <= limits.max_body < self._received:
+        if size > MAX_LENGTH - self._received or 0 <= limits.max_body < self._received + size:
             refusal.refuse(refusal.BODY_LARGE, b"", 0)
+        self._received += size
         return size
 
     def _read_trailers(self) -> bool:

@@ -41,7 +41,7 @@ def check_field(name: bytes, value: bytes) -> None:
 
 
 def check_coding(value: bytes) -> None:
-    """Raise LocalProtocolError unless an application's Transfer-Encoding is ``chunked``, which we do anyway."""
+    """Raise LocalProtocolError unless an application's Transfer-Encoding is our own ``chunked``."""
     if value.strip(b" \t").lower() != b"chunked":
         raise LocalProtocolError(f"the server frames the message: no Transfer-Encoding {value!r}")
 

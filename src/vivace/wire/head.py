@@ -24,6 +24,7 @@ __all__ = [
     "CHUNKED",
     "EXPECT_CONTINUE",
     "KEEP_ALIVE",
+    "MAX_LENGTH",
     "ODD_CODING",
     "ODD_HOST",
     "RARE",
