@@ -55,7 +55,7 @@ def launch(job: Job) -> int:
     try:
         if job.config.WORKERS > 1:
             return Supervisor(job, listeners).run()
-        return run_worker(job, listeners.sockets, lambda report: _show(report, listeners, job))
+        return run_worker(job, listeners, lambda report: _show(report, listeners, job))
     finally:
         listeners.close()
         listeners.remove()
@@ -240,9 +240,7 @@ class Supervisor:
             self._close_in_child()
             atexit._clear()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
-            code = run_worker(
-                self._job, self._listeners.sockets, lambda r: _write(report, r), self._alive_end
-            )
+            code = run_worker(self._job, self._listeners, lambda r: _write(report, r), self._alive_end)
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
         except BaseException:

@@ -39,6 +39,8 @@ __all__ = [
 USUAL_FILES: Final = ("app.py", "main.py", "web.py")
 """Where an app is looked for when no target is named, in this order."""
 _USUAL_NAMES: Final = ("app", "application")
+_SPEAKS_FOR_ITSELF: Final = frozenset({"bind", "import", "interface"})
+"""Stages whose messages need no traceback, or hold it already."""
 _OURS: Final = str(Path(__file__).parents[1]) + os.sep
 _T = TypeVar("_T")
 _loading: ContextVar[bool] = ContextVar("loading", default=False)
@@ -290,7 +292,10 @@ def _failure(message: str) -> StartupError:
 def describe_failure(error: BaseException) -> tuple[str, int]:
     """What to tell about an error that ended a start, and the exit code that goes with it."""
     if isinstance(error, StartupError):
-        return str(error), error.exit_code
+        cause = error.__cause__
+        if cause is None or error.stage in _SPEAKS_FOR_ITSELF:
+            return str(error), error.exit_code
+        return f"{error}\n{user_traceback(cause)}", error.exit_code
     if isinstance(error, ConfigError):
         return str(error), 2
     return f"the app failed to start:\n{user_traceback(error)}", 3

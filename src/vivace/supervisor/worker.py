@@ -16,7 +16,6 @@ import faulthandler
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +30,7 @@ from vivace.supervisor.banner import describe_build
 from vivace.supervisor.fleet import FORCED
 from vivace.supervisor.logs import attach_logging, detach_logging
 from vivace.supervisor.report import Report
+from vivace.supervisor.sockets import Listeners
 from vivace.supervisor.target import Loaded, describe_failure
 
 __all__ = ["Job", "StopRequest", "choose_loop", "run_worker", "serve_until_stopped"]
@@ -180,7 +180,12 @@ def _ignore(_: int, __: FrameType | None) -> None:
 
 
 async def serve_until_stopped(
-    server: Server, stop: StopRequest, graceful: float, ready: Callable[[], None]
+    server: Server,
+    stop: StopRequest,
+    graceful: float,
+    *,
+    ready: Callable[[], None],
+    leave: Callable[[], None],
 ) -> None:
     """Start, serve and stop a server.
 
@@ -189,6 +194,7 @@ async def serve_until_stopped(
         stop: Says when.
         graceful: GRACEFUL_SHUTDOWN_TIMEOUT in seconds.
         ready: Called once it serves.
+        leave: Closes the listening sockets of this process.
     """
     stop.bind(server.force_stop, graceful)
     try:
@@ -203,17 +209,20 @@ async def serve_until_stopped(
         task.uncancel()
     finally:
         stop.started()
+        # After the server's first step, by which it accepts no more: a client that comes during the stop is
+        # refused, instead of waiting in a queue that nobody empties.
+        asyncio.get_running_loop().call_soon(leave)
         await server.stop()
 
 
 def run_worker(
-    job: Job, sockets: Sequence[socket.socket], tell: Callable[[Report], None], parent: int | None = None
+    job: Job, listeners: Listeners, tell: Callable[[Report], None], parent: int | None = None
 ) -> int:
     """Serve until a signal comes; the exit code.
 
     Args:
         job: What to serve.
-        sockets: Listening; they stay the caller's.
+        listeners: Closed in this process when the stop begins.
         tell: Called when it serves, and when it failed to start.
         parent: A pipe's reading end that closes when the supervisor is gone; None if there is none.
     """
@@ -228,7 +237,7 @@ def run_worker(
         tell(report)
 
     try:
-        _serve(job, sockets, tell_ready, parent, stop)
+        _serve(job, listeners, tell_ready, parent, stop)
     except Interrupted:
         return 0
     except Exception as error:
@@ -245,7 +254,7 @@ def run_worker(
 
 def _serve(
     job: Job,
-    sockets: Sequence[socket.socket],
+    listeners: Listeners,
     tell: Callable[[Report], None],
     parent: int | None,
     stop: StopRequest,
@@ -269,8 +278,9 @@ def _serve(
     async def main() -> None:
         if parent is not None:
             asyncio.get_running_loop().add_reader(parent, _on_orphaned, parent, stop)
-        server = Server(interface, config, sockets)
-        await serve_until_stopped(server, stop, config.GRACEFUL_SHUTDOWN_TIMEOUT, tell_ready)
+        server = Server(interface, config, listeners.sockets)
+        graceful = config.GRACEFUL_SHUTDOWN_TIMEOUT
+        await serve_until_stopped(server, stop, graceful, ready=tell_ready, leave=listeners.close)
 
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main())
