@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import functools
 import logging
+import sys
 import threading
 import time
 from typing import Any
@@ -113,6 +114,13 @@ async def test_an_exception_is_logged_and_not_shown(app: Vivace, caplog: pytest.
     assert b"RuntimeError" not in stream.body
     assert "the secret word" in caplog.text
     assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("inline", [True, False])
+async def test_a_handler_cannot_end_the_server(app: Vivace, inline: bool) -> None:
+    app.add_route(lambda request: sys.exit(1), "/", inline=inline, name="exit")
+    assert (await ask(app)).status == 500
+    await app.run_listeners("after_server_stop")
 
 
 async def test_a_client_error_is_shown_and_not_logged(app: Vivace, caplog: pytest.LogCaptureFixture) -> None:

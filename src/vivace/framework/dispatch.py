@@ -92,6 +92,8 @@ class Dispatcher:
             if not stream.timed_out:
                 raise
             await self._time_out(stream, request)
+        except SystemExit:
+            await self._fail(stream, request, RuntimeError("a handler must not end the server by sys.exit()"))
         finally:
             if head.has_body and request is not None:
                 request.release()

@@ -52,6 +52,18 @@ class Node:
         self.dynamic.sort(key=lambda entry: (entry[3], entry[4]))
         return node
 
+    def take(self, segment: str, values: list[Any]) -> "Node | None":
+        """The node below the first parameter that matches; its value is added to `values`."""
+        for convert, node, pair, _rank, _label in self.dynamic:
+            value = convert(segment)
+            if value is not NO_MATCH:
+                if pair:
+                    values.extend(value)
+                else:
+                    values.append(value)
+                return node
+        return None
+
 
 class Pattern:
     """A route whose parameters may span segments: matched as one regular expression."""
@@ -130,7 +142,31 @@ class Router:
                         if route.single:
                             return route, {route.single: value}
                         return route, _named(route, list(value) if pair else [value])
-        return self._search(path.decode("latin-1"), method, host)
+        text = path.decode("latin-1")
+        if "%" not in text:
+            found = self._descend(text.split("/"), method)
+            if found is not None:
+                return found
+        return self._search(text, method, host)
+
+    def _descend(self, segments: list[str], method: str) -> Match | None:
+        """The first way down the tree; None if it leads nowhere: then the whole tree has to be searched."""
+        slashed = len(segments) > 2 and not segments[-1]
+        if slashed:
+            segments.pop()
+        if segments[0]:
+            return None
+        node = self._root
+        values: list[Any] = []
+        for segment in segments[1:]:
+            below = node.literals.get(segment) or node.take(segment, values)
+            if below is None:
+                return None
+            node = below
+        claim = (node.slashed if slashed else node.exact).get(method)
+        if claim is None or claim[0].hosts is not None:
+            return None
+        return claim[0], _named(claim[0], values)
 
     def _search(self, text: str, method: str, host: bytes) -> Match:
         search = _Search(method, host)
