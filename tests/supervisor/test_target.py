@@ -17,12 +17,13 @@ HERE = 'from vivace import Vivace\napp = Vivace("here")\n'
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working directory; modules and path entries of a test vanish with it."""
-    modules, path = set(sys.modules), list(sys.path)
+    path = list(sys.path)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     sys.path[:] = path
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def write(name: str, text: str) -> None:

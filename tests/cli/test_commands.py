@@ -1,0 +1,189 @@
+"""The commands that answer and end: config, routes, check, help, and what a mistake gets."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import vivace
+from vivace.cli.group import vivace as group
+from vivace.config import SETTINGS
+
+APP = """
+from vivace import Vivace
+
+app = Vivace("commands")
+
+
+@app.get("/items/<item:int>")
+async def one_item(request, item):
+    return {}
+
+
+@app.post("/items")
+async def add_item(request):
+    return {}
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder and environment; modules and path entries of a test vanish with it."""
+    path = list(sys.path)
+    monkeypatch.chdir(tmp_path)
+    for setting in SETTINGS:
+        for variable in (setting.variable, *setting.env):
+            monkeypatch.delenv(variable, raising=False)
+    yield tmp_path
+    sys.path[:] = path
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def call(*arguments: str, **environ: str) -> Result:
+    return CliRunner().invoke(group, arguments, env=environ, prog_name="vivace")
+
+
+def test_version() -> None:
+    result = call("--version")
+    assert (result.exit_code, result.stdout) == (0, f"vivace {vivace.__version__}\n")
+
+
+def test_help_lists_the_commands() -> None:
+    result = call("--help")
+    assert result.exit_code == 0
+    for name in ("run", "config", "routes", "check"):
+        assert f"  {name} " in result.stdout
+
+
+def test_help_of_run_shows_every_setting_under_its_heading() -> None:
+    text = call("run", "-h").stdout
+    for setting in SETTINGS:
+        assert f"{setting.group}:" in text
+        if setting.option:
+            assert setting.option in text
+    assert "--access-log / --no-access-log" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("rnu",), "did you mean run?"),
+        (("zzz",), "there are run, config, routes, check"),
+        (("run", "--prot", "1"), "--port"),
+        (("run", "--port"), "requires an argument"),
+        (("run", "a", "b"), "unexpected extra argument"),
+        (("run", "--port", "80x"), "'80x' (from command line --port)"),
+        (("run", "--workers", "0"), "from 1 to 4096"),
+        (("run", "--loop", "twisted"), "one of auto, uvloop, asyncio"),
+        (("run", "--keep-alive-timeout", "-1"), "command line --keep-alive-timeout"),
+        (("run",), "name a target such as module:app"),
+    ],
+)
+def test_a_mistake_gets_a_hint_and_exit_code_2(arguments: tuple[str, ...], hint: str) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert hint in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_config_prints_value_and_source(folder: Path) -> None:
+    (folder / "vivace.toml").write_text("threads = 9\nforwarded-secret = 'hush'\n")
+    result = call("config", "--backlog", "77", "--no-motd", PORT="5000", WEB_CONCURRENCY="x")
+    rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in result.stdout.splitlines()}
+    assert result.exit_code == 0
+    assert rows["THREADS"] == ["9", "vivace.toml"]
+    assert rows["BACKLOG"] == ["77", "command line --backlog"]
+    assert rows["MOTD"] == ["false", "command line --motd"]
+    assert rows["PORT"] == ["5000", "environment PORT"]
+    assert rows["HOST"] == ["0.0.0.0", "environment PORT"]
+    assert rows["LOOP"] == ["auto", "default"]
+    assert set(rows) == {setting.name for setting in SETTINGS}
+    assert "hush" not in result.output
+    assert "WEB_CONCURRENCY='x'" in result.stderr
+
+
+def test_config_may_print_what_is_not_default_only() -> None:
+    assert call("config", "--changed").stdout == ""
+    assert call("config", "--changed", VIVACE_PORT="1").stdout.split() == [
+        "PORT",
+        "1",
+        "environment",
+        "VIVACE_PORT",
+    ]
+
+
+def test_config_prints_the_reference() -> None:
+    assert "| `KEEP_ALIVE_TIMEOUT` | `5` | s |" in call("config", "--reference").stdout
+
+
+def test_config_with_an_unknown_variable() -> None:
+    result = call("config", VIVACE_PROT="1")
+    assert result.exit_code == 2
+    assert "did you mean PORT?" in result.stderr
+
+
+@pytest.mark.parametrize("target", ["shop.py", "shop:app", ""])
+def test_routes(folder: Path, target: str) -> None:
+    (folder / "shop.py").write_text(APP)
+    result = call("routes", *([target] if target else []), VIVACE_APP="shop:app")
+    assert result.exit_code == 0
+    first, second = result.stdout.splitlines()
+    assert first.split()[:3] == ["GET", "/items/<item:int>", "commands.one_item"]
+    assert second.split()[:3] == ["POST", "/items", "commands.add_item"]
+    assert "shop.one_item" in first
+    assert "shop.py:" in first
+
+
+def test_routes_of_a_foreign_app_and_of_none(folder: Path) -> None:
+    (folder / "foreign.py").write_text("def app(environ, start_response):\n    return []\n")
+    result = call("routes", "foreign")
+    assert (result.exit_code, "WSGI" in result.stderr) == (3, True)
+    result = call("routes", "nothing")
+    assert (result.exit_code, "there is no module nothing" in result.stderr) == (3, True)
+
+
+def test_check_names_python_build_and_limits() -> None:
+    result = call("check")
+    assert result.exit_code == 0, result.output
+    for text in (
+        "CPython" if sys.implementation.name == "cpython" else "",
+        sys.executable,
+        "uvloop",
+        "open files",
+    ):
+        assert text in result.stdout
+    build = next(line for line in result.stdout.splitlines() if line.startswith("build"))
+    assert "compiled: vivace." in build or "pure Python" in build
+
+
+def test_check_looks_at_the_app(folder: Path) -> None:
+    (folder / "shop.py").write_text(APP)
+    assert "shop:app (native" in call("check", "shop:app").stdout
+    (folder / "broken.py").write_text("1 / 0\n")
+    result = call("check", "broken")
+    assert result.exit_code == 3
+    assert "ZeroDivisionError" in result.stderr
+
+
+def test_check_reports_a_broken_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vivace.cli.check.PURE", False)
+    monkeypatch.setattr("vivace.cli.check._extensions", lambda: ["vivace.wire.no_such_part"])
+    result = call("check")
+    assert result.exit_code == 1
+    assert "problem: the compiled module vivace.wire.no_such_part does not load" in result.stderr
+
+
+def test_check_refuses_a_broken_configuration() -> None:
+    assert call("check", VIVACE_PORT="x").exit_code == 2
+
+
+def test_a_foreign_app_cannot_be_run_yet(folder: Path) -> None:
+    (folder / "foreign.py").write_text("async def app(scope, receive, send):\n    pass\n")
+    result = call("run", "foreign:app", "--port", "0")
+    assert result.exit_code == 3
+    assert "callable with scope, receive, send" in result.stderr
+    assert "later version" in result.stderr
