@@ -271,7 +271,7 @@ class H1Connection:
             self._trailers = []
         else:
             if 0 <= self._limits.max_body < head.content_length:
-                refusal.refuse(refusal.BODY_LARGE, b"", 0)
+                refusal.refuse(refusal.BODY_LARGE)
             self._theirs = COUNTED
             self._left = head.content_length
         self._expecting = head.expect_continue
@@ -377,9 +377,9 @@ class H1Connection:
         if extensions:
             self._extensions += extensions
             if self._extensions > limits.max_chunk_extensions:
-                refusal.refuse(refusal.CHUNK_LINE_LONG, b"", 0)
+                refusal.refuse(refusal.CHUNK_LINE_LONG)
         if size > MAX_LENGTH - self._received or 0 <= limits.max_body < self._received + size:
-            refusal.refuse(refusal.BODY_LARGE, b"", 0)
+            refusal.refuse(refusal.BODY_LARGE)
         self._received += size
         return size
 
@@ -402,8 +402,11 @@ class H1Connection:
             if len(trailers) > limits.max_trailer_fields or self._trailer_size > limits.max_trailers:
                 refusal.refuse(refusal.TRAILERS_LONG, self._data, end)
 
-    def next_cycle(self) -> None:
+    def next_cycle(self) -> bool:
         """Get ready for the next request: both sides are done and the connection stays.
+
+        Returns:
+            Whether octets of the next message are here already.
 
         Raises:
             LocalProtocolError: They are not, or it does not.
@@ -414,9 +417,11 @@ class H1Connection:
         self._ours = IDLE
         self._next_try = 0
         self._expecting = False
-        if self._at == len(self._data):
-            self._data = b""
-            self._at = 0
+        if self._at < len(self._data):
+            return True
+        self._data = b""
+        self._at = 0
+        return False
 
     # -- what we send -------------------------------------------------------------------------------------
 

@@ -84,6 +84,11 @@ cdef int refuse_at(Scan* s, Octets p, object reason) except -1:
     return -1
 
 
+cdef int refuse_field(object reason) except -1:
+    refuse(reason)
+    return -1
+
+
 cdef int refuse_long(Scan* s, Octets p) except -1:
     return refuse_at(s, p, _refusal.TARGET_LONG if s.line == s.start else _refusal.FIELD_LONG)
 
@@ -202,18 +207,18 @@ cdef int read_version(Scan* s, Octets p) except -1:
 
 # -- the fields that frame a message --------------------------------------------------------------------------
 
-cdef int see(Scan* s, Octets at, unsigned int noted) except -1:
+cdef int see(Scan* s, unsigned int noted) except -1:
     """Note a field that may stand once."""
     if s.seen & noted:
-        return refuse_at(s, at, _refusal.REPEATED)
+        return refuse_field(_refusal.REPEATED)
     s.seen |= noted
     return 0
 
 
-cdef int note_host(Scan* s, Octets at, Octets p, Octets end) except -1:
-    see(s, at, SAW_HOST)
+cdef int note_host(Scan* s, Octets p, Octets end) except -1:
+    see(s, SAW_HOST)
     if p == end:
-        return refuse_at(s, at, _refusal.HOST_BAD)
+        return refuse_field(_refusal.HOST_BAD)
     s.host = p
     s.host_size = end - p
     cdef Octets port
@@ -229,8 +234,8 @@ cdef int note_host(Scan* s, Octets at, Octets p, Octets end) except -1:
     return 0
 
 
-cdef int note_length(Scan* s, Octets at, Octets p, Octets end) except -1:
-    see(s, at, SAW_LENGTH)
+cdef int note_length(Scan* s, Octets p, Octets end) except -1:
+    see(s, SAW_LENGTH)
     cdef Octets q = p
     cdef int64_t length = 0
     cdef bint huge = False
@@ -241,9 +246,9 @@ cdef int note_length(Scan* s, Octets at, Octets p, Octets end) except -1:
         length = length * 10 + (q[0] - 0x30)
         q += 1
     if q == p or q < end:
-        return refuse_at(s, at, _refusal.LENGTH_BAD)
+        return refuse_field(_refusal.LENGTH_BAD)
     if huge:
-        return refuse_at(s, at, _refusal.LENGTH_HUGE)
+        return refuse_field(_refusal.LENGTH_HUGE)
     s.length = length
     return 0
 
@@ -275,11 +280,11 @@ cdef int note_coding(Scan* s, Octets p, Octets end) except -1:
     return 0
 
 
-cdef int note_expectation(Scan* s, Octets at, Octets p, Octets end) except -1:
+cdef int note_expectation(Scan* s, Octets p, Octets end) except -1:
     if s.minor == 0:
         return 0
     if end - p != 12 or not same(p, "100-continue", 12):
-        return refuse_at(s, at, _refusal.EXPECTATION)
+        return refuse_field(_refusal.EXPECTATION)
     s.flags |= EXPECT_CONTINUE
     return 0
 
@@ -289,49 +294,49 @@ cdef int note_field(Scan* s, Octets name, Py_ssize_t n, Octets p, Octets end) ex
     trim(&p, &end)
     if n == 4:
         if same(name, "host", 4):
-            return note_host(s, name, p, end)
+            return note_host(s, p, end)
         if same(name, "date", 4):
-            return see(s, name, SAW_DATE)
+            return see(s, SAW_DATE)
     elif n == 6 and same(name, "expect", 6):
-        return note_expectation(s, name, p, end)
+        return note_expectation(s, p, end)
     elif n == 7 and same(name, "upgrade", 7):
         s.seen |= SAW_UPGRADE
     elif n == 8 and same(name, "if-", 3):
         if same(name, "if-match", 8):
-            return see(s, name, SAW_IF_MATCH)
+            return see(s, SAW_IF_MATCH)
         if same(name, "if-range", 8):
-            return see(s, name, SAW_IF_RANGE)
+            return see(s, SAW_IF_RANGE)
     elif n == 10 and same(name, "connection", 10):
         note_connection(s, p, end)
     elif n == 12 and same(name, "content-type", 12):
-        return see(s, name, SAW_TYPE)
+        return see(s, SAW_TYPE)
     elif n == 13 and same(name, "authorization", 13):
-        return see(s, name, SAW_AUTHORIZATION)
+        return see(s, SAW_AUTHORIZATION)
     elif n == 13 and same(name, "if-none-match", 13):
-        return see(s, name, SAW_IF_NONE_MATCH)
+        return see(s, SAW_IF_NONE_MATCH)
     elif n == 14 and same(name, "content-length", 14):
-        return note_length(s, name, p, end)
+        return note_length(s, p, end)
     elif n == 17 and same(name, "transfer-encoding", 17):
         return note_coding(s, p, end)
     elif n == 17 and same(name, "if-modified-since", 17):
-        return see(s, name, SAW_IF_MODIFIED)
+        return see(s, SAW_IF_MODIFIED)
     elif n == 19 and same(name, "if-unmodified-since", 19):
-        return see(s, name, SAW_IF_UNMODIFIED)
+        return see(s, SAW_IF_UNMODIFIED)
     return 0
 
 
 # -- the whole ----------------------------------------------------------------------------------------------
 
-cdef int judge(Scan* s, Octets at, bint is_get) except -1:
+cdef int judge(Scan* s, bint is_get) except -1:
     """What these fields say together."""
     cdef bint has_body
     if not s.seen & SAW_HOST and s.minor:
-        return refuse_at(s, at, _refusal.HOST_MISSING)
+        return refuse_field(_refusal.HOST_MISSING)
     if s.seen & SAW_CODING:
         if s.minor == 0:
-            return refuse_at(s, at, _refusal.CODING_TOO_OLD)
+            return refuse_field(_refusal.CODING_TOO_OLD)
         if s.seen & SAW_LENGTH:
-            return refuse_at(s, at, _refusal.LENGTH_AND_CODING)
+            return refuse_field(_refusal.LENGTH_AND_CODING)
     has_body = s.length > 0 or s.seen & SAW_CODING
     if not s.seen & SAYS_CLOSE and (s.minor or s.seen & SAYS_KEEP_ALIVE):
         s.flags |= KEEP_ALIVE
@@ -434,7 +439,7 @@ def parse_head(bytes data not None, Py_ssize_t start, Py_ssize_t max_line, Py_ss
     first = s.line
     if not read_fields(&s, max_fields):
         return None
-    judge(&s, first, method == "GET")
+    judge(&s, method == "GET")
     target = path = cut(mark, at)
     query = NOTHING
     if mark[0] != 0x2F:

@@ -120,7 +120,7 @@ def parse_head(data: bytes, start: int, max_line: int, max_head: int, max_fields
     if block.count(b"\n") > max_fields or method in _REFUSED_METHODS:
         return _parse_carefully(data, start, max_line, max_head, max_fields)
     noted = _NOTED.findall(data, first - 1, whole.end(4))
-    flags, length, host = _judge(data, first, noted, int(minor), method)
+    flags, length, host = _judge(noted, int(minor), method)
     path, _, query = target.partition(b"?")
     return whole.end(), method, target, path, query, int(minor), flags, length, host, block
 
@@ -184,7 +184,7 @@ def _parse_carefully(
     if last < 0:
         return None
     noted = _NOTED.findall(data, first - 1, last)
-    flags, length, host = _judge(data, first, noted, minor, method)
+    flags, length, host = _judge(noted, minor, method)
     path, query = target, b""
     if target[:1] == b"/":
         path, _, query = target.partition(b"?")
@@ -274,21 +274,21 @@ def _read_fields(scan: _Scan, minor: int) -> int:
             return -1
         noted = _NOTED.findall(data, first - 1, at)
         if noted and _NOTED.match(data, begin - 1, at):
-            _judge_fields(data, begin, noted, minor)
+            _judge_fields(noted, minor)
 
 
-def _judge(data: bytes, at: int, noted: _Noted, minor: int, method: str) -> tuple[int, int, bytes]:
+def _judge(noted: _Noted, minor: int, method: str) -> tuple[int, int, bytes]:
     """What the fields that frame a message say together: flags, content length, host."""
-    flags, length, host = _judge_fields(data, at, noted, minor)
+    flags, length, host = _judge_fields(noted, minor)
     if host is None:
         if minor:
-            refuse(refusal.HOST_MISSING, data, at)
+            refuse(refusal.HOST_MISSING)
         host = b""
     if flags & (CHUNKED | ODD_CODING):
         if not minor:
-            refuse(refusal.CODING_TOO_OLD, data, at)
+            refuse(refusal.CODING_TOO_OLD)
         if length >= 0:
-            refuse(refusal.LENGTH_AND_CODING, data, at)
+            refuse(refusal.LENGTH_AND_CODING)
     has_body = length > 0 or flags & (CHUNKED | ODD_CODING)
     if has_body or method != "GET" or not minor:
         flags &= ~UPGRADE
@@ -297,7 +297,7 @@ def _judge(data: bytes, at: int, noted: _Noted, minor: int, method: str) -> tupl
     return flags, length, host
 
 
-def _judge_fields(data: bytes, at: int, noted: _Noted, minor: int) -> tuple[int, int, bytes | None]:
+def _judge_fields(noted: _Noted, minor: int) -> tuple[int, int, bytes | None]:
     """What each of them says, in their order."""
     flags = 0
     length = -1
@@ -308,20 +308,20 @@ def _judge_fields(data: bytes, at: int, noted: _Noted, minor: int) -> tuple[int,
         name = raw_name.lower()
         value = raw_value.rstrip(b" \t")
         if name in seen and name in _SINGLE:
-            refuse(refusal.REPEATED, data, at)
+            refuse(refusal.REPEATED)
         if name == b"host":
             host = value
-            flags |= _judge_host(data, at, value)
+            flags |= _judge_host(value)
         elif name == b"connection":
             tokens.update(token.strip(b" \t").lower() for token in value.split(b","))
         elif name == b"content-length":
-            length = _read_length(data, at, value)
+            length = _read_length(value)
         elif name == b"transfer-encoding":
             plain = name not in seen and value.lower() == b"chunked"
             flags |= CHUNKED if plain else ODD_CODING
         elif name == b"expect" and minor:
             if value.lower() != b"100-continue":
-                refuse(refusal.EXPECTATION, data, at)
+                refuse(refusal.EXPECTATION)
             flags |= EXPECT_CONTINUE
         seen.add(name)
     if b"close" not in tokens and (minor or b"keep-alive" in tokens):
@@ -331,18 +331,18 @@ def _judge_fields(data: bytes, at: int, noted: _Noted, minor: int) -> tuple[int,
     return flags, length, host
 
 
-def _judge_host(data: bytes, at: int, value: bytes) -> int:
+def _judge_host(value: bytes) -> int:
     if not value:
-        refuse(refusal.HOST_BAD, data, at)
+        refuse(refusal.HOST_BAD)
     return 0 if _PLAIN_HOST.fullmatch(value) else ODD_HOST
 
 
-def _read_length(data: bytes, at: int, value: bytes) -> int:
+def _read_length(value: bytes) -> int:
     if not _DIGITS.fullmatch(value):
-        refuse(refusal.LENGTH_BAD, data, at)
+        refuse(refusal.LENGTH_BAD)
     digits = value.lstrip(b"0") or b"0"
     if len(digits) > 19 or int(digits) > MAX_LENGTH:
-        refuse(refusal.LENGTH_HUGE, data, at)
+        refuse(refusal.LENGTH_HUGE)
     return int(digits)
 
 

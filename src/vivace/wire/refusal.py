@@ -91,12 +91,14 @@ REASONS: Final[dict[int, tuple[int, str]]] = {
 """The status and the sentence of each reason."""
 
 
-def refuse(reason: int, data: bytes, at: int) -> NoReturn:
-    """Raise the error of `reason`, seen at octet `at` of `data`.
+def refuse(reason: int, data: bytes = b"", at: int = 0) -> NoReturn:
+    """Raise the error of `reason`, seen at octet `at` of `data` if that is one place.
 
     Raises:
         RemoteProtocolError: Always.
     """
     status, sentence = REASONS[reason]
-    seen = f"octet 0x{data[at]:02x} " if 0 <= at < len(data) else ""
-    raise RemoteProtocolError(f"{sentence}: {seen}at offset {at}", status)
+    if data:
+        octet = f"octet 0x{data[at]:02x}" if at < len(data) else "the end"
+        sentence = f"{sentence}: {octet} at offset {at}"
+    raise RemoteProtocolError(sentence, status)

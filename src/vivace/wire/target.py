@@ -91,6 +91,6 @@ def refuse_codings(values: list[bytes]) -> None:
     """
     codings = [coding.strip(b" \t").lower() for value in values for coding in value.split(b",")]
     if not all(map(_CODING.fullmatch, codings)) or b"chunked" in codings[:-1]:
-        refuse(CODING_BAD, b"", 0)
+        refuse(CODING_BAD)
     if codings != [b"chunked"]:
-        refuse(CODING_UNKNOWN, b"", 0)
+        refuse(CODING_UNKNOWN)
