@@ -9,7 +9,7 @@ SEEDS: tuple[bytes, ...] = (
     b"GET /a/b?c=d HTTP/1.1\r\nHost: a:80\r\nAccept: */*\r\nCookie: a=b; c=d\r\n\r\nGET / HTTP/1.0\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /x HTTP/1.1\r\nHost: a\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX-T: 1\r\n\r\n",
-    b'POST / HTTP/1.1\r\nHost:a\r\nTransfer-Encoding: chunked\r\n\r\n1;a="b\\""\r\nh\r\nA\r\n0123456789\r\n0',
+    b'PUT / HTTP/1.1\r\nHost:a\r\nTransfer-Encoding:chunked\r\n\r\n1;a="b\\""\r\nh\r\n2\r\n\r\n\r\n0\r\n\r\n',
     b"PUT /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi",
     b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n",
     b"GET http://b:1/x?y HTTP/1.1\r\nHost: [::1]:80\r\nConnection: close\r\n\r\n",
