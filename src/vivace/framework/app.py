@@ -112,7 +112,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         super().__init__(name, ctx)
         self.config = config if config is not None else Config.load()  # type: ignore[assignment]
         self.error_handler = error_handler or ErrorHandler()
-        self.strict_slashes = strict_slashes
+        self.strict_slashes: bool = strict_slashes
         self.blueprints: dict[str, Blueprint] = {}
         self.response_chain: Chain = ()
         self.stopper: Callable[[], None] | None = None

@@ -57,11 +57,11 @@ class Blueprint(Registry):
         if not name or "." in str(name):
             raise ConfigError(f"blueprint name {name!r}: expected a name without a dot")
         super().__init__(name, ctx)
-        self.url_prefix = url_prefix
-        self.host = host
-        self.version = version
-        self.strict_slashes = strict_slashes
-        self.version_prefix = version_prefix
+        self.url_prefix: str | None = url_prefix
+        self.host: str | Iterable[str] | None = host
+        self.version: Version | None = version
+        self.strict_slashes: bool | None = strict_slashes
+        self.version_prefix: str | None = version_prefix
         self.apps: WeakSet[Vivace[Any, Any]] = WeakSet()
 
     @property
@@ -117,11 +117,11 @@ class BlueprintGroup(MutableSequence[Any]):
         version_prefix: str | None = None,
         name_prefix: str = "",
     ) -> None:
-        self.url_prefix = url_prefix
-        self.version = version
-        self.strict_slashes = strict_slashes
-        self.version_prefix = version_prefix
-        self.name_prefix = name_prefix
+        self.url_prefix: str | None = url_prefix
+        self.version: Version | None = version
+        self.strict_slashes: bool | None = strict_slashes
+        self.version_prefix: str | None = version_prefix
+        self.name_prefix: str = name_prefix
         self._members: list[Blueprint | BlueprintGroup] = []
 
     @property

@@ -32,7 +32,7 @@ class BodyReader:
     __slots__ = ("transport",)
 
     def __init__(self, transport: Stream) -> None:
-        self.transport = transport
+        self.transport: Stream = transport
 
     async def read(self) -> bytes | None:
         """The next piece; None at the end.

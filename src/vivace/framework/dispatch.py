@@ -92,8 +92,10 @@ class Dispatcher:
             if not stream.timed_out:
                 raise
             await self._time_out(stream, request)
-        except SystemExit:
-            await self._fail(stream, request, RuntimeError("a handler must not end the server by sys.exit()"))
+        except SystemExit as error:
+            refused = RuntimeError("a handler must not end the server by sys.exit()")
+            refused.__cause__ = error
+            await self._fail(stream, request, refused)
         finally:
             if head.has_body and request is not None:
                 request.release()
@@ -152,6 +154,11 @@ class Dispatcher:
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
+        head = stream.head
+        name = request.name if request is not None else ""
+        logger.warning(
+            "%s %s (%s) had no answer after RESPONSE_TIMEOUT", head.method, head.path.decode("latin-1"), name
+        )
         await self._fail(stream, request, ServiceUnavailable("Response Timeout"))
 
     async def _fail(self, stream: Stream, request: Request | None, error: Exception) -> None:

@@ -73,7 +73,7 @@ class Hooks:
     )
 
     def __init__(self, name: str, ctx: Any = None) -> None:
-        self.name = name
+        self.name: str = name
         self.ctx: Any = ctx if ctx is not None else SimpleNamespace()
         self.route_specs: list[RouteSpec] = []
         self.middleware_specs: list[MiddlewareSpec] = []

@@ -39,10 +39,10 @@ class ParamType:
     __slots__ = ("convert", "label", "pair", "rank")
 
     def __init__(self, label: str, convert: Converter, rank: int, pair: bool = False) -> None:
-        self.label = label
-        self.convert = convert
-        self.rank = rank
-        self.pair = pair
+        self.label: str = label
+        self.convert: Converter = convert
+        self.rank: int = rank
+        self.pair: bool = pair
 
 
 class Segment:
@@ -64,10 +64,10 @@ class Segment:
         kind: ParamType | None = None,
         regex: str | None = None,
     ) -> None:
-        self.literal = literal
-        self.names = names
-        self.kind = kind
-        self.regex = regex
+        self.literal: str | None = literal
+        self.names: tuple[str, ...] = names
+        self.kind: ParamType | None = kind
+        self.regex: str | None = regex
 
 
 def _by_regex(pattern: str, cast: Converter) -> Converter:

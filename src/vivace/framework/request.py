@@ -94,13 +94,13 @@ class Request:
     def __init__(
         self, app: "Vivace[Any, Any]", transport: Stream, route: "Route | None", match_info: dict[str, Any]
     ) -> None:
-        self.app = app
+        self.app: Vivace[Any, Any] = app
         self._transport = transport
         self.head: RequestReceived = transport.head
-        self.route = route
-        self.match_info = match_info
-        self.request_middleware_ran = False
-        self.response_middleware_ran = False
+        self.route: Route | None = route
+        self.match_info: dict[str, Any] = match_info
+        self.request_middleware_ran: bool = False
+        self.response_middleware_ran: bool = False
         self._body: bytes | None = None
         self._ctx: Any = None
         self._form: Any = None

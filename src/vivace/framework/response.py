@@ -100,9 +100,9 @@ class HTTPResponse:
             self.body = body
         else:
             self.body = _octets(body)
-        self.status = status
+        self.status: int = status
         self._headers: Headers | None = Headers(headers) if headers else None
-        self.content_type = content_type
+        self.content_type: str | None = content_type
         self._cookies: CookieJar | None = None
         self.sender: Sender | None = None
 

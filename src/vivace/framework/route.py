@@ -83,26 +83,26 @@ class Route:
         kind: int,
         segments: list[Segment],
     ) -> None:
-        self.name = name
-        self.path = path
-        self.methods = methods
-        self.handler = handler
-        self.kind = kind
-        self.segments = segments
+        self.name: str = name
+        self.path: str = path
+        self.methods: frozenset[str] = methods
+        self.handler: Callable[..., Any] = handler
+        self.kind: int = kind
+        self.segments: list[Segment] = segments
         self.names: tuple[str, ...] = tuple(n for segment in segments for n in segment.names)
-        self.single = ""
-        self.plain = False
-        self.buffered = True
-        self.stream = False
+        self.single: str = ""
+        self.plain: bool = False
+        self.buffered: bool = True
+        self.stream: bool = False
         self.request_middleware: tuple[tuple[Callable[..., Any], bool], ...] = ()
         self.response_middleware: tuple[tuple[Callable[..., Any], bool], ...] = ()
         self.hosts: tuple[str, ...] | None = None
-        self.strict = False
-        self.unquote = False
-        self.error_format = ""
-        self.blueprint = ""
-        self.static = False
-        self.source = ""
+        self.strict: bool = False
+        self.unquote: bool = False
+        self.error_format: str = ""
+        self.blueprint: str = ""
+        self.static: bool = False
+        self.source: str = ""
         self.ctx = SimpleNamespace()
 
     @property

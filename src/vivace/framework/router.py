@@ -108,8 +108,8 @@ class Router:
     __slots__ = ("_patterns", "_prefixes", "_root", "automatic", "routes", "static")
 
     def __init__(self, routes: list[Route], automatic: Route) -> None:
-        self.routes = routes
-        self.automatic = automatic
+        self.routes: list[Route] = routes
+        self.automatic: Route = automatic
         self.static: dict[bytes, dict[str, Route]] = {}
         self._prefixes: dict[bytes, Node] = {}
         self._root = Node()

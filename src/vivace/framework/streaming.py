@@ -78,7 +78,7 @@ class ResponseStream(HTTPResponse):
         content_type: str | None = TEXT,
     ) -> None:
         super().__init__(None, status, headers, content_type)
-        self.streaming_fn = streaming_fn
+        self.streaming_fn: Callable[[Any], Awaitable[Any]] = streaming_fn
 
     async def write(self, data: str | bytes) -> None:
         """Send a piece; waits while the client reads slowly.
