@@ -1,4 +1,4 @@
-"""Every malformed message is refused with its status over a real socket and the connection closed, never repaired.
+"""Each malformed message is refused with its status over a real socket, the connection closed, nothing repaired.
 
 The table holds raw octets and the status; each is sent behind a good request on the same connection, so
 that the good one is answered first, and before one that must never be reached.

@@ -1,15 +1,25 @@
 # The fields of Connection as C, and the types behind them: requests begin and end here.
 
+from vivace.protocols.events cimport RequestReceived
+from vivace.protocols.h1 cimport H1Connection
+from vivace.server.flow cimport Writer
 from vivace.server.state cimport ServerState
 from vivace.server.stream cimport Stream
 
 cdef class Connection:
     cdef object __weakref__
     cdef ServerState _state
-    cdef object _h1, _server, _transport
+    cdef H1Connection _h1
+    cdef object _server, _transport
     cdef Stream _stream, _last
     cdef int _phase
     cdef bint _continue, _eof, _read_paused
     cdef Py_ssize_t _discarded
-    cdef public object client, scheme, writer
+    cdef public object client, scheme
+    cdef public Writer writer
     cdef public double deadline
+
+    cpdef _advance(self)
+    cpdef _begin(self, RequestReceived head)
+    cpdef _complete(self, Stream stream)
+    cpdef send_response(self, Stream stream, int status, fields, bytes body)

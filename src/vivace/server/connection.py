@@ -62,7 +62,7 @@ JOIN_SIZE: Final = 16_384
 """A body up to this size is copied behind its head; a larger one is handed to the transport beside it."""
 
 _Task: Any = asyncio.Task
-_EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+_EAGER: Final = sys.version_info >= (3, 12)
 
 
 class Connection:
@@ -140,7 +140,7 @@ class Connection:
             self._advance()
         elif stream.body is not None and not stream.body.complete:
             self._feed(stream, stream.body)
-        elif self._h1.buffered > self._state.settings.input_buffer:
+        elif self._h1.buffered > self._state.input_buffer:
             self._pause_reading()
 
     def eof_received(self) -> bool:
@@ -160,7 +160,7 @@ class Connection:
             self._watch_half_close(stream, self.writer.left())
         return True
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: cancel what was done for it."""
         self._phase = CLOSED
         self._state.connections.discard(self)
@@ -192,7 +192,7 @@ class Connection:
         if self._stream is not None or self._phase > HEAD:
             return
         if self.writer.paused:
-            if self._h1.buffered > self._state.settings.input_buffer:
+            if self._h1.buffered > self._state.input_buffer:
                 self._pause_reading()
             return
         try:
@@ -218,7 +218,7 @@ class Connection:
 
     def _begin(self, head: RequestReceived) -> None:
         state = self._state
-        if state.active >= state.settings.max_concurrent:
+        if state.active >= state.max_concurrent:
             self._refuse(503, "too many requests are in progress")
             return
         state.active += 1
@@ -231,12 +231,14 @@ class Connection:
             self.deadline = state.now + state.handler_time
         else:
             self._expect_body(stream, body)
-        if state.draining or not state.settings.keep_alive:
+        if state.draining or not state.keep_alive:
             self._h1.close_after()
         if self._last is not None:
             self._keep_background()
-        task: asyncio.Task[None] = _Task(self._run(stream), loop=state.loop, name="vivace-request", **_EAGER)
-        stream.task = task
+        if _EAGER:
+            stream.task = _Task(self._run(stream), loop=state.loop, name="vivace-request", eager_start=True)
+        else:
+            stream.task = _Task(self._run(stream), loop=state.loop, name="vivace-request")
 
     def _expect_body(self, stream: Stream, body: Body) -> None:
         self._continue = stream.head.expect_continue
@@ -248,7 +250,7 @@ class Connection:
     async def _run(self, stream: Stream) -> None:
         """The life of a request's task: whatever the interface does, the exchange comes to an end."""
         try:
-            await self._state.interface(stream)
+            await self._state.answer(stream)
         except asyncio.CancelledError:
             if not (stream.timed_out or stream.disconnected or stream.complete):
                 self._unfinished(stream)
@@ -287,10 +289,10 @@ class Connection:
         if body is not None and not body.complete:
             self._skip_body(body)
         elif h1.keep_alive and not state.draining:
-            h1.next_cycle()
+            more = h1.next_cycle()
             self._phase = IDLE
             self.deadline = state.now + state.idle_time
-            if h1.buffered or self._eof:
+            if more or self._eof:
                 state.loop.call_soon(self._advance)
             elif self._read_paused:
                 self._resume_reading()
@@ -328,7 +330,7 @@ class Connection:
             return
         if body.received != before:
             self._continue = False
-        if body.buffered > self._state.settings.input_buffer:
+        if body.buffered > self._state.input_buffer:
             self._pause_reading()
 
     def _body_complete(self, stream: Stream) -> None:
@@ -358,11 +360,7 @@ class Connection:
 
     def body_taken(self, body: Body) -> None:
         """The app took a piece: read on if reading had stopped."""
-        if (
-            self._read_paused
-            and body.buffered <= self._state.settings.input_buffer // 2
-            and not body.complete
-        ):
+        if self._read_paused and body.buffered <= self._state.input_buffer // 2 and not body.complete:
             body.restart_clock(self._state.now)
             self._resume_reading()
 
@@ -576,6 +574,10 @@ class Connection:
     def deadline_in(self, seconds: float) -> float:
         """The monotonic time `seconds` from now, never early."""
         return self._state.now + seconds + self._state.deadlines.tick
+
+    def unread(self) -> int:
+        """Octets that were received and not parsed."""
+        return self._h1.buffered
 
     def new_future(self) -> "asyncio.Future[None]":
         """A future of the worker's loop."""

@@ -7,3 +7,5 @@ cdef class Writer:
     cdef double _flushed_at
     cdef public bint paused, sending_file
     cdef public Py_ssize_t written
+
+    cpdef write(self, bytes data)

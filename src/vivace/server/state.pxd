@@ -2,9 +2,9 @@
 
 cdef class ServerState:
     cdef object __weakref__
-    cdef public object _timer, access, deadlines, interface, loop, settings
+    cdef public object _timer, access, answer, deadlines, loop, settings
     cdef public set background, connections
     cdef public bytes date
-    cdef public bint draining
-    cdef public Py_ssize_t active
+    cdef public bint draining, keep_alive
+    cdef public Py_ssize_t active, input_buffer, max_concurrent
     cdef public double handler_time, head_time, idle_time, now

@@ -30,6 +30,7 @@ class ServerState:
 
     Attributes:
         active: Requests whose response is not complete.
+        answer: The interface, ready to be called with a stream.
         background: Tasks that went on after their response was complete.
         connections: Every open connection.
         date: The whole Date line of a response, renewed every tick.
@@ -37,6 +38,9 @@ class ServerState:
         handler_time: RESPONSE_TIMEOUT plus a tick, since `now` may be a tick old; infinity if off.
         head_time: HEAD_TIMEOUT, likewise.
         idle_time: KEEP_ALIVE_TIMEOUT, likewise.
+        input_buffer: REQUEST_BUFFER_SIZE; here and the next two: read too often to go through `settings`.
+        keep_alive: KEEP_ALIVE.
+        max_concurrent: MAX_CONCURRENT_REQUESTS.
         now: The monotonic time of the last tick, in seconds.
     """
 
@@ -44,6 +48,7 @@ class ServerState:
         "_timer",
         "access",
         "active",
+        "answer",
         "background",
         "connections",
         "date",
@@ -52,8 +57,10 @@ class ServerState:
         "handler_time",
         "head_time",
         "idle_time",
-        "interface",
+        "input_buffer",
+        "keep_alive",
         "loop",
+        "max_concurrent",
         "now",
         "settings",
     )
@@ -65,11 +72,14 @@ class ServerState:
         loop: asyncio.AbstractEventLoop,
         access: "AccessLog | None" = None,
     ) -> None:
-        self.interface = interface
+        self.answer = interface.__call__
         self.settings = settings
         self.loop = loop
         self.access = access
         self.active = 0
+        self.input_buffer = settings.input_buffer
+        self.keep_alive = settings.keep_alive
+        self.max_concurrent = settings.max_concurrent
         self.background: set[asyncio.Task[None]] = set()
         self.connections: set[Connection] = set()
         self.draining = False

@@ -1,0 +1,19 @@
+# The fields of H1Connection as C, and the methods that the server calls on every request.
+
+from vivace.protocols.events cimport RequestReceived
+
+cdef class H1Connection:
+    cdef bytes _data
+    cdef Py_ssize_t _at, _left, _next_try, _received, _extensions, _to_send, _trailer_size
+    cdef int _ours, _theirs
+    cdef bint _eof, _expecting, _head_only, _old
+    cdef object _error, _limits
+    cdef list _trailers
+    cdef public bint keep_alive
+
+    cpdef receive_data(self, bytes data)
+    cpdef _next_request(self)
+    cpdef RequestReceived _begin(self, tuple parsed)
+    cpdef next_event(self)
+    cpdef bint next_cycle(self) except -1
+    cpdef bytes send_response(self, int status, fields, bytes body, bytes date)

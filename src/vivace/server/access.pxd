@@ -1,0 +1,8 @@
+# The fields of AccessLog as C, and what connections call on every request.
+
+cdef class AccessLog:
+    cdef object __weakref__
+    cdef public object _format, _queue, _thread
+    cdef public list _batch
+    cdef public int _file
+    cdef public Py_ssize_t dropped
