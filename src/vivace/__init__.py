@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         text,
     )
     from vivace.framework.streaming import ResponseStream
+    from vivace.framework.views import HTTPMethodView
 
 if PURE:
     force_pure()
@@ -55,6 +56,7 @@ __all__ = [
     "ConfigError",
     "Forbidden",
     "HTTPException",
+    "HTTPMethodView",
     "HTTPResponse",
     "JSONResponse",
     "MethodNotAllowed",
@@ -96,6 +98,7 @@ _PLACES = {
         "text",
     ),
     "vivace.framework.streaming": ("ResponseStream",),
+    "vivace.framework.views": ("HTTPMethodView",),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 

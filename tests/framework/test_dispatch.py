@@ -561,3 +561,40 @@ async def test_routes_added_while_serving_are_found(app: Vivace) -> None:
 
 def test_the_logger_is_named_after_the_app(app: Vivace) -> None:
     assert app.logger is logging.getLogger("vivace.app")
+
+
+async def test_a_failing_request_middleware_on_404_is_the_error_that_is_told(app: Vivace) -> None:
+    @app.on_request
+    async def refuse(request: Request) -> None:
+        raise BadRequest("refused")
+
+    assert (await ask(app, target="/none")).status == 400
+
+
+async def test_a_request_middleware_may_answer_for_a_path_that_is_not_there(app: Vivace) -> None:
+    app.on_request(lambda request: text("maintenance", 503))
+    stream = await ask(app, target="/none")
+    assert (stream.status, stream.body) == (503, b"maintenance")
+
+
+async def test_a_handler_may_use_the_stream_below(app: Vivace) -> None:
+    @app.get("/")
+    async def handler(request: Request) -> None:
+        request.transport.start(200, [(b"x", b"1")])
+        await request.transport.send(b"raw")
+
+    stream = await ask(app)
+    assert (stream.body, stream.complete, stream.fields["x"]) == (b"raw", True, "1")
+
+
+async def test_an_error_of_a_handler_whose_client_left_is_logged_only(
+    app: Vivace, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.get("/")
+    async def handler(request: Request) -> None:
+        request.transport.disconnected = True
+        raise RuntimeError("unseen")
+
+    stream = await ask(app)
+    assert (stream.status, stream.aborted) == (0, False)
+    assert "unseen" in caplog.text

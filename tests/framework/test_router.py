@@ -337,3 +337,10 @@ def test_no_path_breaks_the_router(path: bytes) -> None:
         made.resolve(b"/" + path, "GET", path)
     except NotFound:
         pass
+
+
+def test_a_name_with_extension_in_the_middle_of_a_path() -> None:
+    made = router("/<a>/<f:ext>/x", "/<d:int>/<f=int:ext=txt>/<p:path>")
+    assert find(made, "/q/r.md/x")[1] == {"a": "q", "f": "r", "ext": "md"}
+    assert find(made, "/1/2.txt/a/b")[1] == {"d": 1, "f": 2, "ext": "txt", "p": "a/b"}
+    assert misses(made, "/1/x.txt/a/b")

@@ -135,7 +135,13 @@ class Registry(Hooks):
         stream: bool = False,
         **options: Any,
     ) -> F:
-        """Declare `handler` without a decorator; `options` are the other arguments of `route`."""
+        """Declare `handler` without a decorator; `options` are the other arguments of `route`.
+
+        A class view brings the methods that it has.
+        """
+        view = getattr(handler, "view_class", None)
+        if view is not None and methods is None:
+            methods = view.methods()
         return self.route(uri, methods, host, strict_slashes, stream, version, name, **options)(handler)
 
     def get(self, uri: str, *, ignore_body: bool = True, **options: Any) -> Callable[[F], F]:

@@ -1,0 +1,108 @@
+"""Class views: the methods of a resource as the methods of a class.
+
+Rules of this file:
+
+- A new object answers each request; what it is made with is given to `as_view`.
+- Which methods there are and how each is called is found out when the class is attached.
+- HEAD goes to `get` unless there is a `head`; what the class has not is 405 like anywhere else.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from vivace.errors import ConfigError, MethodNotAllowed
+from vivace.framework.handler import is_async
+
+if TYPE_CHECKING:
+    from vivace.framework.registry import Registry
+    from vivace.framework.request import Request
+
+__all__ = ["HTTPMethodView", "stream"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+
+
+def stream(function: F) -> F:
+    """Mark a method of a view: it reads the body itself, and so do the others of its class."""
+    function.is_stream = True  # type: ignore[attr-defined]
+    return function
+
+
+class HTTPMethodView:
+    """Base of class views: define ``get``, ``post`` ... with ``(self, request, ...)``.
+
+    ``class Items(HTTPMethodView, attach=app, uri="/items")`` declares the route with the class.
+
+    Attributes:
+        decorators: Put around the handler, the last one outermost.
+    """
+
+    decorators: ClassVar[list[Callable[..., Any]]] = []
+
+    def __init_subclass__(
+        cls, attach: "Registry | None" = None, uri: str | None = None, **options: Any
+    ) -> None:
+        super().__init_subclass__()
+        if attach is not None:
+            cls.attach(attach, uri or "", **options)
+
+    @classmethod
+    def methods(cls) -> list[str]:
+        """The methods that the class answers."""
+        return [method for method in _METHODS if callable(getattr(cls, method.lower(), None))]
+
+    @classmethod
+    def as_view(cls, *class_args: Any, **class_kwargs: Any) -> Callable[..., Any]:
+        """The handler for `add_route`; the arguments are those of the class.
+
+        Raises:
+            ConfigError: The class answers no method.
+        """
+        table = {method: (method.lower(), is_async(getattr(cls, method.lower()))) for method in cls.methods()}
+        if not table:
+            raise ConfigError(f"view {cls.__name__} has no method such as get or post")
+        if "GET" in table:
+            table.setdefault("HEAD", table["GET"])
+
+        async def view(request: "Request", **values: Any) -> Any:
+            name, asynchronous = table.get(request.method, ("", False))
+            if not name:
+                raise MethodNotAllowed(None, request.method, sorted(table))
+            method = getattr(cls(*class_args, **class_kwargs), name)
+            if asynchronous:
+                return await method(request, **values)
+            return await asyncio.to_thread(method, request, **values)
+
+        handler: Callable[..., Any] = view
+        for decorator in cls.decorators:
+            handler = decorator(handler)
+        handler.__name__ = cls.__name__
+        handler.view_class = cls  # type: ignore[attr-defined]
+        return handler
+
+    @classmethod
+    def attach(
+        cls,
+        to: "Registry",
+        uri: str,
+        methods: Iterable[str] | None = None,
+        *,
+        stream: bool | None = None,
+        **options: Any,
+    ) -> None:
+        """Declare the class as a route of an app or a blueprint.
+
+        Args:
+            to: The app or blueprint.
+            uri: The path.
+            methods: Default: those that the class has.
+            stream: The body is not read; default: whether a method is marked by `stream`.
+            options: The other arguments of `Registry.route`.
+        """
+        found = cls.methods()
+        if stream is None:
+            stream = any(getattr(getattr(cls, name.lower()), "is_stream", False) for name in found)
+        to.route(uri, methods or found, stream=stream, **options)(cls.as_view())
