@@ -58,6 +58,18 @@ def blocked_here():
         time.sleep(0.01)
 
 
+@app.get("/think")
+def think(request):
+    say("think began")
+    thinking_here()
+    return {}
+
+
+def thinking_here():
+    while not os.path.exists("thought"):
+        time.sleep(0.01)
+
+
 @app.get("/stop")
 async def stop(request):
     app.stop()

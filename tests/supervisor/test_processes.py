@@ -176,6 +176,33 @@ def test_a_blocked_loop_does_not_outlive_the_stop_and_shows_what_blocks(tmp_path
         assert "in blocked_here" in server.log
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_blocked_thread_does_not_outlive_the_stop_either(tmp_path: Path, workers: str) -> None:
+    server = serve(tmp_path, "--workers", workers, "--graceful-shutdown-timeout", "0")
+    with server, server.connect() as client:
+        ask(client, "/think")
+        server.wait_for("think began")
+        start = time.monotonic()
+        server.stop()
+        assert time.monotonic() - start < 6
+        if workers == "1":
+            assert "in thinking_here" in server.log
+
+
+def test_a_thread_finishes_its_request_before_the_stop(tmp_path: Path) -> None:
+    with serve(tmp_path) as server, server.connect() as client:
+        ask(client, "/think")
+        server.wait_for("think began")
+        server.signal(signal.SIGTERM)
+        until(lambda: is_refused(server.port))
+        (tmp_path / "thought").touch()
+        assert "200 OK" in read_all(client)
+        client.close()
+        start = time.monotonic()
+        assert server.wait() == 0
+        assert time.monotonic() - start < 2
+
+
 def test_signals_that_mean_nothing_yet_are_harmless(tmp_path: Path) -> None:
     for workers in ("1", "2"):
         with serve(tmp_path, "--workers", workers) as server:
@@ -303,7 +330,7 @@ def test_a_unix_socket_is_made_and_removed(tmp_path: Path, workers: str) -> None
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
             assert "200 OK" in exchange(client, "/")
-        assert server.stop() == 0
+        assert server.stop() == 0, server.log
         assert not path.exists()
 
 

@@ -19,6 +19,7 @@ class Report(NamedTuple):
         loop: The event loop.
         threads: THREADS of the app's configuration.
         graceful: GRACEFUL_SHUTDOWN_TIMEOUT of the app's configuration, in seconds.
+        warnings: What the configuration has to say; each worker says the same.
     """
 
     ready: bool
@@ -27,6 +28,7 @@ class Report(NamedTuple):
     loop: str = ""
     threads: int = 0
     graceful: float = 0.0
+    warnings: tuple[str, ...] = ()
 
 
 def encode_report(report: Report) -> bytes:

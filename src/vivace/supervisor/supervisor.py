@@ -51,14 +51,22 @@ def launch(job: Job) -> int:
     Raises:
         StartupError: The address cannot be used; exit code 4.
     """
+    if job.config.AUTO_RELOAD:
+        job.config.warnings.append("AUTO_RELOAD does nothing yet: it comes with a later version of Vivace")
     listeners = Listeners(job.config)
     try:
         if job.config.WORKERS > 1:
             return Supervisor(job, listeners).run()
-        return run_worker(job, listeners, lambda report: _show(report, listeners, job))
+        return run_worker(job, listeners, lambda report: _tell(report, listeners, job))
     finally:
         listeners.close()
         listeners.remove()
+
+
+def _tell(report: Report, listeners: Listeners, job: Job) -> None:
+    for warning in dict.fromkeys([*job.config.warnings, *report.warnings]):
+        logger.warning("%s", warning)
+    _show(report, listeners, job)
 
 
 def _show(report: Report, listeners: Listeners, job: Job) -> None:
@@ -103,8 +111,7 @@ class Supervisor:
     def run(self) -> int:
         """Start the workers and keep them until a signal ends it; the exit code."""
         attach_logging(self._job.config)
-        for warning in self._job.config.warnings:
-            logger.warning("%s", warning)
+        self._warn(self._job.config.warnings)
         with self._catching_signals():
             try:
                 self._do(self._fleet.start(time.monotonic()))
@@ -168,6 +175,8 @@ class Supervisor:
 
     def _on_report(self, fd: int) -> bool:
         """Read what is there; whether there may be more."""
+        if fd not in self._readers:  # reaped a moment ago, in the same turn of the selector
+            return False
         pid, reader = self._readers[fd]
         try:
             data = os.read(fd, 65536)
@@ -190,11 +199,19 @@ class Supervisor:
                 self._told.add(report.text)
                 _show(report, self._listeners, self._job)
             return
+        self._warn(report.warnings)
         self._fleet.graceful = max(self._fleet.graceful, report.graceful)
         self._do(self._fleet.ready(pid, time.monotonic()))
         if self._fleet.booted and not self._greeted:
             self._greeted = True
             _show(report, self._listeners, self._job)
+
+    def _warn(self, warnings: Sequence[str]) -> None:
+        """Say what was not said yet: every worker has the same to say."""
+        for warning in warnings:
+            if warning not in self._told:
+                self._told.add(warning)
+                logger.warning("%s", warning)
 
     def _do(self, actions: Sequence[Action]) -> None:
         for action in actions:

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import FrameType
@@ -39,6 +40,8 @@ logger = logging.getLogger("vivace")
 
 WATCHDOG_AFTER: Final = 2.5
 """Seconds after GRACEFUL_SHUTDOWN_TIMEOUT when a process that did not stop dumps its stack and ends."""
+THREADS_END: Final = 0.5
+"""Seconds that threads without work get to end."""
 HARMLESS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 """Signals that would end a process by default and must not end a server."""
 
@@ -88,6 +91,7 @@ class StopRequest:
         self._count = 0
         self._numbers = tuple(numbers)
         self._before: dict[int, Any] = {}
+        self._threads = set(threading.enumerate())
 
     def install(self, ignored: Sequence[int] = ()) -> None:
         """Take over the signals; only the main thread can."""
@@ -104,12 +108,26 @@ class StopRequest:
                 self._before[number] = signal.signal(number, _ignore)
 
     def restore(self) -> None:
-        """Give the signals back and take the watchdog away."""
-        if self._count:
+        """Give the signals back; take the watchdog away unless a handler still blocks a thread."""
+        if self._count and not self._threads_left():
             faulthandler.cancel_dump_traceback_later()
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
+
+    def _threads_left(self) -> bool:
+        """Whether a thread that began since the start goes on: Python would wait for it at its end, for ever."""
+        until = time.monotonic() + THREADS_END
+        left = []
+        for thread in set(threading.enumerate()) - self._threads:
+            if not thread.daemon:
+                thread.join(max(until - time.monotonic(), 0.0))
+                if thread.is_alive():
+                    left.append(thread.name)
+        if left:
+            names = ", ".join(left)
+            logger.warning("still at work after the stop: %s; the process ends without them", names)
+        return bool(left)
 
     def bind(self, force: Callable[[], None], graceful: float) -> None:
         """From now on a signal stops the task that calls this: by cancelling it until `started` is called."""
@@ -144,7 +162,7 @@ class StopRequest:
             raise Interrupted
         if not self._count:
             self._begin()
-            self._loop.call_soon_threadsafe(self._wake)
+            self._tell_loop()
         elif self._repeat_forces:
             self._on_force(number, frame)
 
@@ -155,11 +173,18 @@ class StopRequest:
             os._exit(1)
         self._count = 2
         self._arm(FORCED + WATCHDOG_AFTER)
-        self._loop.call_soon_threadsafe(self._wake)
+        self._tell_loop()
 
     def _begin(self) -> None:
         self._count = 1
         self._arm(self.graceful + WATCHDOG_AFTER)
+
+    def _tell_loop(self) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(self._wake)
+        except RuntimeError:  # closed: the stop is complete already
+            return
 
     def _wake(self) -> None:
         assert self._event is not None
@@ -228,7 +253,6 @@ def run_worker(
     """
     alone = parent is None
     stop = StopRequest((signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGTERM,), repeat_forces=alone)
-    stop.install(() if alone else (signal.SIGINT,))
     served = False
 
     def tell_ready(report: Report) -> None:
@@ -237,6 +261,7 @@ def run_worker(
         tell(report)
 
     try:
+        stop.install(() if alone else (signal.SIGINT,))
         _serve(job, listeners, tell_ready, parent, stop)
     except Interrupted:
         return 0
@@ -263,8 +288,6 @@ def _serve(
     loaded = job.load()
     config = _app_config(job, loaded)
     attach_logging(config)
-    for warning in config.warnings:
-        logger.warning("%s", warning)
     if parent is not None and loaded.kind == "native":  # app.stop() means the server, not this worker
         loaded.app.stopper = partial(os.kill, os.getppid(), signal.SIGTERM)
     interface = _make_interface(loaded)
@@ -273,7 +296,8 @@ def _serve(
     def tell_ready() -> None:
         text = f"{loaded.target} ({loaded.kind}: {loaded.why})"
         graceful = config.GRACEFUL_SHUTDOWN_TIMEOUT
-        tell(Report(True, text, describe_build(), name, config.THREADS, graceful))
+        warnings = tuple(dict.fromkeys(config.warnings))
+        tell(Report(True, text, describe_build(), name, config.THREADS, graceful, warnings))
 
     async def main() -> None:
         if parent is not None:
