@@ -1,5 +1,7 @@
 """The wheel looks at everything in time, never early, and forgets what is over."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +13,7 @@ class Entry:
         self.deadline = deadline
         self.looked: list[float] = []
         self.fired: float | None = None
+        self.slot: set[Any] | None = None
 
     def check(self, now: float) -> float:
         self.looked.append(now)
@@ -63,6 +66,25 @@ def test_what_is_over_is_not_looked_at_again() -> None:
     wheel.add(entry, 1.0)
     turn_until(wheel, 0.0, 30.0, 0.5)
     assert sum(1 for when in entry.looked if when >= 1.0) == 1
+
+
+def test_added_again_it_is_looked_at_once_at_the_new_time() -> None:
+    wheel = Deadlines(0.5, 5.0, 0.0)
+    entry = Entry(1.0)
+    wheel.add(entry, 4.0)
+    wheel.add(entry, 1.0)
+    turn_until(wheel, 0.0, 10.0, 0.5)
+    assert len(entry.looked) == 1
+
+
+def test_removed_it_is_not_looked_at_and_not_held() -> None:
+    wheel = Deadlines(0.5, 5.0, 0.0)
+    entry = Entry(1.0)
+    wheel.add(entry, 1.0)
+    wheel.remove(entry)
+    assert entry.slot is None
+    turn_until(wheel, 0.0, 10.0, 0.5)
+    assert entry.looked == []
 
 
 def test_a_long_pause_of_the_process_fires_everything_once() -> None:

@@ -15,7 +15,7 @@ cdef class Connection:
     cdef int _phase
     cdef bint _continue, _eof, _read_paused
     cdef Py_ssize_t _discarded
-    cdef public object client, scheme
+    cdef public object client, scheme, slot
     cdef public Writer writer
     cdef public double deadline
 

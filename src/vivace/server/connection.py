@@ -72,6 +72,7 @@ class Connection:
         client: The peer's address; None on a Unix socket.
         deadline: When `check` has to act, monotonic seconds; infinity: not by itself.
         scheme: ``http`` or ``https``.
+        slot: Where it lies in the wheel of deadlines.
         writer: The writing side; None before the transport is there.
     """
 
@@ -91,6 +92,7 @@ class Connection:
         "client",
         "deadline",
         "scheme",
+        "slot",
         "writer",
     )
 
@@ -114,6 +116,7 @@ class Connection:
         self._eof = False
         self._read_paused = False
         self._discarded = 0
+        self.slot: set[Any] | None = None
         self.writer: Any = None
         self.deadline = 0.0
 
@@ -164,6 +167,7 @@ class Connection:
         """The connection is gone: cancel what was done for it."""
         self._phase = CLOSED
         self._state.connections.discard(self)
+        self._state.deadlines.remove(self)
         self.writer.close()
         stream = self._stream
         if stream is not None:

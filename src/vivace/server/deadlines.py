@@ -6,6 +6,7 @@ Rules of this file:
   the wheel and is looked at when that slot comes round, at the latest `horizon` seconds later; a
   deadline that moved away meanwhile is simply put into a later slot.
 - So a time-out is never early and late by two ticks at most.
+- A thing lies in one slot at most, and leaves no trace once it is removed.
 - The monotonic clock is handed in by the caller: tests turn the wheel by hand.
 - Follows the rule "one timer wheel per worker, O(1)".
 """
@@ -16,7 +17,13 @@ __all__ = ["Deadlines", "Timed"]
 
 
 class Timed(Protocol):
-    """What can lie in the wheel."""
+    """What can lie in the wheel.
+
+    Attributes:
+        slot: Where it lies, kept by the wheel; None: nowhere.
+    """
+
+    slot: "set[Timed] | None"
 
     def check(self, now: float) -> float:
         """Act on what is due; return when to look again (monotonic seconds), or 0.0: forget me."""
@@ -46,14 +53,23 @@ class Deadlines:
         self._turned = now
 
     def add(self, timed: Timed, when: float) -> None:
-        """Look at `timed` at `when` or, if that is beyond the horizon, at the horizon."""
+        """Look at `timed` at `when` or, if that is beyond the horizon, at the horizon; at no other time."""
+        self.remove(timed)
         ahead = int((when - self._turned) / self.tick) + 1
         last = len(self._slots) - 1
         if ahead < 1:
             ahead = 1
         elif ahead > last:
             ahead = last
-        self._slots[(self._index + ahead) % len(self._slots)].add(timed)
+        slot = self._slots[(self._index + ahead) % len(self._slots)]
+        slot.add(timed)
+        timed.slot = slot
+
+    def remove(self, timed: Timed) -> None:
+        """Do not look at `timed` again."""
+        if timed.slot is not None:
+            timed.slot.discard(timed)
+            timed.slot = None
 
     def turn(self, now: float) -> None:
         """Look at everything whose slot has come since the last turn."""
@@ -64,7 +80,9 @@ class Deadlines:
             self._turned += self.tick
             self._index = (self._index + 1) % len(self._slots)
             due, self._slots[self._index] = self._slots[self._index], set()
-            for timed in due:
+            while due:
+                timed = due.pop()
+                timed.slot = None
                 when = timed.check(now)
                 if when:
                     self.add(timed, when)
