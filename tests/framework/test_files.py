@@ -163,6 +163,15 @@ async def test_conditions(app: Vivace, folder: Path) -> None:
             assert stream.fields["etag"] == tag
 
 
+async def test_conditions_count_for_get_and_head_only(app: Vivace, folder: Path) -> None:
+    @app.post("/f")
+    async def handler(request: Request) -> HTTPResponse:
+        return await file(folder / "page.html")
+
+    stream = await fetch(app, {"If-None-Match": "*", "If-Match": '"x"', "Range": "bytes=0-0"}, "POST")
+    assert (stream.status, stream.body) == (200, b"<p>")
+
+
 async def test_the_tag_changes_with_the_file(app: Vivace, folder: Path) -> None:
     serve(app, folder / "page.html")
     before = (await fetch(app)).fields["etag"]

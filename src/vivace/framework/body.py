@@ -8,12 +8,11 @@ Rules of this file:
 """
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from vivace.http.forms import FormLimits
-from vivace.http.multipart import FormCollector, MultipartEvent, MultipartReader
+from vivace.http.multipart import FormCollector, MultipartEvent, MultipartReader, Spool
 from vivace.protocols.stream import Stream
 
 __all__ = ["BodyReader", "collect_form", "form_limits", "iterate_parts", "read_all"]
@@ -71,6 +70,12 @@ def form_limits(config: Any) -> FormLimits:
     )
 
 
+def _open_spool() -> Spool:
+    import tempfile  # few requests need a file
+
+    return tempfile.TemporaryFile()
+
+
 async def collect_form(stream: Stream, boundary: str, limits: FormLimits) -> FormCollector:
     """Read a multipart body into fields and files; the caller closes the result.
 
@@ -78,7 +83,7 @@ async def collect_form(stream: Stream, boundary: str, limits: FormLimits) -> For
         BadRequest: The body is malformed.
         PayloadTooLarge: A limit of `FormLimits` or of the body is exceeded.
     """
-    collector = FormCollector(boundary, limits, tempfile.TemporaryFile)
+    collector = FormCollector(boundary, limits, _open_spool)
     try:
         while data := await stream.receive():
             collector.feed(data)

@@ -9,7 +9,6 @@ Rules of this file:
 """
 
 import os
-import secrets
 import stat
 import time
 from os import PathLike
@@ -111,7 +110,7 @@ class FileResponse(HTTPResponse):
             RangeNotSatisfiable: No range lies within the file.
         """
         self._method = request.method
-        if not self.conditional:
+        if not self.conditional or request.method not in ("GET", "HEAD"):
             return
         etag = self.headers["etag"]
         status = evaluate_conditions(request.method, request.headers, etag, self.mtime)
@@ -133,7 +132,7 @@ class FileResponse(HTTPResponse):
             self.headers["Content-Range"] = ranges[0].content_range
             return
         self._layout = ByteRangesLayout(
-            ranges, self.content_type or "application/octet-stream", secrets.token_hex(16)
+            ranges, self.content_type or "application/octet-stream", os.urandom(16).hex()
         )
         self.content_type = self._layout.content_type
 
