@@ -193,6 +193,7 @@ def test_trailers_are_kept_apart_and_cleared(build: Any) -> None:
 def test_the_authority_of_an_absolute_target_replaces_host(build: Any) -> None:
     step = transcript(build, [b"GET https://b:1/x?y=z HTTP/1.1\r\nHost: a\r\n\r\n"])[0]
     assert step[2:8] == (b"https://b:1/x?y=z", b"/x", b"y=z", "1.1", b"https", b"b:1")
+    assert step[-1] == ((b"host", b"b:1"),)
 
 
 def test_20_000_chunks_take_linear_time(build: Any) -> None:

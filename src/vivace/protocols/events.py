@@ -94,10 +94,16 @@ class RequestReceived:
         self._fields: list[tuple[bytes, bytes]] | None = None
 
     def fields(self) -> list[tuple[bytes, bytes]]:
-        """The header fields in order: (lower-case name, value). Parsed once, when first asked for."""
+        """The header fields in order: (lower-case name, value). Parsed once, when first asked for.
+
+        With an absolute-form target the value of Host is its authority (RFC 9112 section 3.2.2).
+        """
         found = self._fields
         if found is None:
-            found = self._fields = split_fields(self._block)
+            found = split_fields(self._block)
+            if self.scheme is not None:
+                found = [(name, self.host if name == b"host" else value) for name, value in found]
+            self._fields = found
         return found
 
 

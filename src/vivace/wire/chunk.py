@@ -2,8 +2,9 @@
 
 Rules of this file:
 
-- A size is 1 to 16 hexadecimal digits and nothing else; extensions are checked against their grammar, then
-  ignored (section 7.1.1). Lines end in CR LF only.
+- A size is 1 to 16 hexadecimal digits, and what follows at once is CR LF or a semicolon: the white space that
+  section 7.1.1 lets stand there is an old way to hide. Extensions are checked against their grammar, then
+  ignored. Lines end in CR LF only.
 - A line that is not whole yet is refused when it cannot become a legal one, or passes its limit.
 - Trailer fields that frame, route, authenticate or describe the content are dropped, never merged into the
   header section (RFC 9110 section 6.5.1).
@@ -28,10 +29,12 @@ FORBIDDEN_TRAILERS: Final = frozenset(
 """Names (lower case) of fields that have no meaning, or a dangerous one, behind the content."""
 
 _QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]++|\\%b)*+"' % TEXT
-_EXTENSIONS: Final = rb"(?:[ \t]*+;[ \t]*+%b++(?:[ \t]*+=[ \t]*+(?:%b++|%b))?+)*+" % (TCHAR, TCHAR, _QUOTED)
-_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16}+)(%b)\r\n" % _EXTENSIONS)
+_EXTENSION: Final = rb";[ \t]*+%b++(?:[ \t]*+=[ \t]*+(?:%b++|%b))?+" % (TCHAR, TCHAR, _QUOTED)
+_CHUNK_LINE: Final = re.compile(
+    rb"([0-9A-Fa-f]{1,16}+)((?:%b(?:[ \t]*+%b)*+)?+)\r\n" % (_EXTENSION, _EXTENSION)
+)
 _SIZE: Final = re.compile(rb"[0-9A-Fa-f]{0,17}+")
-_REST: Final = re.compile(rb"(?:[ \t;]%b*+)?+" % TEXT)
+_REST: Final = re.compile(rb"(?:;%b*+)?+" % TEXT)
 _FIELD_LINE: Final = re.compile(rb"(%b++):(%b*+)\r\n" % (TCHAR, TEXT))
 _NAME: Final = re.compile(rb"%b*+" % TCHAR)
 _VALUE: Final = re.compile(rb"%b*+" % TEXT)

@@ -14,6 +14,7 @@ from vivace.errors import LocalProtocolError
 __all__ = [
     "TCHAR",
     "TEXT",
+    "TEXT_OCTETS",
     "check_coding",
     "check_field",
     "closes_connection",
@@ -24,6 +25,8 @@ TCHAR: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 """The octets of a token (RFC 9110 section 5.6.2)."""
 TEXT: Final = rb"[\t\x20-\x7e\x80-\xff]"
 """The octets of a field value (RFC 9110 section 5.5)."""
+TEXT_OCTETS: Final = bytes(octet for octet in range(256) if octet == 9 or (octet >= 32 and octet != 127))
+"""The same, for `bytes.translate`, the quickest way to find others."""
 _NAME: Final = re.compile(rb"%b++" % TCHAR)
 _VALUE: Final = re.compile(rb"%b*+" % TEXT)
 

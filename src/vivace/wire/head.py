@@ -120,7 +120,15 @@ def parse_head(data: bytes, start: int, max_line: int, max_head: int, max_fields
     if block.count(b"\n") > max_fields or method in _REFUSED_METHODS:
         return _parse_carefully(data, start, max_line, max_head, max_fields)
     noted = _NOTED.findall(data, first - 1, whole.end(4))
-    flags, length, host = _judge(noted, int(minor), method)
+    if (
+        len(noted) == 1
+        and minor != b"0"
+        and noted[0][0].lower() == b"host"
+        and _PLAIN_HOST.fullmatch(noted[0][1])
+    ):
+        flags, length, host = KEEP_ALIVE, -1, noted[0][1]
+    else:
+        flags, length, host = _judge(noted, int(minor), method)
     path, _, query = target.partition(b"?")
     return whole.end(), method, target, path, query, int(minor), flags, length, host, block
 

@@ -11,11 +11,12 @@ Rules of this file:
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from vivace._build import PURE
 from vivace.errors import LocalProtocolError
-from vivace.wire.field import check_coding, check_field, closes_connection, is_only_ours
+from vivace.wire.field import TEXT_OCTETS, check_coding, check_field, closes_connection, is_only_ours
 
 __all__ = [
     "CLOSE",
@@ -81,16 +82,17 @@ def render_head(
     out = [line]
     said, closes = -1, connection == CLOSE
     for name, value in fields:
-        check_field(name, value)
-        lower = name.lower()
-        if lower in _OURS:
-            if lower == b"content-length":
+        if type(value) is not bytes or type(name) is not bytes or value.translate(None, TEXT_OCTETS):
+            check_field(name, value)
+        ours = _which(name)
+        if ours:
+            if ours == b"content-length":
                 said = _read_length(value, said)
                 continue
-            if lower == b"transfer-encoding":
+            if ours == b"transfer-encoding":
                 check_coding(value)
                 continue
-            if lower == b"date":
+            if ours == b"date":
                 date = b""
             else:
                 closes = closes or closes_connection(value)
@@ -110,6 +112,14 @@ def render_head(
         out.append(b"connection: keep-alive\r\n")
     out += (b"\r\n", body)
     return b"".join(out), said, closes
+
+
+@lru_cache(maxsize=512)
+def _which(name: bytes) -> bytes:
+    """The name in lower case, checked, if the server has a say in that field; else nothing."""
+    check_field(name, b"")
+    lower = name.lower()
+    return lower if lower in _OURS else b""
 
 
 def _read_length(value: bytes, said: int) -> int:
