@@ -12,7 +12,7 @@ export PYTHON VENV
 unexport PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs bench clean
+.PHONY: help run test lint cover docs bench clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\): ## /make \1\t/p' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: ## install what the tests need and run every check
 lint: ## ruff, mypy, pyright and the layers contract only
 	@scripts/setup build lint test
 	@scripts/lint
+
+cover: ## measure which lines and branches the tests reach
+	@scripts/cover
 
 docs: ## write the generated pages of docs/ anew
 	@scripts/setup build
