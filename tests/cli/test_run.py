@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervisor.serving import APP, Serving, ask, is_refused, read_all
+from tests.supervisor.serving import APP, Serving, ask, exchange, is_refused, read_all, until
 
 WEB = """
 import os
@@ -31,11 +31,6 @@ def project(tmp_path: Path) -> None:
     (tmp_path / "web.py").write_text(WEB)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def pids(server: Serving, count: int) -> set[str]:
     seen: set[str] = set()
     deadline = time.monotonic() + 20
@@ -48,18 +43,15 @@ def pids(server: Serving, count: int) -> set[str]:
 
 @pytest.mark.parametrize("arguments", [["web.py"], ["-m", "vivace", "run", "sample:app"]])
 def test_a_procfile_line_with_the_variables_of_a_platform(tmp_path: Path, arguments: list[str]) -> None:
-    port = free_port()
-    environ = {"PORT": str(port), "WEB_CONCURRENCY": "2"}
-    with Serving(arguments, tmp_path, environ) as server:
-        server.wait_for(rf"Listening on http://0\.0\.0\.0:{port}\n")
+    with Serving(arguments, tmp_path, {"PORT": "0", "WEB_CONCURRENCY": "2"}) as server:
+        server.wait_for(r"Listening on http://0\.0\.0\.0:\d+\n")
         server.wait_for("2 worker processes")
         assert len(pids(server, 2)) == 2
         with server.connect() as client:
             ask(client, "/slow")
             server.wait_for("slow began")
             server.signal(signal.SIGTERM)
-            while not is_refused(port):
-                pass
+            until(lambda: is_refused(server.port))
             (tmp_path / "go").touch()
             assert "200 OK" in read_all(client)
         assert server.wait() == 0
@@ -99,11 +91,11 @@ def test_the_target_may_stand_in_a_file_and_be_a_usual_name(tmp_path: Path) -> N
 
 
 def test_the_message_of_the_start_can_be_left_out(tmp_path: Path) -> None:
-    port = free_port()
-    options = ["sample:app", "--no-motd", "--port", str(port)]
+    options = ["sample:app", "--no-motd", "--uds", "web.sock"]
     with Serving(["-m", "vivace", "run", *options], tmp_path) as server:
-        while is_refused(port):
-            pass
+        with socket.socket(socket.AF_UNIX) as client:
+            until(lambda: client.connect_ex(str(tmp_path / "web.sock")) == 0)
+            assert "200 OK" in exchange(client, "/")
         assert server.stop() == 0
         assert "Serving" not in server.log
 

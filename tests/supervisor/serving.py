@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -204,6 +205,15 @@ def read_all(client: socket.socket) -> str:
     while piece := client.recv(65536):
         data += piece
     return data.decode()
+
+
+def until(condition: Callable[[], bool], patience: float = PATIENCE) -> float:
+    """Wait for a condition; the seconds that it took."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < patience, "the condition did not come true"
+        time.sleep(0.005)
+    return time.monotonic() - start
 
 
 def is_refused(port: int) -> bool:

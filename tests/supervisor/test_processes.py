@@ -5,12 +5,11 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.supervisor.serving import APP, PATIENCE, Serving, ask, exchange, is_refused, read_all
+from tests.supervisor.serving import APP, PATIENCE, Serving, ask, exchange, is_refused, read_all, until
 
 RUN = ("-m", "vivace", "run", "sample:app", "--port", "0", "--no-access-log")
 
@@ -22,15 +21,6 @@ def app(tmp_path: Path) -> None:
 
 def serve(tmp_path: Path, *options: str) -> Serving:
     return Serving([*RUN, *options], tmp_path)
-
-
-def until(condition: Callable[[], bool], patience: float = PATIENCE) -> float:
-    """Wait for a condition; the seconds that it took."""
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() - start < patience, "the condition did not come true"
-        time.sleep(0.005)
-    return time.monotonic() - start
 
 
 def pid_of(answer: str) -> int:

@@ -116,7 +116,7 @@ class StopRequest:
         self._before.clear()
 
     def _threads_left(self) -> bool:
-        """Whether a thread that began since the start goes on: Python would wait for it at its end, for ever."""
+        """Whether a thread that began since the start goes on: at its end Python would wait for it."""
         until = time.monotonic() + THREADS_END
         left = []
         for thread in set(threading.enumerate()) - self._threads:
