@@ -107,6 +107,16 @@ def few_descriptors() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+async def test_over_the_connection_limit_slow_heads_make_room() -> None:
+    async with running(hello, MAX_CONNECTIONS=4) as server:
+        for _ in range(4):
+            await (await server.connect()).send(b"GET / HT")
+        await until(lambda: all(c.unread() for c in server.server._state.connections))  # type: ignore[union-attr]
+        good = await server.connect()
+        await good.send(GET)
+        assert (await good.read_response())[0] == 200
+
+
 async def test_over_the_connection_limit_with_none_idle_a_new_one_is_503() -> None:
     release = asyncio.Event()
 

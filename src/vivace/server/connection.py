@@ -569,9 +569,16 @@ class Connection:
         elif self._stream is not None and not self._stream.response_started:
             self._h1.close_after()
 
-    def is_idle(self) -> bool:
-        """Whether it waits for a request of which nothing has come."""
-        return self._phase == IDLE and self._transport is not None and not self.writer.paused
+    def spare(self) -> int:
+        """How readily it can be given up: 0 if it waits for a request, 1 for the rest of a head; else -1."""
+        if self._transport is None or self._phase > HEAD or self.writer.paused:
+            return -1
+        return self._phase
+
+    def shed(self) -> None:
+        """Make room: give up a connection that has no request."""
+        self._phase = CLOSED
+        self._transport.abort()
 
     # -- time -----------------------------------------------------------------------------------------------
 

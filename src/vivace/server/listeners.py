@@ -5,9 +5,9 @@ Rules of this file:
 - A socket is bound before any worker exists and is shared by descriptor; nobody who leaves closes it
   for the others, and no SO_REUSEPORT socket per worker is made (those lose queued connections).
 - At most `ACCEPTS_PER_TURN` connections a turn, so that open requests go on.
-- At the limit on connections the longest idle one makes room; if none is idle, the new one gets a 503.
-  Out of descriptors: the connection that has been idle longest makes room; if none is idle, accepting
-  pauses for `ACCEPT_PAUSE` seconds. It is said once a minute.
+- At the limit on connections one without a request makes room; if all have one, the new one gets a 503.
+  Out of descriptors: connections without a request make room; if there are none, accepting pauses
+  for `ACCEPT_PAUSE` seconds. It is said once a minute.
 - Follows accept(2), unix(7).
 """
 
@@ -190,7 +190,7 @@ class Acceptor:
                     raise
                 self._make_room(f"no more connections can be opened: {error.strerror}")
                 return
-            if self._full() and not self._state.shed_idle(1):
+            if self._full() and not self._state.shed(1):
                 self._turn_away(accepted)
             else:
                 self._open(accepted, address)
@@ -199,12 +199,12 @@ class Acceptor:
         return len(self._state.connections) >= self._state.settings.max_connections
 
     def _turn_away(self, accepted: socket.socket) -> None:
-        """Refuse a connection that no idle one can make room for."""
+        """Refuse a connection that no other can make room for."""
         with accepted:
             accepted.setblocking(False)
             with contextlib.suppress(OSError):
                 accepted.send(_FULL)
-        self._complain("the limit on connections is reached and none is idle: one was refused")
+        self._complain("the limit on connections is reached and all are busy: one was refused")
 
     def _open(self, accepted: socket.socket, address: object) -> None:
         accepted.setblocking(False)
@@ -228,11 +228,11 @@ class Acceptor:
     def _make_room(self, reason: str) -> None:
         """Close idle connections, or pause; the listener wakes us again."""
         state = self._state
-        shed = state.shed_idle(SHED_AT_ONCE)
+        shed = state.shed(SHED_AT_ONCE)
         if not shed:
             state.loop.remove_reader(self._listener)
             self._resume = state.loop.call_later(ACCEPT_PAUSE, self._go_on)
-        what = f"closed {shed} idle connections" if shed else "accepting pauses"
+        what = f"closed {shed} without a request" if shed else "accepting pauses"
         self._complain(f"{reason}: {what}")
 
     def _complain(self, message: str) -> None:

@@ -7,6 +7,7 @@ Rules of this file:
 """
 
 import asyncio
+import heapq
 import time
 from typing import TYPE_CHECKING
 
@@ -107,17 +108,17 @@ class ServerState:
             self._timer.cancel()
             self._timer = None
 
-    def shed_idle(self, count: int) -> int:
-        """Close up to `count` of the connections that have been idle longest; the number closed."""
-        idle = [c for c in self.connections if c.is_idle()]
-        idle.sort(key=_deadline)
-        for connection in idle[:count]:
-            connection.abort()
-        return min(count, len(idle))
+    def shed(self, count: int) -> int:
+        """Make room: give up connections without a request, the longest idle first; how many, `count` at most.
 
-
-def _deadline(connection: "Connection") -> float:
-    return connection.deadline
+        Those that have sent a part of a head go when no idle ones are left, so that slow heads cannot keep
+        everybody else out.
+        """
+        spare = [(kind, c.deadline, c) for c in self.connections if (kind := c.spare()) >= 0]
+        chosen = heapq.nsmallest(count, spare, key=lambda entry: entry[:2])
+        for _kind, _deadline, connection in chosen:
+            connection.shed()
+        return len(chosen)
 
 
 def _or_never(seconds: float) -> float:
