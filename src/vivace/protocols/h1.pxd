@@ -1,6 +1,9 @@
-# The fields of H1Connection as C, and the methods that the server calls on every request.
+# The fields of H1Connection as C, and the methods that every request takes.
 
 from vivace.protocols.events cimport RequestReceived
+
+cdef int IDLE, COUNTED, CHUNK_LINE, CHUNK_DATA, CHUNK_END, TRAILERS, COMPLETE, FAILED
+cdef int AWAITED, SENDING_NOTHING, SENDING_COUNTED, SENDING_CHUNKS, SENDING_TO_END
 
 cdef class H1Connection:
     cdef bytes _data
@@ -12,8 +15,8 @@ cdef class H1Connection:
     cdef public bint keep_alive
 
     cpdef receive_data(self, bytes data)
-    cpdef _next_request(self)
-    cpdef RequestReceived _begin(self, tuple parsed)
     cpdef next_event(self)
-    cpdef bint next_cycle(self) except -1
+    cpdef next_cycle(self)
     cpdef bytes send_response(self, int status, fields, bytes body, bytes date)
+    cdef _next_request(self)
+    cdef RequestReceived _begin(self, tuple parsed)
