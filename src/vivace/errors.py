@@ -146,7 +146,7 @@ class HTTPException(VivaceError):
     status_code: int = 500
     message: str = ""
     quiet: bool | None = None
-    headers: Mapping[str, str] = {}  # noqa: RUF012  # Sanic's class attribute; read only
+    headers: Mapping[str, str] = {}  # Sanic's class attribute; read only
 
     def __init__(
         self,
