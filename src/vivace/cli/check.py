@@ -81,10 +81,10 @@ def _extensions() -> list[str]:
     """The names of the compiled modules that lie in the package and fit this Python."""
     root = Path(package.__file__).parent
     names = set()
-    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-        for path in root.rglob(f"*{suffix}"):
-            folder = path.parent.relative_to(root.parent)
-            names.add(".".join([*folder.parts, path.name.partition(".")[0]]))
+    for path in root.rglob("*"):
+        name, dot, ending = path.name.partition(".")
+        if dot + ending in importlib.machinery.EXTENSION_SUFFIXES:
+            names.add(".".join([*path.parent.relative_to(root.parent).parts, name]))
     return sorted(names)
 
 

@@ -89,6 +89,7 @@ class StopRequest:
         self._force: Callable[[], None] | None = None
         self._starting: asyncio.Task[Any] | None = None
         self._count = 0
+        self._over = False
         self._numbers = tuple(numbers)
         self._before: dict[int, Any] = {}
         self._threads = set(threading.enumerate())
@@ -106,6 +107,10 @@ class StopRequest:
         for number in HARMLESS:
             if signal.getsignal(number) is signal.SIG_DFL:
                 self._before[number] = signal.signal(number, _ignore)
+
+    def end(self) -> None:
+        """From now on a signal changes nothing: there is nothing left to stop."""
+        self._over = True
 
     def restore(self) -> None:
         """Give the signals back; take the watchdog away unless a handler still blocks a thread."""
@@ -158,6 +163,8 @@ class StopRequest:
             self._wake()
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        if self._over:
+            return
         if self._loop is None:
             raise Interrupted
         if not self._count:
@@ -167,6 +174,8 @@ class StopRequest:
             self._on_force(number, frame)
 
     def _on_force(self, _: int, __: FrameType | None) -> None:
+        if self._over:
+            return
         if self._loop is None:
             raise Interrupted
         if self._count > 1:  # twice forced: at once
@@ -253,6 +262,20 @@ def run_worker(
     """
     alone = parent is None
     stop = StopRequest((signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGTERM,), repeat_forces=alone)
+    try:
+        stop.install(() if alone else (signal.SIGINT,))
+        return _serve_or_tell(job, listeners, tell, parent, stop)
+    except Interrupted:
+        return 0
+    finally:
+        stop.end()
+        if alone:
+            stop.restore()
+
+
+def _serve_or_tell(
+    job: Job, listeners: Listeners, tell: Callable[[Report], None], parent: int | None, stop: StopRequest
+) -> int:
     served = False
 
     def tell_ready(report: Report) -> None:
@@ -261,10 +284,7 @@ def run_worker(
         tell(report)
 
     try:
-        stop.install(() if alone else (signal.SIGINT,))
         _serve(job, listeners, tell_ready, parent, stop)
-    except Interrupted:
-        return 0
     except Exception as error:
         if served:
             logger.exception("the server ended with an error")
@@ -272,8 +292,6 @@ def run_worker(
         text, code = describe_failure(error)
         tell(Report(ready=False, text=text))
         return code
-    finally:
-        stop.restore()
     return 0
 
 
