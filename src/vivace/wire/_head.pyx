@@ -9,13 +9,12 @@ Rules of this file:
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeASCII
-from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy
+from libc.stdint cimport int64_t
+from libc.string cimport memchr, memcmp
 
 from vivace.wire import refusal as _refusal
+from vivace.wire.octets cimport Octets, is_blank, is_digit, is_host, is_tchar, is_uri, same, skip_tchars, skip_text, trim
 from vivace.wire.refusal import refuse
-
-ctypedef const unsigned char* Octets
 
 cdef enum Flag:
     CHUNKED = 1
@@ -43,12 +42,6 @@ cdef enum Noted:
     SAYS_KEEP_ALIVE = 8192
     SAYS_UPGRADE = 16384
 
-cdef enum Kind:
-    TCHAR = 1
-    URI = 2
-    TEXT = 4
-    HOST = 8
-
 cdef struct Scan:
     Octets base
     Octets end
@@ -62,16 +55,6 @@ cdef struct Scan:
     unsigned int seen
     unsigned int flags
     int minor
-
-cdef unsigned char kinds[256]
-cdef int _octet
-for _octet in range(256):
-    kinds[_octet] = (
-        (TCHAR if chr(_octet) in "!#$%&'*+-.^_`|~" or (_octet < 128 and chr(_octet).isalnum()) else 0)
-        | (URI if 0x21 <= _octet <= 0x7E and _octet != 0x23 else 0)
-        | (TEXT if _octet == 9 or (_octet >= 0x20 and _octet != 0x7F) else 0)
-        | (HOST if chr(_octet) in "-._" or (_octet < 128 and chr(_octet).isalnum()) else 0)
-    )
 
 cdef int64_t MAX_LENGTH = 0x7FFFFFFFFFFFFFFF
 cdef bytes NOTHING = b""
@@ -119,44 +102,6 @@ cdef int end_line(Scan* s, Octets p, object reason) except -1:
 
 
 # -- scanning -----------------------------------------------------------------------------------------------
-
-cdef inline Octets skip_text(Octets p, Octets end) noexcept nogil:
-    """The first octet that may not stand in a field value; eight at a time while none of them is below SP or DEL."""
-    cdef uint64_t word, low, delete
-    cdef Octets next_word
-    while end - p >= 8:
-        memcpy(&word, p, 8)
-        low = (word - <uint64_t>0x2020202020202020) & ~word
-        delete = word ^ <uint64_t>0x7F7F7F7F7F7F7F7F
-        delete = (delete - <uint64_t>0x0101010101010101) & ~delete
-        next_word = p + 8
-        if (low | delete) & <uint64_t>0x8080808080808080:
-            while p < next_word:
-                if not kinds[p[0]] & TEXT:
-                    return p
-                p += 1
-        p = next_word
-    while p < end and kinds[p[0]] & TEXT:
-        p += 1
-    return p
-
-
-cdef inline bint same(Octets p, const char* lower, Py_ssize_t size) noexcept nogil:
-    """Whether the octets at `p` are those of `lower`, letters, digits and hyphens, in any case (no control octets come here)."""
-    cdef Py_ssize_t i
-    for i in range(size):
-        if (p[i] | 0x20) != <unsigned char>lower[i]:
-            return False
-    return True
-
-
-cdef inline void trim(Octets* p, Octets* end) noexcept nogil:
-    """Leave out optional white space on both sides."""
-    while p[0] < end[0] and (p[0][0] == 32 or p[0][0] == 9):
-        p[0] += 1
-    while end[0] > p[0] and ((end[0] - 1)[0] == 32 or (end[0] - 1)[0] == 9):
-        end[0] -= 1
-
 
 cdef object method_of(Octets p, Py_ssize_t n):
     if n == 3:
@@ -222,12 +167,12 @@ cdef int note_host(Scan* s, Octets p, Octets end) except -1:
     s.host = p
     s.host_size = end - p
     cdef Octets port
-    while p < end and kinds[p[0]] & HOST:
+    while p < end and is_host(p[0]):
         p += 1
     if p < end and p[0] == 0x3A and p > s.host:
         p += 1
         port = p
-        while p < end and 0x30 <= p[0] <= 0x39 and p - port < 4:
+        while p < end and is_digit(p[0]) and p - port < 4:
             p += 1
     if p < end:
         s.flags |= ODD_HOST
@@ -239,7 +184,7 @@ cdef int note_length(Scan* s, Octets p, Octets end) except -1:
     cdef Octets q = p
     cdef int64_t length = 0
     cdef bint huge = False
-    while q < end and 0x30 <= q[0] <= 0x39:
+    while q < end and is_digit(q[0]):
         if length > (MAX_LENGTH - (q[0] - 0x30)) // 10:
             huge = True
             length = 0
@@ -350,7 +295,7 @@ cdef int judge(Scan* s, bint is_get) except -1:
 cdef object read_method(Scan* s):
     """The method, with `s.line` left where it was; None if it has not come yet."""
     cdef Octets p = s.line
-    while p < s.end and kinds[p[0]] & TCHAR and p - s.line < 33:
+    while p < s.end and is_tchar(p[0]) and p - s.line < 33:
         p += 1
     if p - s.line == 33:
         refuse_at(s, p - 1, _refusal.METHOD_LONG)
@@ -365,10 +310,10 @@ cdef object read_method(Scan* s):
 cdef Octets read_target(Scan* s, Octets p) except? NULL:
     """The space behind the target that starts at `p`; NULL if it has not come yet."""
     cdef Octets begin = p
-    if p < s.end and kinds[p[0]] & URI and p[0] != 0x2F and p[0] != 0x2A:
+    if p < s.end and is_uri(p[0]) and p[0] != 0x2F and p[0] != 0x2A:
         if not 0x61 <= (p[0] | 0x20) <= 0x7A:
             stop(s, p, _refusal.TARGET_FORM)
-    while p < s.end and kinds[p[0]] & URI:
+    while p < s.end and is_uri(p[0]):
         p += 1
     if p >= s.end or p[0] != 32 or p == begin:
         stop(s, p, _refusal.TARGET_OCTET)
@@ -389,10 +334,9 @@ cdef int read_fields(Scan* s, Py_ssize_t max_fields) except -1:
         count += 1
         if count > max_fields:
             return stop(s, p, _refusal.FIELDS_MANY)
-        while p < s.end and kinds[p[0]] & TCHAR:
-            p += 1
+        p = skip_tchars(p, s.end)
         if p == name:
-            if p[0] == 32 or p[0] == 9:
+            if is_blank(p[0]):
                 return stop(s, p, _refusal.FOLDED)
             return stop(s, p, _refusal.NAME_EMPTY if p[0] == 0x3A else _refusal.NAME_OCTET)
         if p >= s.end or p[0] != 0x3A:

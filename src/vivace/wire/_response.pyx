@@ -15,14 +15,11 @@ from libc.string cimport memcpy
 
 from vivace.errors import LocalProtocolError
 from vivace.wire.field import check_coding, check_field, closes_connection
-
-ctypedef const unsigned char* Octets
+from vivace.wire.octets cimport Octets, is_digit, same, skip_tchars, skip_text, trim
 
 cdef enum:
     CLOSE = 1
     KEEP_ALIVE = 2
-    TCHAR = 1
-    TEXT = 2
 
 cdef enum Framing:
     WITH_LENGTH = 0
@@ -44,31 +41,15 @@ cdef struct Out:
     bint dated
     bint closes
 
-cdef unsigned char kinds[256]
-cdef int _octet
-for _octet in range(256):
-    kinds[_octet] = (
-        (TCHAR if chr(_octet) in "!#$%&'*+-.^_`|~" or (_octet < 128 and chr(_octet).isalnum()) else 0)
-        | (TEXT if _octet == 9 or (_octet >= 0x20 and _octet != 0x7F) else 0)
-    )
-
-
-cdef inline bint is_made_of(bytes text, unsigned char kind) noexcept:
-    cdef Octets p = <Octets>PyBytes_AS_STRING(text)
-    cdef Octets end = p + PyBytes_GET_SIZE(text)
-    while p < end:
-        if not kinds[p[0]] & kind:
-            return False
-        p += 1
-    return True
-
-
-cdef inline bint same(Octets p, const char* lower, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
-        if (p[i] | 0x20) != <unsigned char>lower[i]:
-            return False
-    return True
+cdef inline bint is_legal(bytes name, bytes value) noexcept:
+    """See `field.check_field`."""
+    cdef Octets p = <Octets>PyBytes_AS_STRING(name)
+    cdef Octets end = p + PyBytes_GET_SIZE(name)
+    if p == end or skip_tchars(p, end) < end:
+        return False
+    p = <Octets>PyBytes_AS_STRING(value)
+    end = p + PyBytes_GET_SIZE(value)
+    return skip_text(p, end) == end
 
 
 cdef inline Ours which(bytes name) noexcept:
@@ -90,10 +71,7 @@ cdef bint is_only_ours(bytes value) noexcept:
     """See `field.is_only_ours`."""
     cdef Octets p = <Octets>PyBytes_AS_STRING(value)
     cdef Octets end = p + PyBytes_GET_SIZE(value)
-    while p < end and (p[0] == 32 or p[0] == 9):
-        p += 1
-    while p < end and ((end - 1)[0] == 32 or (end - 1)[0] == 9):
-        end -= 1
+    trim(&p, &end)
     return (end - p == 5 and same(p, "close", 5)) or (end - p == 10 and same(p, "keep-alive", 10))
 
 
@@ -102,7 +80,7 @@ cdef int64_t read_length(bytes value, int64_t said) except -1:
     cdef Py_ssize_t i, n = PyBytes_GET_SIZE(value)
     cdef int64_t found = 0
     for i in range(n if n <= 18 else 0):
-        if not 0x30 <= p[i] <= 0x39:
+        if not is_digit(p[i]):
             n = 0
             break
         found = found * 10 + (p[i] - 0x30)
@@ -120,7 +98,7 @@ cdef Py_ssize_t measure(tuple fields, Out* out) except -1:
     cdef bytes name, value
     for pair in fields:
         name, value = (<tuple>pair)[0], (<tuple>pair)[1]
-        if not is_made_of(name, TCHAR) or not is_made_of(value, TEXT) or PyBytes_GET_SIZE(name) == 0:
+        if not is_legal(name, value):
             check_field(name, value)
         ours = which(name)
         if ours == LENGTH:
