@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from vivace.errors import BadRequest, LocalProtocolError
 from vivace.http.url import (
+    MAX_MALFORMED,
     RequestParameters,
     as_local,
     is_local_target,
@@ -72,7 +73,19 @@ def test_the_number_of_fields_is_limited_at_its_edge() -> None:
         parse_query(b"a=1&", 1)
 
 
-@pytest.mark.parametrize("raw", [b"a=b;" * 1_000_000, b"%" * 4_000_000, b"a=" + b"+%" * 2_000_000])
+@pytest.mark.parametrize("raw", [b"%" * 4_000_000, b"a=" + b"+%" * 2_000_000, b"%" * (MAX_MALFORMED + 1)])
+def test_thousands_of_malformed_escapes_are_refused(raw: bytes) -> None:
+    with pytest.raises(BadRequest, match="malformed"):
+        parse_query(raw, keep_blank_values=True)
+    with pytest.raises(BadRequest, match="malformed"):
+        unquote_path(raw)
+
+
+def test_malformed_escapes_up_to_the_limit_are_kept() -> None:
+    assert parse_query(b"%" * MAX_MALFORMED + b"=a") == [("%" * MAX_MALFORMED, "a")]
+
+
+@pytest.mark.parametrize("raw", [b"a=b;" * 1_000_000, b"a=" + b"+%41" * 2_000_000])
 def test_a_huge_query_costs_linear_time(raw: bytes) -> None:
     parse_query(raw, keep_blank_values=True)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -106,7 +107,7 @@ async def test_a_broken_sink_costs_lines_and_no_request() -> None:
 def test_a_stuck_sink_fills_a_bounded_queue_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "QUEUE_SIZE", 4 * access.BATCH_SIZE)
     log = AccessLog(json=True, file=-1)
-    log._thread = access.threading.current_thread()
+    log._thread = threading.current_thread()
     for _ in range(6 * access.BATCH_SIZE):
         log.record_refused(None, 400, "x")
         if len(log._batch) == access.BATCH_SIZE:

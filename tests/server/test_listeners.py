@@ -54,7 +54,7 @@ def test_a_privileged_port_says_what_is_missing(monkeypatch: pytest.MonkeyPatch)
         raise PermissionError(13, "Permission denied")
 
     class Refusing(socket.socket):
-        bind = refuse  # type: ignore[assignment]
+        bind = refuse
 
     monkeypatch.setattr(socket, "socket", Refusing)
     with pytest.raises(StartupError, match="below 1024") as caught:

@@ -1,4 +1,4 @@
-"""Each malformed message is refused with its status over a real socket, the connection closed, nothing repaired.
+"""Each malformed message is refused with its status over a real socket and the connection closed.
 
 The table holds raw octets and the status; each is sent behind a good request on the same connection, so
 that the good one is answered first, and before one that must never be reached.
@@ -143,11 +143,9 @@ async def test_a_malformed_chunk_is_400_and_the_connection_closed(name: str) -> 
         assert second.lower().count(b"content-length:") == 1
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", [name for name, (_, data) in HEADS.items() if len(data) < 2000])
 async def test_a_malformed_head_octet_by_octet_is_refused_alike(name: str) -> None:
     status, data = HEADS[name]
-    if len(data) > 2000:
-        pytest.skip("long inputs are split by the fuzzer")
     async with running(echo) as server:
         client = await server.connect()
         for octet in data:

@@ -109,7 +109,7 @@ class ServerState:
             self._timer = None
 
     def shed(self, count: int) -> int:
-        """Make room: give up connections without a request, the longest idle first; how many, `count` at most.
+        """Give up at most `count` connections without a request, the longest idle first; how many it were.
 
         Those that have sent a part of a head go when no idle ones are left, so that slow heads cannot keep
         everybody else out.
