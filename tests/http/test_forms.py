@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivace.errors import LocalProtocolError, PayloadTooLarge
+from vivace.errors import BadRequest, LocalProtocolError, PayloadTooLarge
 from vivace.http.forms import (
     MAX_PARAMETERS,
     FormLimits,
