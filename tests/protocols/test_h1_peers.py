@@ -45,6 +45,7 @@ def by_h11(data: bytes) -> list[Message]:
     connection.receive_data(data)
     connection.receive_data(b"")
     found: list[Message] = []
+    method, target, body = "", b"", b""
     try:
         while True:
             event: Any = connection.next_event()
