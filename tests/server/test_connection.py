@@ -74,6 +74,42 @@ async def test_reading_stops_while_a_client_pipelines_without_end() -> None:
         release.set()
 
 
+async def test_an_upload_behind_a_full_pipeline_is_read_to_its_end() -> None:
+    async with running(echo, REQUEST_BUFFER_SIZE=1024) as server:
+        client = await server.connect()
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n"
+        await client.send(GET * 500 + head + b"x" * 1000)
+        for _ in range(500):
+            assert (await client.read_response())[0] == 200
+        await client.send(b"x" * 499_000)
+        assert len((await client.read_response())[2]) == 500_000
+
+
+async def test_many_unread_bodies_in_one_segment_do_not_recurse() -> None:
+    post = b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+    async with running(hello) as server:
+        client = await server.connect()
+        await client.send(post * 2000)
+        for _ in range(2000):
+            assert (await client.read_response())[2] == b"hello /p"
+
+
+async def test_a_body_that_is_wrong_from_its_first_octet_is_not_handed_to_the_app() -> None:
+    seen: list[bytes] = []
+
+    async def notes(stream: Stream) -> None:
+        seen.append(stream.head.path)
+        await echo(stream)
+
+    async with running(notes) as server:
+        reply = await server.exchange(
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"
+        )
+        assert reply.startswith(b"HTTP/1.1 400 ")
+        assert seen == []
+        assert server.server.active == 0
+
+
 async def test_chunked_upload_and_trailers() -> None:
     async with running(echo) as server:
         client = await server.connect()
@@ -294,17 +330,19 @@ async def test_bad_framing_in_the_middle_of_a_body_is_400_and_the_app_sees_a_dis
 
     async def reads(stream: Stream) -> None:
         try:
-            await echo(stream)
+            while data := await stream.receive():
+                seen.append(data)
         except BaseException as error:
             seen.append(type(error))
             raise
 
     async with running(reads) as server:
-        reply = await server.exchange(
-            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloXX0\r\n\r\n"
-        )
-        assert reply.startswith(b"HTTP/1.1 400 ")
-        assert seen in ([ClientDisconnected], [asyncio.CancelledError])
+        client = await server.connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello")
+        await until(lambda: seen == [b"hello"])
+        await client.send(b"XX0\r\n\r\n")
+        assert (await client.read_all()).startswith(b"HTTP/1.1 400 ")
+        assert seen[1:] in ([ClientDisconnected], [asyncio.CancelledError])
 
 
 async def test_a_handler_that_gives_no_answer_is_500() -> None:

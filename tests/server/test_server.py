@@ -1,6 +1,7 @@
 """A server starts and stops in order, finishes what is in progress, and is never held up for ever."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -47,6 +48,18 @@ async def test_stop_closes_idle_connections_at_once() -> None:
         assert await client.read_all() == b""
         await client.close()
         await asyncio.wait_for(stopping, 5)
+
+
+async def test_a_connection_that_waits_in_the_backlog_is_served_by_a_stopping_server() -> None:
+    async with running(hello) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as queued:
+            queued.sendall(GET)
+            queued.setblocking(False)
+            stopping = asyncio.create_task(server.server.stop())
+            reply = await asyncio.get_running_loop().sock_recv(queued, 4096)
+        await asyncio.wait_for(stopping, 5)
+    assert reply.endswith(b"hello /a")
+    assert b"connection: close" in reply.lower()
 
 
 async def test_stop_is_bounded_by_the_graceful_timeout(caplog: pytest.LogCaptureFixture) -> None:

@@ -203,7 +203,7 @@ async def test_the_clock_of_the_body_stands_while_the_app_does_not_read() -> Non
         await release.wait()
         await read_all(stream)
 
-    scene = Scene(slow_app, BODY_TIMEOUT=20, REQUEST_BUFFER_SIZE=1024)
+    scene = Scene(slow_app, BODY_TIMEOUT=20, RESPONSE_TIMEOUT=0, REQUEST_BUFFER_SIZE=1024)
     await scene.receive(POST + b"x" * 2000)
     await scene.pass_time(100)
     assert scene.transport.written == b""
@@ -247,6 +247,22 @@ async def test_a_handler_that_ignores_its_cancellation_is_answered_for(
     await scene.pass_time(5 + CANCEL_GRACE + 6 * TICK)
     assert scene.transport.written.startswith(b"HTTP/1.1 503 ")
     assert "does not end" in caplog.text
+
+
+async def test_a_handler_that_does_not_take_the_body_runs_out_of_time_itself() -> None:
+    scene = Scene(never, RESPONSE_TIMEOUT=60, REQUEST_BUFFER_SIZE=1024)
+    await scene.receive(POST + b"x" * 2000)
+    await scene.pass_time(59.9)
+    assert scene.transport.written == b""
+    await scene.pass_time(0.1 + 3 * TICK)
+    assert scene.transport.written.startswith(b"HTTP/1.1 503 ")
+
+
+async def test_a_handler_that_never_asks_for_an_expected_body_runs_out_of_time() -> None:
+    scene = Scene(never, RESPONSE_TIMEOUT=60)
+    await scene.receive(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+    await scene.pass_time(60 + 3 * TICK)
+    assert scene.transport.written.startswith(b"HTTP/1.1 503 ")
 
 
 async def test_response_timeout_zero_is_off() -> None:

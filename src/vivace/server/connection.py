@@ -53,7 +53,7 @@ CLOSED: Final = 6
 DRAIN_SIZE: Final = 65_536
 """Octets of an unread body that are skipped to keep a connection; with more to come it is closed."""
 DRAIN_TIMEOUT: Final = 1.0
-"""Seconds for that."""
+"""Seconds for that; and for the request of a connection that came just when the server stops."""
 LINGER_SIZE: Final = 262_144
 """Octets read and thrown away at most after our side of the connection was shut down."""
 CANCEL_GRACE: Final = 1.0
@@ -130,7 +130,7 @@ class Connection:
         self.deadline = state.now + state.head_time
         state.deadlines.add(self, self.deadline)
         if state.draining:
-            self._shut_down()
+            self.deadline = state.now + DRAIN_TIMEOUT
 
     def data_received(self, data: bytes) -> None:
         """Octets came."""
@@ -153,7 +153,7 @@ class Connection:
         if self._phase >= DRAIN:
             return False
         if stream is None and not self._h1.buffered:
-            return bool(self.writer.paused)
+            return False
         self._h1.receive_data(b"")
         if stream is None:
             self._advance()
@@ -169,14 +169,8 @@ class Connection:
         self._state.connections.discard(self)
         self._state.deadlines.remove(self)
         self.writer.close()
-        stream = self._stream
-        if stream is not None:
-            self._stream = None
-            if not stream.complete:
-                self._state.active -= 1
-                self._lose(stream)
-                if self._state.access is not None:
-                    self._state.access.record(self.client, stream)
+        if self._stream is not None:
+            self._lose(self._stream)
         self._keep_background()
 
     def pause_writing(self) -> None:
@@ -186,7 +180,7 @@ class Connection:
     def resume_writing(self) -> None:
         """The transport has room again."""
         self.writer.resume()
-        if self._stream is None and self._h1.buffered and self._phase <= HEAD:
+        if self._stream is None and self._phase <= HEAD and (self._eof or self._h1.buffered):
             self._advance()
 
     # -- requests ---------------------------------------------------------------------------------------
@@ -235,6 +229,8 @@ class Connection:
             self.deadline = state.now + state.handler_time
         else:
             self._expect_body(stream, body)
+            if self._stream is not stream:
+                return
         if state.draining or not state.keep_alive:
             self._h1.close_after()
         if self._last is not None:
@@ -245,10 +241,10 @@ class Connection:
             stream.task = _Task(self._run(stream), loop=state.loop, name="vivace-request")
 
     def _expect_body(self, stream: Stream, body: Body) -> None:
-        self._continue = stream.head.expect_continue
-        self.deadline = float("inf")
         state = self._state
-        state.deadlines.add(self, state.now + state.settings.horizon())
+        self._continue = stream.head.expect_continue
+        self.deadline = state.now + state.handler_time if self._continue else float("inf")
+        state.deadlines.add(self, state.now + state.deadlines.horizon)
         self._feed(stream, body)
 
     async def _run(self, stream: Stream) -> None:
@@ -276,6 +272,8 @@ class Connection:
             self.abort()
         elif stream.timed_out:
             self._answer_for(stream, 503, "the response took too long")
+        elif self._state.draining:
+            self._answer_for(stream, 503, "the server is stopping")
         else:
             self._answer_for(stream, 500, "the application gave no answer")
 
@@ -325,7 +323,8 @@ class Connection:
                     body.feed(event.data, self._state.now)
                 elif isinstance(event, EndOfMessage):
                     body.finish()
-                    self._body_complete(stream)
+                    self._continue = False
+                    self._let_handler_run(stream)
                     return
                 else:
                     break
@@ -336,9 +335,20 @@ class Connection:
             self._continue = False
         if body.buffered > self._state.input_buffer:
             self._pause_reading()
+            self._let_handler_run(stream)
+        else:
+            self._read_on(body)
 
-    def _body_complete(self, stream: Stream) -> None:
-        self._continue = False
+    def _read_on(self, body: Body) -> None:
+        """Read on if reading had stopped and the app has taken enough; then it is the client's turn again."""
+        if self._read_paused and body.buffered <= self._state.input_buffer // 2 and not body.complete:
+            body.restart_clock(self._state.now)
+            self._resume_reading()
+            if self._phase == HANDLER:
+                self.deadline = float("inf")
+
+    def _let_handler_run(self, stream: Stream) -> None:
+        """RESPONSE_TIMEOUT counts from here: it is the handler that is waited for, not the client."""
         if self._phase == HANDLER and not stream.response_started:
             self.deadline = self._state.now + self._state.handler_time
 
@@ -360,13 +370,13 @@ class Connection:
         if self._continue:
             self._continue = False
             if self._stream is not None and not self._stream.response_started:
+                self.deadline = float("inf")
                 self.writer.write(self._h1.send_informational(100, ()))
 
     def body_taken(self, body: Body) -> None:
-        """The app took a piece: read on if reading had stopped."""
-        if self._read_paused and body.buffered <= self._state.input_buffer // 2 and not body.complete:
-            body.restart_clock(self._state.now)
-            self._resume_reading()
+        """The app took a piece."""
+        if self._stream is not None:
+            self._read_on(body)
 
     def _skip_body(self, body: Body) -> None:
         """The response is out and the body is not: skip a small rest to keep the connection, else close."""
@@ -395,7 +405,8 @@ class Connection:
             h1.next_cycle()
             self._phase = IDLE
             self.deadline = self._state.now + self._state.idle_time
-            self._advance()
+            # Not at once: this may run within the task of the request before.
+            self._state.loop.call_soon(self._advance)
         elif self._discarded > DRAIN_SIZE:
             self._shut_down()
 
@@ -420,8 +431,6 @@ class Connection:
         if flushed > written:
             self._watch_half_close(stream, flushed)
             return
-        self._state.active -= 1
-        self._stream = None
         self._lose(stream)
         self._transport.close()
 
@@ -544,7 +553,12 @@ class Connection:
         self._state.deadlines.add(self, self.deadline)
 
     def _lose(self, stream: Stream) -> None:
-        """Nobody is there for this stream's answer any more."""
+        """Nobody is there for this stream's answer any more: cancel what makes it."""
+        if self._stream is stream:
+            self._stream = None
+            self._state.active -= 1
+            if self._state.access is not None:
+                self._state.access.record(self.client, stream)
         stream.lose()
         task = stream.task
         if task is not None and not task.done():
@@ -565,7 +579,7 @@ class Connection:
         if self._transport is None:
             return
         if self._phase == IDLE:
-            self._shut_down()
+            self._transport.close()
         elif self._stream is not None and not self._stream.response_started:
             self._h1.close_after()
 

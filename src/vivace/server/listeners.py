@@ -169,7 +169,9 @@ class Acceptor:
         self._state.loop.add_reader(self._listener, self._accept)
 
     def stop(self) -> None:
-        """Accept no more; the socket stays open."""
+        """Accept what is queued and then no more; the socket stays open."""
+        if self._running and self._resume is None:
+            self._accept()
         if self._resume is not None:
             self._resume.cancel()
             self._resume = None

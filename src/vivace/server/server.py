@@ -3,9 +3,9 @@
 Rules of this file:
 
 - The order of a start: the interface is ready, then connections are accepted, then it is told so.
-- The order of a stop: no new connection, the interface is told, idle connections are closed, requests in
-  progress get the rest of GRACEFUL_SHUTDOWN_TIMEOUT, what is left is cancelled, the interface releases.
-  The whole is bounded; nothing waits for a second signal.
+- The order of a stop: what is queued is accepted and then no more, the interface is told, idle connections
+  are closed, requests in progress get the rest of GRACEFUL_SHUTDOWN_TIMEOUT, what is left is cancelled,
+  the interface releases. The whole is bounded; nothing waits for a second signal.
 """
 
 import asyncio
@@ -88,12 +88,13 @@ class Server:
         state = self._state
         if state is None:
             return
+        established = list(state.connections)
+        state.draining = True
         for acceptor in self._acceptors:
             acceptor.stop()
-        state.draining = True
         deadline = asyncio.get_running_loop().time() + self._settings.graceful_timeout
         await self._bounded(self._interface.before_stop(), deadline)
-        for connection in list(state.connections):
+        for connection in established:
             connection.drain()
         await self._wait_drained(state, deadline)
         await self._cut_off(state)
