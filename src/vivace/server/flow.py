@@ -59,12 +59,18 @@ class Writer:
         if data and not self._closed:
             self.written += len(data)
             self._transport.write(data)
+            # A transport that failed takes octets without end and never says pause; until the loop tells us
+            # that the connection is lost, which a handler that never waits would not let it do, it is full.
+            if self._transport.is_closing():
+                self.paused = True
 
     def write_all(self, parts: Sequence[bytes]) -> None:
         """Hand several pieces to the transport without joining them."""
         if not self._closed:
             self.written += sum(map(len, parts))
             self._transport.writelines(parts)
+            if self._transport.is_closing():
+                self.paused = True
 
     def pause(self) -> None:
         """The transport holds more than the high-water mark."""
