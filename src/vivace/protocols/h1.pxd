@@ -15,8 +15,8 @@ cdef class H1Connection:
     cdef public bint keep_alive
 
     cpdef receive_data(self, bytes data)
-    cpdef _next_request(self)
-    cpdef RequestReceived _begin(self, tuple parsed)
+    cdef _next_request(self)
+    cdef RequestReceived _begin(self, tuple parsed)
     cpdef next_event(self)
     cpdef bint next_cycle(self) except -1
     cpdef bytes send_response(self, int status, fields, bytes body, bytes date)

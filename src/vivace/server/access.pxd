@@ -1,8 +1,12 @@
 # The fields of AccessLog as C, and what connections call on every request.
 
+from vivace.server.stream cimport Stream
+
 cdef class AccessLog:
     cdef object __weakref__
     cdef public object _format, _queue, _thread
     cdef public list _batch
     cdef public int _file
     cdef public Py_ssize_t dropped
+
+    cpdef record(self, client, Stream stream)

@@ -1,10 +1,11 @@
 # cython: language_level=3, annotation_typing=False
-"""The access log: one line a request, formatted and written off the event loop.
+"""The access log: one line a request, formatted in batches and written by a thread.
 
 Rules of this file:
 
-- A request costs one tuple. Batches go to a thread, which formats and writes them; a slow or broken
-  sink never holds up or fails a request: what does not fit into the queue is dropped and counted.
+- A request costs one tuple. Batches are formatted between requests, not in the thread: that would fight
+  the event loop for the interpreter. The thread writes; a slow or broken sink never holds up or fails a
+  request: what does not fit into the queue is dropped and counted.
 - Text on a terminal, JSON lines elsewhere. Every octet of the client outside printable ASCII is
   escaped, in both; a line has at most `LINE_SIZE` octets; values of secret query keys are masked.
 - Field names follow what other servers' dashboards call them: client, method, path, status, bytes, ms.
@@ -26,8 +27,8 @@ QUEUE_SIZE: Final = 65_536
 """Requests that may wait for the writer, per worker; more are dropped and counted."""
 LINE_SIZE: Final = 8_192
 """Octets of a line at most; a longer target is cut."""
-BATCH_SIZE: Final = 512
-"""Requests collected before a batch is handed over between two ticks."""
+BATCH_SIZE: Final = 256
+"""Requests collected at most before they are formatted and handed to the thread."""
 
 _SECRET = re.compile(
     rb"(?i)((?:^|[?&])[^=&]*(?:token|secret|password|passwd|api_?key|signature)[^=&]*=)[^&]*"
@@ -53,7 +54,7 @@ class AccessLog:
         self._format = _json_lines if json else _text_lines
         self._file = file
         self._batch: list[_Record] = []
-        self._queue: queue.SimpleQueue[list[_Record] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[bytes, int] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self.dropped = 0
 
@@ -78,7 +79,7 @@ class AccessLog:
         )
 
     def flush(self) -> None:
-        """Hand what was collected to the writer."""
+        """Format what was collected and hand it to the thread that writes."""
         batch = self._batch
         if not batch:
             return
@@ -89,7 +90,8 @@ class AccessLog:
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_all, name="vivace-access-log", daemon=True)
             self._thread.start()
-        self._queue.put(batch)
+        lines = self._format(batch, time.time() - time.perf_counter())
+        self._queue.put((lines.encode("ascii", "backslashreplace"), len(batch)))
 
     def close(self, seconds: float = 1.0) -> None:
         """Write what is left, waiting for a slow sink `seconds` at most."""
@@ -100,11 +102,9 @@ class AccessLog:
             self._thread = None
 
     def _write_all(self) -> None:
-        while (batch := self._queue.get()) is not None:
-            wall = time.time() - time.perf_counter()
-            lines = self._format(batch, wall).encode("ascii", "backslashreplace")
-            if not _write_fully(self._file, lines):
-                self.dropped += len(batch)
+        while (item := self._queue.get()) is not None:
+            if not _write_fully(self._file, item[0]):
+                self.dropped += item[1]
 
 
 def _write_fully(file: int, data: bytes) -> bool:

@@ -6,6 +6,8 @@ from vivace.server.flow cimport Writer
 from vivace.server.state cimport ServerState
 from vivace.server.stream cimport Stream
 
+cdef int IDLE, HEAD, HANDLER, FAILING, DRAIN, LINGER, CLOSED
+
 cdef class Connection:
     cdef object __weakref__
     cdef ServerState _state

@@ -1,8 +1,11 @@
 # The fields of ServerState as C: connections read its clocks on every request.
 
+from vivace.server.access cimport AccessLog
+
 cdef class ServerState:
     cdef object __weakref__
-    cdef public object _timer, access, answer, deadlines, loop, settings
+    cdef public AccessLog access
+    cdef public object _timer, answer, deadlines, loop, settings
     cdef public set background, connections
     cdef public bytes date
     cdef public bint draining, keep_alive
