@@ -69,7 +69,10 @@ async def form(request: Request) -> dict[str, Any]:
     return {
         "fields": {name: request.form.getlist(name) for name in request.form},
         "files": {
-            name: [[one.name, one.type, hashlib.sha256(one.body).hexdigest()] for one in request.files.getlist(name)]
+            name: [
+                [one.name, one.type, hashlib.sha256(one.body).hexdigest()]
+                for one in request.files.getlist(name)
+            ]
             for name in request.files
         },
     }

@@ -57,7 +57,9 @@ def test_http_client_keeps_its_connection(server: Serving) -> None:
 def test_http_client_sends_chunks(server: Serving) -> None:
     client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     for _ in range(2):
-        client.request("POST", "/echo", body=pieces(), encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
+        client.request(
+            "POST", "/echo", body=pieces(), encode_chunked=True, headers={"Transfer-Encoding": "chunked"}
+        )
         assert client.getresponse().read() == BODY
     client.close()
 
@@ -169,7 +171,9 @@ def test_values_of_fields_arrive_as_they_were_set(client: httpx2.Client) -> None
     found = client.get("/shared").headers
     assert found["access-control-allow-origin"] == "http://example.test:8080"
     assert found["access-control-allow-headers"] == "X-One, X-Two,Content-Type"
-    assert found["content-security-policy"] == "default-src 'self'; img-src * data:; report-uri /r?a=b&c=\"d\""
+    assert (
+        found["content-security-policy"] == "default-src 'self'; img-src * data:; report-uri /r?a=b&c=\"d\""
+    )
     assert found["x-tab"] == "a\tb"
     assert (b"x-latin", b"caf\xe9") in [(name.lower(), value) for name, value in found.raw]
 
@@ -196,10 +200,12 @@ def test_h11_reads_every_kind_of_response(server: Serving) -> None:
             body = b"some octets" if method == "POST" else b""
             fields = [("Host", "server.test"), ("Content-Length", str(len(body)))]
             request = h11.Request(method=method, target=path, headers=fields)
-            for event in (request, h11.Data(data=body), h11.EndOfMessage()):
-                client.sendall(h11_client.send(event) or b"")
+            for part in (request, h11.Data(data=body), h11.EndOfMessage()):
+                client.sendall(h11_client.send(part) or b"")
             answer = None
-            while not isinstance(event := h11_client.next_event(), h11.EndOfMessage):
+            event: object = None
+            while not isinstance(event, h11.EndOfMessage):
+                event = h11_client.next_event()
                 if event is h11.NEED_DATA:
                     h11_client.receive_data(client.recv(65536))
                 elif isinstance(event, h11.Response):

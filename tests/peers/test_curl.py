@@ -22,7 +22,9 @@ def big_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_one_connection_carries_many_requests(server: Serving) -> None:
-    more = [url_of(server, path) for path in ("/who", "/lines/3", "/nothing", "/files/a.txt", "/fault/raise", "/")]
+    more = [
+        url_of(server, path) for path in ("/who", "/lines/3", "/nothing", "/files/a.txt", "/fault/raise", "/")
+    ]
     code, _, told = curl(server, "/", *more)
     assert code == 0
     assert told.count("Re-using existing connection") == len(more), told
@@ -91,7 +93,7 @@ def test_a_range(server: Serving, wanted: str, expected: bytes) -> None:
 def test_several_ranges(server: Serving) -> None:
     code, body, told = curl(server, "/files/a.txt", "-r", "0-1,10-12")
     assert code == 0
-    boundary = re.search("multipart/byteranges; ?boundary=\"?([^\"\r\n]+)", told)
+    boundary = re.search('multipart/byteranges; ?boundary="?([^"\r\n]+)', told)
     assert boundary is not None, told
     parts = body.split(b"--" + boundary[1].encode())
     assert [part.partition(b"\r\n\r\n")[2] for part in parts[1:-1]] == [b"01\r\n", b"012\r\n"]

@@ -175,7 +175,9 @@ def test_a_stream_may_be_larger_than_what_is_kept(hasty: Serving) -> None:
 def test_a_thousand_parts_in_small_pieces(server: Serving) -> None:
     part = b'--b\r\nContent-Disposition: form-data; name="f%d"; filename="f"\r\n\r\nx\r\n'
     body = b"".join(part % number for number in range(1000)) + b"--b--\r\n"
-    head = head_of("/form", "POST", "Content-Type: multipart/form-data; boundary=b", f"Content-Length: {len(body)}")
+    head = head_of(
+        "/form", "POST", "Content-Type: multipart/form-data; boundary=b", f"Content-Length: {len(body)}"
+    )
     with server.connect() as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.sendall(head)
@@ -191,7 +193,15 @@ def test_a_thousand_parts_in_small_pieces(server: Serving) -> None:
 
 # Injection
 
-CONTROLS = ["%0d%0aInjected:%20yes", "%0aInjected:%20yes", "%0d%0a%0d%0ainjected", "a%00b", "%0dInjected:yes", "a%7fb", "a%1bb"]
+CONTROLS = [
+    "%0d%0aInjected:%20yes",
+    "%0aInjected:%20yes",
+    "%0d%0a%0d%0ainjected",
+    "a%00b",
+    "%0dInjected:yes",
+    "a%7fb",
+    "a%1bb",
+]
 
 
 @pytest.mark.parametrize(
@@ -218,13 +228,19 @@ def test_nothing_is_injected_through(server: Serving, place: str) -> None:
     assert serves(server)
 
 
-@pytest.mark.parametrize("value", ["a;b", "a, b", "=", '"quoted"', "a\tb", "é", "日本", " x ", "a:b", "x" * 2000])
+@pytest.mark.parametrize(
+    "value", ["a;b", "a, b", "=", '"quoted"', "a\tb", "é", "日本", " x ", "a:b", "x" * 2000]
+)
 def test_a_cookie_takes_any_text_and_only_that(server: Serving, value: str) -> None:
     answer = exchange(server, head_of("/inject/cookie?value=" + quote(value)))
     assert answer.status in {200, 500}
     if answer.status == 200:
         attributes = answer.fields["set-cookie"].split(";")
-        assert [part.partition("=")[0].strip().lower() for part in attributes[1:]] == ["path", "samesite", "secure"]
+        assert [part.partition("=")[0].strip().lower() for part in attributes[1:]] == [
+            "path",
+            "samesite",
+            "secure",
+        ]
 
 
 @pytest.mark.parametrize(
@@ -254,7 +270,16 @@ def test_no_target_is_redirected_elsewhere(server: Serving, target: str, method:
 
 @pytest.mark.parametrize(
     "target",
-    ["//evil.test", "/\\evil.test", "\\\\evil.test", "https://evil.test", "javascript:alert(1)", "\t//evil.test", "", "/a\r\nX: y"],
+    [
+        "//evil.test",
+        "/\\evil.test",
+        "\\\\evil.test",
+        "https://evil.test",
+        "javascript:alert(1)",
+        "\t//evil.test",
+        "",
+        "/a\r\nX: y",
+    ],
 )
 def test_a_checked_redirect_stays_here(server: Serving, target: str) -> None:
     answer: Answer = exchange(server, head_of("/next?to=" + quote(target, safe="")))
@@ -307,7 +332,8 @@ def test_strangers_at_once(server: Serving) -> None:
         head_of("/echo", "POST", "Content-Length: 1", "Content-Length: 2"),
         head_of("/fault/upload", "POST", "Transfer-Encoding: chunked") + b"zz\r\n",
         head_of("/files/../../etc/passwd"),
-        head_of("/form", "POST", "Content-Type: multipart/form-data; boundary=b", "Content-Length: 5") + b"--c\r\n",
+        head_of("/form", "POST", "Content-Type: multipart/form-data; boundary=b", "Content-Length: 5")
+        + b"--c\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET / HTTP/1.1\r\nHost: server.test\r\nX: " + b"a" * 40_000,
         b"\r\n" * 100,
