@@ -1,5 +1,6 @@
 """Slow clients of every kind, all at once, while a well-behaved one is served as if they were not there."""
 
+import select
 import socket
 import threading
 import time
@@ -107,6 +108,21 @@ def test_a_slow_client_is_ended(hasty: Serving, kind: str) -> None:
     assert slow.received.count(b"HTTP/1.1") == bool(expected)
     # Half a second is the time-out; waiting after the answer and the coarse clock come on top.
     assert slow.seconds < 10
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="the connection is closed without SO_LINGER 0: what the kernel holds for the client stays with it",
+)
+def test_a_slow_reader_that_is_dropped_leaves_nothing_in_the_kernel(hasty: Serving) -> None:
+    """Without a reset the kernel keeps about 3 MB of output for each of them, for minutes."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", hasty.port))
+        client.sendall(head_of("/fault/download"))
+        poll = select.poll()
+        poll.register(client, 0)  # for errors only
+        assert poll.poll(2500), "no reset came"
 
 
 def test_slow_clients_cost_others_nothing(hasty: Serving) -> None:
