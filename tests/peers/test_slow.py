@@ -110,10 +110,6 @@ def test_a_slow_client_is_ended(hasty: Serving, kind: str) -> None:
     assert slow.seconds < 10
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the connection is closed without SO_LINGER 0: what the kernel holds for the client stays with it",
-)
 def test_a_slow_reader_that_is_dropped_leaves_nothing_in_the_kernel(hasty: Serving) -> None:
     """Without a reset the kernel keeps about 3 MB of output for each of them, for minutes."""
     with socket.socket() as client:

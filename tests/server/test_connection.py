@@ -436,6 +436,142 @@ async def test_a_streamed_body_that_differs_from_its_length_is_cut(parts: list[b
         assert len(reply.partition(b"\r\n\r\n")[2]) < 5
 
 
+async def endless(stream: Stream) -> None:
+    stream.start(200, TEXT)
+    while True:
+        await stream.send(b"x" * 1000)
+
+
+async def test_an_endless_stream_to_a_quick_reader_does_not_keep_others_out() -> None:
+    async def app(stream: Stream) -> None:
+        await (endless(stream) if stream.head.path == b"/endless" else hello(stream))
+
+    async with running(app) as server:
+        greedy, other = await server.connect(), await server.connect()
+        await greedy.send(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        reading = asyncio.create_task(greedy.reader.read(1 << 24))
+        await other.send(GET)
+        assert (await other.read_response())[0] == 200
+        reading.cancel()
+        greedy.reset()
+
+
+async def test_head_ends_an_endless_stream() -> None:
+    async with running(endless) as server:
+        client = await server.connect()
+        for _ in range(2):
+            await client.send(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await client.read_head()).startswith(b"HTTP/1.1 200 ")
+        await until(lambda: server.server.active == 0)
+
+
+async def test_head_of_a_streamed_response_of_known_length() -> None:
+    async def counted(stream: Stream) -> None:
+        stream.start(200, [*TEXT, (b"content-length", b"6")])
+        await stream.send(b"one")
+        await stream.send(b"two")
+        await stream.end()
+
+    async with running(counted) as server:
+        client = await server.connect()
+        await client.send(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" + GET)
+        assert b"content-length: 6" in (await client.read_head()).lower()
+        assert (await client.read_response())[2] == b"onetwo"
+
+
+@pytest.mark.parametrize("size", [100, 20_000])
+async def test_a_wrong_length_of_a_whole_response_is_refused_before_anything_is_sent(size: int) -> None:
+    async def wrong(stream: Stream) -> None:
+        with pytest.raises(LocalProtocolError):
+            stream.respond(200, [(b"content-length", b"5")], b"x" * size)
+        stream.respond(500, TEXT, b"mended")
+
+    async with running(wrong) as server:
+        client = await server.connect()
+        await client.send(GET)
+        assert (await client.read_response())[::2] == (500, b"mended")
+
+
+async def test_reading_again_after_a_reader_gave_up_waiting() -> None:
+    async def patient(stream: Stream) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(stream.receive(), 0.02)
+        stream.respond(200, TEXT, await stream.receive())
+
+    async with running(patient) as server:
+        client = await server.connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+        await asyncio.sleep(0.05)
+        await client.send(b"ok")
+        assert (await client.read_response())[2] == b"ok"
+
+
+async def test_a_client_that_leaves_behind_a_pipeline_is_noticed() -> None:
+    async def second_waits(stream: Stream) -> None:
+        if stream.head.path == b"/2":
+            stream.start(200, TEXT)
+            await stream.send(b"part")
+            await asyncio.Event().wait()
+        await hello(stream)
+
+    async with running(second_waits, HALF_CLOSE_TIMEOUT=0.05) as server:
+        client = await server.connect()
+        await client.send(b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.shut_down()
+        await client.read_all()
+        await until(lambda: server.server.active == 0 and server.server.connections == 0)
+
+
+async def test_waiting_for_the_disconnect_ends_with_the_exchange() -> None:
+    ended = asyncio.Event()
+
+    async def waits(stream: Stream) -> None:
+        async def watch() -> None:
+            await stream.wait_disconnected()
+            await stream.wait_disconnected()
+            ended.set()
+
+        watching = asyncio.create_task(watch())
+        await asyncio.sleep(0)
+        await hello(stream)
+        await watching
+
+    async with running(waits) as server:
+        client = await server.connect()
+        await client.send(GET)
+        await client.read_response()
+        await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_an_exception_of_no_common_kind_is_500(caplog: pytest.LogCaptureFixture) -> None:
+    class Strange(BaseException):
+        pass
+
+    async def fails(stream: Stream) -> None:
+        raise Strange
+
+    async with running(fails) as server:
+        assert (await server.exchange(GET)).startswith(b"HTTP/1.1 500 ")
+    assert "Strange" in caplog.text
+
+
+async def test_aborting_a_complete_response_leaves_the_next_request_alone() -> None:
+    async def aborts(stream: Stream) -> None:
+        await hello(stream)
+        await asyncio.sleep(0.02)
+        stream.abort()
+
+    async with running(aborts) as server:
+        client = await server.connect()
+        await client.send(GET)
+        await client.read_response()
+        await client.send(GET)
+        assert (await client.read_response())[0] == 200
+        await asyncio.sleep(0.05)
+        await client.send(GET)
+        assert (await client.read_response())[0] == 200
+
+
 async def test_requests_beyond_the_concurrency_limit_are_503() -> None:
     release = asyncio.Event()
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ class Entry:
         self.deadline = deadline
         self.looked: list[float] = []
         self.fired: float | None = None
+        self.aborted = False
         self.slot: set[Any] | None = None
 
     def check(self, now: float) -> float:
@@ -21,6 +23,25 @@ class Entry:
             self.fired = now
             return 0.0
         return self.deadline
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class Failing(Entry):
+    def check(self, now: float) -> float:
+        raise RuntimeError("broken check")
+
+
+def test_one_that_fails_is_ended_and_keeps_no_other_from_its_time(caplog: pytest.LogCaptureFixture) -> None:
+    wheel = Deadlines(0.5, 5.0, 0.0)
+    failing, entry = Failing(1.0), Entry(1.0)
+    wheel.add(failing, 1.0)
+    wheel.add(entry, 1.0)
+    turn_until(wheel, 0.0, 3.0, 0.5)
+    assert failing.aborted
+    assert entry.fired is not None
+    assert "broken check" in caplog.text
 
 
 def turn_until(wheel: Deadlines, start: float, end: float, step: float) -> None:

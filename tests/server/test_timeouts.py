@@ -39,6 +39,9 @@ class FakeTransport:
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
 
+    def get_extra_info(self, name: str) -> None:
+        return None
+
     def can_write_eof(self) -> bool:
         return True
 
@@ -94,7 +97,7 @@ async def test_a_silent_connection_is_closed_after_head_timeout() -> None:
     await scene.pass_time(9.9)
     assert scene.transport.fate == "open"
     await scene.pass_time(0.1 + 3 * TICK)
-    assert scene.transport.fate == "shut down"
+    assert scene.transport.fate == "closed"
 
 
 async def test_a_slow_head_is_408_however_steadily_it_drips() -> None:
@@ -116,7 +119,7 @@ async def test_keep_alive_timeout_closes_quietly() -> None:
     await scene.pass_time(4.9)
     assert scene.transport.fate == "open"
     await scene.pass_time(0.1 + 3 * TICK)
-    assert scene.transport.fate == "shut down"
+    assert scene.transport.fate == "closed"
     assert scene.transport.written == answer
 
 

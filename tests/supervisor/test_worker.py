@@ -11,8 +11,9 @@ from vivace.config import Config
 from vivace.errors import ConfigError, StartupError
 from vivace.framework.app import Vivace
 from vivace.supervisor.fleet import Spawn
+from vivace.supervisor.handle import WorkerHandle
 from vivace.supervisor.sockets import Listeners
-from vivace.supervisor.supervisor import Supervisor, _reap_adopted
+from vivace.supervisor.supervisor import Supervisor
 from vivace.supervisor.target import Loaded
 from vivace.supervisor.worker import Job, choose_loop
 
@@ -66,10 +67,28 @@ def test_orphans_of_a_container_are_reaped() -> None:
     pids = [os.posix_spawn("/bin/true", ["true"], {}) for _ in range(3)]
     for pid in pids:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    _reap_adopted()
+    supervisor = make_supervisor()
+    supervisor._reap_adopted()
     for pid in pids:
         with pytest.raises(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
+    supervisor._listeners.close()
+    supervisor._close()
+
+
+def test_a_worker_that_ends_among_orphans_is_judged_as_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor = make_supervisor()
+    pid = os.posix_spawn("/bin/false", ["false"], {})
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    monkeypatch.setitem(supervisor._fleet.workers, pid, WorkerHandle(0, pid, 0.0))
+    ended: list[tuple[int, int]] = []
+    monkeypatch.setattr(supervisor._fleet, "exited", lambda pid, code, now: ended.append((pid, code)) or [])
+    supervisor._reap_adopted()
+    assert ended == [(pid, 1)]
+    supervisor._reap_worker(pid)
+    assert ended == [(pid, 1), (pid, 1)]
+    supervisor._listeners.close()
+    supervisor._close()
 
 
 def test_listeners_follow_the_configuration(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ cdef int AWAITED, SENDING_NOTHING, SENDING_COUNTED, SENDING_CHUNKS, SENDING_TO_E
 
 cdef class H1Connection:
     cdef bytes _data
-    cdef Py_ssize_t _at, _left, _next_try, _received, _extensions, _to_send, _trailer_size
+    cdef Py_ssize_t _at, _left, _received, _extensions, _to_send, _trailer_size
     cdef int _ours, _theirs
     cdef bint _eof, _expecting, _head_only, _old
     cdef object _error, _limits

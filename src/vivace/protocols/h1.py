@@ -78,8 +78,6 @@ SENDING_COUNTED: Final = 3
 SENDING_CHUNKS: Final = 4
 SENDING_TO_END: Final = 5
 
-_EAGER_SIZE: Final = 512
-_PATIENCE: Final = 4096
 _ERROR_FIELDS: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
 
 
@@ -128,7 +126,6 @@ class H1Connection:
         "_head_only",
         "_left",
         "_limits",
-        "_next_try",
         "_old",
         "_ours",
         "_received",
@@ -146,7 +143,6 @@ class H1Connection:
         self._eof = False
         self._theirs = IDLE
         self._ours = IDLE
-        self._next_try = 0
         self._left = 0
         self._received = 0
         self._extensions = 0
@@ -176,8 +172,6 @@ class H1Connection:
         else:
             self._data = self._data[self._at :] + data if self._at else self._data + data
             self._at = 0
-            if b"\n" in data:
-                self._next_try = 0
 
     def next_event(self) -> Event:
         """Tell what happened next.
@@ -208,17 +202,17 @@ class H1Connection:
         data = self._data
         at = self._at
         size = len(data) - at
-        if size == 0 or (size < self._next_try and not self._eof):
+        if size == 0:
             return self._await_head()
         limits = self._limits
         try:
             parsed = parse_head(data, at, limits.max_line, limits.max_head, limits.max_fields)
             if parsed is None:
-                self._next_try = size + (1 if size < _EAGER_SIZE else min(size // 2, _PATIENCE))
+                # Parsed anew with each arrival: no segmentation delays a refusal; max_head bounds the cost.
                 return self._await_head()
             return self._begin(parsed)
         except RemoteProtocolError as error:
-            self._head_only = data[at:].lstrip(b"\r\n").startswith(b"HEAD ")
+            self._head_only = self._begins_with_head()
             raise self._fail(error) from None
 
     def _begin(
@@ -415,7 +409,6 @@ class H1Connection:
             raise LocalProtocolError("the exchange is not complete, or the connection has to close behind it")
         self._theirs = IDLE
         self._ours = IDLE
-        self._next_try = 0
         self._expecting = False
         if self._at < len(self._data):
             return True
@@ -564,6 +557,7 @@ class H1Connection:
         """
         if self._ours == IDLE:
             self._ours = AWAITED
+            self._head_only = self._begins_with_head()
         self.keep_alive = False
         return self.send_response(status, _ERROR_FIELDS, message + b"\n", date)
 
@@ -574,6 +568,10 @@ class H1Connection:
         if not 200 <= status <= 999:
             raise LocalProtocolError(f"{status} is not the status of a final response")
         return _status_line(status)
+
+    def _begins_with_head(self) -> bool:
+        """Whether what is here of a message says that it is a HEAD request."""
+        return self._data[self._at :].lstrip(b"\r\n").startswith(b"HEAD ")
 
     def _cut(self, message: str) -> LocalProtocolError:
         self.keep_alive = False

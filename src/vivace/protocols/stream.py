@@ -92,8 +92,10 @@ class Stream(Protocol):
     async def send(self, data: bytes) -> None:
         """Send a piece of the body; waits while the client reads slowly.
 
+        The first piece of an answer to HEAD completes it; none is sent.
+
         Raises:
-            ClientDisconnected: The client is gone.
+            ClientDisconnected: The client is gone, or wants no more (HEAD).
             LocalProtocolError: More than the announced content length.
         """
         ...
@@ -107,9 +109,9 @@ class Stream(Protocol):
         ...
 
     async def wait_disconnected(self) -> None:
-        """Return when the client is gone."""
+        """Return when the client is gone or the response is complete."""
         ...
 
     def abort(self) -> None:
-        """Drop the connection at once; what was not sent is lost."""
+        """Drop the connection at once, unless the response is complete; what was not sent is lost."""
         ...

@@ -16,12 +16,14 @@ Rules of this file:
 
 import asyncio
 import logging
+import struct
 import sys
 import time
 from collections.abc import Sequence
+from socket import SO_LINGER, SOL_SOCKET
 from typing import Any, Final, cast
 
-from vivace.errors import ClientDisconnected, ProtocolError, RequestTimeout
+from vivace.errors import ClientDisconnected, LocalProtocolError, ProtocolError, RequestTimeout
 from vivace.protocols.events import (
     CONNECTION_CLOSED,
     NEED_DATA,
@@ -61,6 +63,7 @@ CANCEL_GRACE: Final = 1.0
 JOIN_SIZE: Final = 16_384
 """A body up to this size is copied behind its head; a larger one is handed to the transport beside it."""
 
+_RESET: Final = struct.pack("ii", 1, 0)
 _Task: Any = asyncio.Task
 _EAGER: Final = sys.version_info >= (3, 12)
 
@@ -127,10 +130,8 @@ class Connection:
         state = self._state
         self._transport = transport
         self.writer = Writer(transport, state.settings.output_buffer)
-        self.deadline = state.now + state.head_time
+        self.deadline = self.deadline_in(DRAIN_TIMEOUT) if state.draining else state.now + state.head_time
         state.deadlines.add(self, self.deadline)
-        if state.draining:
-            self.deadline = state.now + DRAIN_TIMEOUT
 
     def data_received(self, data: bytes) -> None:
         """Octets came."""
@@ -235,6 +236,8 @@ class Connection:
             self._h1.close_after()
         if self._last is not None:
             self._keep_background()
+        if self._eof:
+            self._watch_half_close(stream, self.writer.left())
         if _EAGER:
             stream.task = _Task(self._run(stream), loop=state.loop, name="vivace-request", eager_start=True)
         else:
@@ -257,8 +260,11 @@ class Connection:
                 raise
         except ClientDisconnected:
             pass
-        except Exception:
+        except BaseException as error:
             logger.exception("the interface failed on %s %r", stream.head.method, stream.head.path)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                self._unfinished(stream)
+                raise
         if not stream.complete:
             self._unfinished(stream)
         if self._last is stream:
@@ -281,6 +287,8 @@ class Connection:
         """The response was handed over whole: get ready for the next request or close."""
         state = self._state
         stream.complete = True
+        if stream.gone is not None:
+            stream.let_go()
         state.active -= 1
         self._stream = None
         self._last = stream
@@ -386,7 +394,7 @@ class Connection:
         self._phase = DRAIN
         self._discarded = 0
         body.fail(ClientDisconnected("the response was complete before the body"))
-        self.deadline = self._state.now + DRAIN_TIMEOUT
+        self.deadline = self.deadline_in(DRAIN_TIMEOUT)
         self._state.deadlines.add(self, self.deadline)
         self._resume_reading()
         self._skip()
@@ -402,6 +410,9 @@ class Connection:
             self._shut_down()
             return
         if isinstance(event, EndOfMessage):
+            if self._state.draining:
+                self._shut_down()
+                return
             h1.next_cycle()
             self._phase = IDLE
             self.deadline = self._state.now + self._state.idle_time
@@ -455,7 +466,8 @@ class Connection:
 
     def _send_large(self, status: int, fields: _Fields, body: bytes) -> None:
         h1 = self._h1
-        head = h1.send_head(status, with_length(fields, len(body)), self._state.date)
+        fields = with_length(fields, len(body))
+        head = h1.send_head(status, fields, self._state.date)
         data = h1.send_data(body)
         h1.send_end()
         self.writer.write_all((head, data) if data else (head,))
@@ -475,7 +487,13 @@ class Connection:
 
     def send_data(self, stream: Stream, pending: bytes, data: bytes) -> None:
         """Write a piece of a streamed response behind what is pending."""
-        framed = self._h1.send_data(data) if data else b""
+        frame = self._h1.frame_data(len(data))
+        if frame is None:
+            self.writer.write(pending)
+            self._h1.send_end()
+            self._complete(stream)
+            return
+        framed = frame[0] + data + frame[1] if frame[0] else data
         stream.sent += len(data)
         if pending and len(framed) > JOIN_SIZE:
             self.writer.write(pending)
@@ -518,9 +536,16 @@ class Connection:
 
     def _answer_for(self, stream: Stream, status: int, message: str) -> None:
         """Answer in place of a handler that cannot, and close."""
+        try:
+            data = self._h1.send_error(status, message.encode("ascii", "replace"), self._state.date)
+        except ProtocolError:
+            # A response had begun within the protocol and failed there: there is no way to another.
+            self._lose(stream)
+            self.abort()
+            return
         stream.response_started = True
         stream.status = status
-        self.writer.write(self._h1.send_error(status, message.encode("ascii", "replace"), self._state.date))
+        self.writer.write(data)
         stream.complete = True
         self._state.active -= 1
         self._stream = None
@@ -547,7 +572,11 @@ class Connection:
         if self._eof or not self._transport.can_write_eof() or self._transport.is_closing():
             self._transport.close()
             return
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:
+            self._transport.abort()
+            return
         self._resume_reading()
         self.deadline = self._state.now + self._state.settings.linger_timeout + self._state.deadlines.tick
         self._state.deadlines.add(self, self.deadline)
@@ -570,6 +599,13 @@ class Connection:
         if self._transport is not None:
             self._transport.abort()
 
+    def _reset(self) -> None:
+        """Drop the connection so that the kernel does not keep what the client never took, and tells it."""
+        socket = self._transport.get_extra_info("socket")
+        if socket is not None:
+            socket.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
+        self.abort()
+
     def abort_after_flush(self) -> None:
         """End the connection without completing the response: the client must notice that it was cut."""
         self._transport.close()
@@ -578,14 +614,17 @@ class Connection:
         """The server stops: close now if idle, else with the response that is due."""
         if self._transport is None:
             return
-        if self._phase == IDLE:
+        if self._phase == IDLE and not self._h1.buffered:
             self._transport.close()
+        elif self._phase <= HEAD:
+            self.deadline = min(self.deadline, self.deadline_in(DRAIN_TIMEOUT))
+            self._state.deadlines.add(self, self.deadline)
         elif self._stream is not None and not self._stream.response_started:
             self._h1.close_after()
 
     def spare(self) -> int:
         """How readily it can be given up: 0 if it waits for a request, 1 for the rest of a head; else -1."""
-        if self._transport is None or self._phase > HEAD or self.writer.paused:
+        if self._transport is None or self._phase > HEAD or self.writer.left() < self.writer.written:
             return -1
         return self._phase
 
@@ -599,6 +638,12 @@ class Connection:
     def deadline_in(self, seconds: float) -> float:
         """The monotonic time `seconds` from now, never early."""
         return self._state.now + seconds + self._state.deadlines.tick
+
+    def look_at(self, when: float) -> None:
+        """Make sure that `check` runs at `when`, if that is sooner than it would anyway."""
+        state = self._state
+        if when < state.now + state.deadlines.horizon:
+            state.deadlines.add(self, when)
 
     def unread(self) -> int:
         """Octets that were received and not parsed."""
@@ -618,22 +663,27 @@ class Connection:
             return 0.0
         stalled = self.writer.stalled(now)
         if stalled and 0 < self._state.settings.write_timeout <= stalled:
-            self.abort()
+            self._reset()
             return 0.0
         if stalled and self._phase in (IDLE, LINGER):
             self.deadline = max(self.deadline, now + self._state.deadlines.tick)
+        later = now + self._state.deadlines.horizon
         stream = self._stream
         if stream is not None and stream.body is not None and not stream.body.complete:
             self._check_body(stream, stream.body, now)
+            if stream.body.deadline:
+                later = min(later, stream.body.deadline + self._state.deadlines.tick)
         if now >= self.deadline:
             self._expire(now)
-        return min(self.deadline, now + self._state.deadlines.horizon)
+        return min(self.deadline, later)
 
     def _check_body(self, stream: Stream, body: Body, now: float) -> None:
         """Fail a body that stalls, creeps or is late; not while it is us who do not read."""
         if body.error is not None or self._continue:
             return
-        reason = body.overdue(now, self._state.settings, not self._read_paused)
+        # What arrived was noted with a clock that may have been a tick behind: never be early.
+        sure = now - self._state.deadlines.tick
+        reason = body.overdue(sure, self._state.settings, not self._read_paused)
         if not reason:
             return
         body.fail(RequestTimeout(reason))
@@ -645,7 +695,7 @@ class Connection:
         phase = self._phase
         stream = self._stream
         if phase == IDLE:
-            self._shut_down()
+            self._transport.close()
         elif phase == HEAD:
             self._refuse(408, "the head of the request was not complete in time")
         elif phase == HANDLER and stream is not None:
@@ -690,7 +740,14 @@ class Connection:
 
 
 def with_length(fields: _Fields, size: int) -> _Fields:
-    """`fields` with a content length of `size`, unless they name one."""
-    if any(name.lower() == b"content-length" for name, _ in fields):
-        return fields
+    """`fields` with a content length of `size`.
+
+    Raises:
+        LocalProtocolError: They name another one.
+    """
+    for name, value in fields:
+        if name.lower() == b"content-length":
+            if value != b"%d" % size:
+                raise LocalProtocolError(f"the Content-Length {value!r} is not that of the content, {size}")
+            return fields
     return [*fields, (b"content-length", b"%d" % size)]

@@ -11,9 +11,13 @@ Rules of this file:
 - Follows the rule "one timer wheel per worker, O(1)".
 """
 
+import logging
 from typing import Protocol
 
 __all__ = ["Deadlines", "Timed"]
+
+
+logger = logging.getLogger("vivace.server")
 
 
 class Timed(Protocol):
@@ -27,6 +31,10 @@ class Timed(Protocol):
 
     def check(self, now: float) -> float:
         """Act on what is due; return when to look again (monotonic seconds), or 0.0: forget me."""
+        ...
+
+    def abort(self) -> None:
+        """End at once: `check` failed."""
         ...
 
 
@@ -71,6 +79,15 @@ class Deadlines:
             timed.slot.discard(timed)
             timed.slot = None
 
+    def _look(self, timed: Timed, now: float) -> float:
+        """One thing that fails must not keep the others from their time-outs."""
+        try:
+            return timed.check(now)
+        except Exception:
+            logger.exception("a deadline could not be kept")
+            timed.abort()
+            return 0.0
+
     def turn(self, now: float) -> None:
         """Look at everything whose slot has come since the last turn."""
         steps = min(int((now - self._turned) / self.tick), len(self._slots))
@@ -83,6 +100,6 @@ class Deadlines:
             while due:
                 timed = due.pop()
                 timed.slot = None
-                when = timed.check(now)
+                when = self._look(timed, now)
                 if when:
                     self.add(timed, when)

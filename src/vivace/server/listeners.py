@@ -30,6 +30,8 @@ logger = logging.getLogger("vivace.server")
 
 ACCEPTS_PER_TURN = 64
 """Connections accepted from a socket in one turn of the event loop."""
+MAX_LAST_TURNS = 64
+"""Turns in which a stopping server empties the queue of a socket."""
 ACCEPT_PAUSE = 0.1
 """Seconds without accepting when neither descriptors nor idle connections are left."""
 SHED_AT_ONCE = 8
@@ -170,8 +172,9 @@ class Acceptor:
 
     def stop(self) -> None:
         """Accept what is queued and then no more; the socket stays open."""
-        if self._running and self._resume is None:
-            self._accept()
+        turns = 0
+        while self._running and self._resume is None and turns < MAX_LAST_TURNS and self._accept():
+            turns += 1
         if self._resume is not None:
             self._resume.cancel()
             self._resume = None
@@ -179,23 +182,25 @@ class Acceptor:
             self._state.loop.remove_reader(self._listener)
         self._running = False
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
+        """Accept what waits, up to a turn's worth; whether more may be waiting."""
         for _ in range(ACCEPTS_PER_TURN):
             try:
                 accepted, address = self._listener.accept()
             except (BlockingIOError, InterruptedError):
-                return
+                return False
             except ConnectionAbortedError:
                 continue
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
                 self._make_room(f"no more connections can be opened: {error.strerror}")
-                return
+                return False
             if self._full() and not self._state.shed(1):
                 self._turn_away(accepted)
             else:
                 self._open(accepted, address)
+        return True
 
     def _full(self) -> bool:
         return len(self._state.connections) >= self._state.settings.max_connections

@@ -95,12 +95,12 @@ class ServerState:
 
     def start_clock(self) -> None:
         """Begin to tick: renew the clocks, turn the wheel of deadlines, hand the access log on."""
+        self._timer = self.loop.call_later(self.deadlines.tick, self.start_clock)
         self.date = b"date: %s\r\n" % format_date(time.time()).encode("ascii")
         self.now = time.monotonic()
         self.deadlines.turn(self.now)
         if self.access is not None:
             self.access.flush()
-        self._timer = self.loop.call_later(self.deadlines.tick, self.start_clock)
 
     def stop_clock(self) -> None:
         """Stop ticking."""

@@ -6,6 +6,7 @@ cdef class Stream:
     cdef bytes _pending
     cdef public object body, gone, head, task
     cdef public bint complete, disconnected, response_started, timed_out
+    cdef Py_ssize_t _burst
     cdef public Py_ssize_t sent
     cdef public double started_at
     cdef public int status

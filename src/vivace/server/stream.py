@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Stream"]
 
+BURST_SIZE = 262_144
+"""Octets streamed to a client that keeps up before other connections get their turn."""
+SEND_COST = 1_024
+"""What a piece counts for beside its octets, so that many small ones do not hold up others either."""
+
 _Fields = Sequence[tuple[bytes, bytes]]
 
 
@@ -39,6 +44,7 @@ class Stream:
 
     __slots__ = (
         "__weakref__",
+        "_burst",
         "_connection",
         "_pending",
         "body",
@@ -59,6 +65,7 @@ class Stream:
         self.head = head
         self.body = body
         self._pending = b""
+        self._burst = 0
         self.complete = False
         self.disconnected = False
         self.gone: asyncio.Future[None] | None = None
@@ -97,7 +104,7 @@ class Stream:
                 return b""
             if self.disconnected:
                 raise ClientDisconnected("the client left before its body was complete")
-            if body.waiter is None:
+            if body.waiter is None or body.waiter.done():
                 body.waiter = self._connection.new_future()
             await body.waiter
         data: bytes = body.take()
@@ -111,6 +118,7 @@ class Stream:
             return
         if seconds > 0:
             body.deadline = self._connection.deadline_in(seconds)
+            self._connection.look_at(body.deadline)
         body.limit = size
         if 0 <= size < max(self.head.content_length, body.received):
             body.fail(PayloadTooLarge(f"the body is larger than {size} octets"))
@@ -139,11 +147,16 @@ class Stream:
     async def send(self, data: bytes) -> None:
         """Send a piece of the body."""
         self._check_open()
-        pending = self._pending
+        self._connection.send_data(self, self._pending, data)
         self._pending = b""
-        self._connection.send_data(self, pending, data)
         if self._connection.writer.paused:
+            self._burst = 0
             await self._connection.writer.drained()
+        else:
+            self._burst += len(data) + SEND_COST
+            if self._burst > BURST_SIZE:
+                self._burst = 0
+                await asyncio.sleep(0)
 
     async def send_file(self, file: int, offset: int, count: int) -> None:
         """Send a part of an open file."""
@@ -165,20 +178,22 @@ class Stream:
 
     async def wait_disconnected(self) -> None:
         """Return when the client is gone."""
-        if self.disconnected:
+        if self.disconnected or self.complete:
             return
         if self.gone is None:
             self.gone = self._connection.new_future()
         await asyncio.shield(self.gone)
 
     def abort(self) -> None:
-        """Drop the connection at once."""
-        if not self.disconnected:
+        """Drop the connection at once; nothing happens when the response is complete."""
+        if not (self.disconnected or self.complete):
             self._connection.abort()
 
     def _check_open(self) -> None:
         if self.disconnected:
             raise ClientDisconnected("the client is gone")
+        if self.complete and self.head.method == "HEAD":
+            raise ClientDisconnected("the client asked for the head only and has it")
         if self.complete or not self.response_started:
             what = "is complete" if self.complete else "was not started"
             raise LocalProtocolError(f"nothing can be sent: the response {what}")
@@ -188,5 +203,9 @@ class Stream:
         self.disconnected = True
         if self.body is not None and not self.body.complete:
             self.body.fail(ClientDisconnected("the client left before its body was complete"))
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Wake who waits for the end of the exchange."""
         if self.gone is not None and not self.gone.done():
             self.gone.set_result(None)

@@ -160,12 +160,30 @@ class Supervisor:
     def _reap(self) -> None:
         # Not by waitpid(-1): with app.run() the app's code may have children of its own in this process.
         for pid in list(self._fleet.workers):
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if found:
-                self._drain_reports(pid)
-                self._do(self._fleet.exited(pid, os.waitstatus_to_exitcode(status), time.monotonic()))
+            self._reap_worker(pid)
         if os.getpid() == 1:
-            _reap_adopted()
+            self._reap_adopted()
+
+    def _reap_worker(self, pid: int) -> None:
+        try:
+            found, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:  # the app's code in this process waited for it
+            found, status = pid, 1 << 8
+        if found:
+            self._drain_reports(pid)
+            self._do(self._fleet.exited(pid, os.waitstatus_to_exitcode(status), time.monotonic()))
+
+    def _reap_adopted(self) -> None:
+        """As process 1 of a container: end the life of orphans that were handed to us."""
+        try:
+            # WNOWAIT: a look first, for a worker of ours may have ended since the loop over them.
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                if ended.si_pid in self._fleet.workers:
+                    self._reap_worker(ended.si_pid)
+                else:
+                    os.waitpid(ended.si_pid, 0)
+        except ChildProcessError:
+            return
 
     def _drain_reports(self, pid: int) -> None:
         """What a worker said last is read before its end is judged."""
@@ -293,15 +311,6 @@ def _send(action: Send) -> None:
     try:
         os.kill(action.pid, action.signal)
     except ProcessLookupError:
-        return
-
-
-def _reap_adopted() -> None:
-    """As process 1 of a container: end the life of orphans that were handed to us."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
         return
 
 

@@ -15,6 +15,7 @@ import asyncio
 import faulthandler
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -319,7 +320,7 @@ def _serve(
 
     async def main() -> None:
         if parent is not None:
-            asyncio.get_running_loop().add_reader(parent, _on_orphaned, parent, stop)
+            threading.Thread(target=_watch_parent, args=(parent,), name="vivace-parent", daemon=True).start()
         server = Server(interface, config, listeners.sockets)
         graceful = config.GRACEFUL_SHUTDOWN_TIMEOUT
         await serve_until_stopped(server, stop, graceful, ready=tell_ready, leave=listeners.close)
@@ -328,10 +329,11 @@ def _serve(
         runner.run(main())
 
 
-def _on_orphaned(parent: int, stop: StopRequest) -> None:
-    asyncio.get_running_loop().remove_reader(parent)
+def _watch_parent(parent: int) -> None:
+    """Stop this process when its supervisor is gone; a thread, for a handler may be blocking the loop."""
+    select.select([parent], [], [])
     logger.error("the supervisor is gone: this worker stops")
-    stop.request()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _app_config(job: Job, loaded: Loaded) -> Config:
