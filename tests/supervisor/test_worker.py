@@ -82,7 +82,12 @@ def test_a_worker_that_ends_among_orphans_is_judged_as_a_worker(monkeypatch: pyt
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     monkeypatch.setitem(supervisor._fleet.workers, pid, WorkerHandle(0, pid, 0.0))
     ended: list[tuple[int, int]] = []
-    monkeypatch.setattr(supervisor._fleet, "exited", lambda pid, code, now: ended.append((pid, code)) or [])
+
+    def exited(pid: int, code: int, now: float) -> list[object]:
+        ended.append((pid, code))
+        return []
+
+    monkeypatch.setattr(supervisor._fleet, "exited", exited)
     supervisor._reap_adopted()
     assert ended == [(pid, 1)]
     supervisor._reap_worker(pid)
