@@ -29,12 +29,12 @@ FORBIDDEN_TRAILERS: Final = frozenset(
 """Names (lower case) of fields that have no meaning, or a dangerous one, behind the content."""
 
 _QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]++|\\%b)*+"' % TEXT
-_EXTENSION: Final = rb";[ \t]*+%b++(?:[ \t]*+=[ \t]*+(?:%b++|%b))?+" % (TCHAR, TCHAR, _QUOTED)
+_EXTENSION: Final = rb";[ \t]*+%b++(?:[ \t]*+=[ \t]*+(?:%b++|%b))?" % (TCHAR, TCHAR, _QUOTED)
 _CHUNK_LINE: Final = re.compile(
-    rb"([0-9A-Fa-f]{1,16}+)((?:%b(?:[ \t]*+%b)*+)?+)\r\n" % (_EXTENSION, _EXTENSION)
+    rb"([0-9A-Fa-f]{1,16}+)((?:%b(?:[ \t]*+%b)*)?)\r\n" % (_EXTENSION, _EXTENSION)
 )
 _SIZE: Final = re.compile(rb"[0-9A-Fa-f]{0,17}+")
-_REST: Final = re.compile(rb"(?:;%b*+)?+" % TEXT)
+_REST: Final = re.compile(rb"(?:;%b*+)?" % TEXT)
 _FIELD_LINE: Final = re.compile(rb"(%b++):(%b*+)\r\n" % (TCHAR, TEXT))
 _NAME: Final = re.compile(rb"%b*+" % TCHAR)
 _VALUE: Final = re.compile(rb"%b*+" % TEXT)

@@ -21,8 +21,8 @@ from vivace.wire.refusal import (
 __all__ = ["check_authority", "refuse_codings", "split_absolute"]
 
 _ABSOLUTE: Final = re.compile(rb"(?i)(https?)://([^/?]*+)([^?]*+)(?:\?(.*+))?+")
-_REG_NAME: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})++")
-_PORT: Final = re.compile(rb"(?::([0-9]{0,5}))?+")
+_REG_NAME: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
+_PORT: Final = re.compile(rb"(?::([0-9]{0,5}+))?")
 _LITERAL: Final = re.compile(rb"\[([0-9A-Fa-f:.]++|[vV][0-9A-Fa-f]++\.[A-Za-z0-9._~!$&'()*+,;=:-]++)\]")
 _GROUP: Final = re.compile(rb"[0-9A-Fa-f]{1,4}")
 _IPV4: Final = re.compile(rb"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
