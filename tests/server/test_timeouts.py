@@ -9,9 +9,10 @@ from tests.server.support import TEXT, HandlerInterface, hello, running, until
 from vivace.config import Config
 from vivace.errors import RequestTimeout
 from vivace.protocols.stream import Stream
-from vivace.server.connection import CANCEL_GRACE, Connection
+from vivace.server.connection import Connection
 from vivace.server.settings import ServerSettings
 from vivace.server.state import ServerState
+from vivace.server.timeouts import CANCEL_GRACE
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"

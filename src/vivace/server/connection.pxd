@@ -6,18 +6,20 @@ from vivace.server.flow cimport Writer
 from vivace.server.state cimport ServerState
 from vivace.server.stream cimport Stream
 
-cdef int IDLE, HEAD, HANDLER, FAILING, DRAIN, LINGER, CLOSED
+cdef int IDLE, HEAD, HANDLER, DRAIN, LINGER, CLOSED
 
 cdef class Connection:
     cdef object __weakref__
-    cdef ServerState _state
     cdef H1Connection _h1
     cdef object _server, _transport
-    cdef Stream _stream, _last
-    cdef int _phase
-    cdef bint _continue, _eof, _read_paused
+    cdef Stream _last
+    cdef bint _continue, _eof
     cdef Py_ssize_t _discarded
     cdef public object client, scheme, slot
+    cdef public ServerState state
+    cdef public Stream stream
+    cdef public int phase
+    cdef public bint read_paused
     cdef public Writer writer
     cdef public double deadline
 

@@ -7,7 +7,7 @@ Rules of this file:
   reading stops when it is more than `REQUEST_BUFFER_SIZE`. So answers are in order by construction.
 - A response of known length leaves in one write. Nothing is computed per request that only an error,
   a body or the access log would need.
-- `deadline` is only written down; `check` acts on it when the wheel comes round (`deadlines`).
+- `deadline` is only written down; `timeouts` acts on it when the wheel comes round (`deadlines`).
 - A connection never just closes on a client that may still be sending: it shuts down writing, reads
   and discards for a moment, then closes (RFC 9112 section 9.6).
 - The client gone means: the handler is cancelled. A client that only shut down its sending side gets
@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from socket import SO_LINGER, SOL_SOCKET
 from typing import Any, Final, cast
 
-from vivace.errors import ClientDisconnected, LocalProtocolError, ProtocolError, RequestTimeout
+from vivace.errors import ClientDisconnected, LocalProtocolError, ProtocolError
 from vivace.protocols.events import (
     CONNECTION_CLOSED,
     NEED_DATA,
@@ -32,9 +32,10 @@ from vivace.protocols.events import (
     RequestReceived,
 )
 from vivace.protocols.h1 import H1Connection
-from vivace.server import files
+from vivace.server import files, timeouts
 from vivace.server.body import Body
 from vivace.server.flow import Writer
+from vivace.server.phase import CLOSED, DRAIN, HANDLER, HEAD, IDLE, LINGER
 from vivace.server.state import ServerState
 from vivace.server.stream import Stream
 
@@ -44,22 +45,12 @@ logger = logging.getLogger("vivace.server")
 
 _Fields = Sequence[tuple[bytes, bytes]]
 
-IDLE: Final = 0
-HEAD: Final = 1
-HANDLER: Final = 2
-FAILING: Final = 3
-DRAIN: Final = 4
-LINGER: Final = 5
-CLOSED: Final = 6
-
 DRAIN_SIZE: Final = 65_536
 """Octets of an unread body that are skipped to keep a connection; with more to come it is closed."""
 DRAIN_TIMEOUT: Final = 1.0
 """Seconds for that; and for the request of a connection that came just when the server stops."""
 LINGER_SIZE: Final = 262_144
 """Octets read and thrown away at most after our side of the connection was shut down."""
-CANCEL_GRACE: Final = 1.0
-"""Seconds a cancelled handler has before the server answers in its place."""
 JOIN_SIZE: Final = 16_384
 """A body up to this size is copied behind its head; a larger one is handed to the transport beside it."""
 
@@ -74,8 +65,12 @@ class Connection:
     Attributes:
         client: The peer's address; None on a Unix socket.
         deadline: When `check` has to act, monotonic seconds; infinity: not by itself.
+        phase: What it is doing; see `vivace.server.phase`.
+        read_paused: Reading has stopped until somebody takes what was read.
         scheme: ``http`` or ``https``.
         slot: Where it lies in the wheel of deadlines.
+        state: What it shares with the other connections of the worker.
+        stream: The request that is being answered; None between two.
         writer: The writing side; None before the transport is there.
     """
 
@@ -86,16 +81,16 @@ class Connection:
         "_eof",
         "_h1",
         "_last",
-        "_phase",
-        "_read_paused",
         "_server",
-        "_state",
-        "_stream",
         "_transport",
         "client",
         "deadline",
+        "phase",
+        "read_paused",
         "scheme",
         "slot",
+        "state",
+        "stream",
         "writer",
     )
 
@@ -106,18 +101,18 @@ class Connection:
         server: tuple[str, int] | None = None,
         scheme: str = "http",
     ) -> None:
-        self._state = state
+        self.state = state
         self.client = client
         self._server = server
         self.scheme = scheme
         self._h1 = H1Connection(state.settings.h1)
         self._transport: Any = None
-        self._stream: Stream | None = None
+        self.stream: Stream | None = None
         self._last: Stream | None = None
-        self._phase = IDLE
+        self.phase = IDLE
         self._continue = False
         self._eof = False
-        self._read_paused = False
+        self.read_paused = False
         self._discarded = 0
         self.slot: set[Any] | None = None
         self.writer: Any = None
@@ -127,7 +122,7 @@ class Connection:
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is ready."""
-        state = self._state
+        state = self.state
         self._transport = transport
         self.writer = Writer(transport, state.settings.output_buffer)
         self.deadline = self.deadline_in(DRAIN_TIMEOUT) if state.draining else state.now + state.head_time
@@ -135,23 +130,23 @@ class Connection:
 
     def data_received(self, data: bytes) -> None:
         """Octets came."""
-        if self._phase >= DRAIN:
+        if self.phase >= DRAIN:
             self._discard(data)
             return
         self._h1.receive_data(data)
-        stream = self._stream
+        stream = self.stream
         if stream is None:
             self._advance()
         elif stream.body is not None and not stream.body.complete:
             self._feed(stream, stream.body)
-        elif self._h1.buffered > self._state.input_buffer:
+        elif self._h1.buffered > self.state.input_buffer:
             self._pause_reading()
 
     def eof_received(self) -> bool:
         """The peer shut down its sending side; True keeps ours open."""
         self._eof = True
-        stream = self._stream
-        if self._phase >= DRAIN:
+        stream = self.stream
+        if self.phase >= DRAIN:
             return False
         if stream is None and not self._h1.buffered:
             return False
@@ -166,12 +161,12 @@ class Connection:
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: cancel what was done for it."""
-        self._phase = CLOSED
-        self._state.connections.discard(self)
-        self._state.deadlines.remove(self)
+        self.phase = CLOSED
+        self.state.connections.discard(self)
+        self.state.deadlines.remove(self)
         self.writer.close()
-        if self._stream is not None:
-            self._lose(self._stream)
+        if self.stream is not None:
+            self.lose(self.stream)
         self._keep_background()
 
     def pause_writing(self) -> None:
@@ -181,23 +176,23 @@ class Connection:
     def resume_writing(self) -> None:
         """The transport has room again."""
         self.writer.resume()
-        if self._stream is None and self._phase <= HEAD and (self._eof or self._h1.buffered):
+        if self.stream is None and self.phase <= HEAD and (self._eof or self._h1.buffered):
             self._advance()
 
     # -- requests ---------------------------------------------------------------------------------------
 
     def _advance(self) -> None:
         """Look for the next request; called only between two requests, harmless otherwise."""
-        if self._stream is not None or self._phase > HEAD:
+        if self.stream is not None or self.phase > HEAD:
             return
         if self.writer.paused:
-            if self._h1.buffered > self._state.input_buffer:
+            if self._h1.buffered > self.state.input_buffer:
                 self._pause_reading()
             return
         try:
             event = self._h1.next_event()
         except ProtocolError as error:
-            self._refuse(error.status_hint, str(error))
+            self.refuse(error.status_hint, str(error))
             return
         if event is NEED_DATA:
             self._await_head()
@@ -207,30 +202,30 @@ class Connection:
             self._begin(cast("RequestReceived", event))
 
     def _await_head(self) -> None:
-        if self._phase == IDLE and self._h1.buffered:
-            self._phase = HEAD
-            self.deadline = self._state.now + self._state.head_time
-        if self._read_paused:
+        if self.phase == IDLE and self._h1.buffered:
+            self.phase = HEAD
+            self.deadline = self.state.now + self.state.head_time
+        if self.read_paused:
             self._resume_reading()
         if self._eof:
             self._transport.close()
 
     def _begin(self, head: RequestReceived) -> None:
-        state = self._state
+        state = self.state
         if state.active >= state.max_concurrent:
-            self._refuse(503, "too many requests are in progress")
+            self.refuse(503, "too many requests are in progress")
             return
         state.active += 1
         body = Body(state.now) if head.has_body else None
-        self._stream = stream = Stream(self, head, body)
+        self.stream = stream = Stream(self, head, body)
         if state.access is not None:
             stream.started_at = time.perf_counter()
-        self._phase = HANDLER
+        self.phase = HANDLER
         if body is None:
             self.deadline = state.now + state.handler_time
         else:
             self._expect_body(stream, body)
-            if self._stream is not stream:
+            if self.stream is not stream:
                 return
         if state.draining or not state.keep_alive:
             self._h1.close_after()
@@ -244,7 +239,7 @@ class Connection:
             stream.task = _Task(self._run(stream), loop=state.loop, name="vivace-request")
 
     def _expect_body(self, stream: Stream, body: Body) -> None:
-        state = self._state
+        state = self.state
         self._continue = stream.head.expect_continue
         self.deadline = state.now + state.handler_time if self._continue else float("inf")
         state.deadlines.add(self, state.now + state.deadlines.horizon)
@@ -253,7 +248,7 @@ class Connection:
     async def _run(self, stream: Stream) -> None:
         """The life of a request's task: whatever the interface does, the exchange comes to an end."""
         try:
-            await self._state.answer(stream)
+            await self.state.answer(stream)
         except asyncio.CancelledError:
             if not (stream.timed_out or stream.disconnected or stream.complete):
                 self._unfinished(stream)
@@ -272,25 +267,25 @@ class Connection:
 
     def _unfinished(self, stream: Stream) -> None:
         """The task ended and its response is not complete."""
-        if self._stream is not stream or stream.disconnected:
+        if self.stream is not stream or stream.disconnected:
             return
         if stream.response_started:
             self.abort()
         elif stream.timed_out:
-            self._answer_for(stream, 503, "the response took too long")
-        elif self._state.draining:
-            self._answer_for(stream, 503, "the server is stopping")
+            self.answer_for(stream, 503, "the response took too long")
+        elif self.state.draining:
+            self.answer_for(stream, 503, "the server is stopping")
         else:
-            self._answer_for(stream, 500, "the application gave no answer")
+            self.answer_for(stream, 500, "the application gave no answer")
 
     def _complete(self, stream: Stream) -> None:
         """The response was handed over whole: get ready for the next request or close."""
-        state = self._state
+        state = self.state
         stream.complete = True
         if stream.gone is not None:
             stream.let_go()
         state.active -= 1
-        self._stream = None
+        self.stream = None
         self._last = stream
         if state.access is not None:
             state.access.record(self.client, stream)
@@ -300,14 +295,14 @@ class Connection:
             self._skip_body(body)
         elif h1.keep_alive and not state.draining:
             more = h1.next_cycle()
-            self._phase = IDLE
+            self.phase = IDLE
             self.deadline = state.now + state.idle_time
             if more or self._eof:
                 state.loop.call_soon(self._advance)
-            elif self._read_paused:
+            elif self.read_paused:
                 self._resume_reading()
         else:
-            self._shut_down()
+            self.shut_down()
 
     def _keep_background(self) -> None:
         """Hold on to a handler that goes on after its response was complete: the loop's reference is weak."""
@@ -315,8 +310,8 @@ class Connection:
         self._last = None
         task = stream.task if stream is not None else None
         if task is not None and not task.done():
-            self._state.background.add(task)
-            task.add_done_callback(self._state.background.discard)
+            self.state.background.add(task)
+            task.add_done_callback(self.state.background.discard)
 
     # -- the body of a request --------------------------------------------------------------------------
 
@@ -328,7 +323,7 @@ class Connection:
             while True:
                 event = h1.next_event()
                 if isinstance(event, DataReceived):
-                    body.feed(event.data, self._state.now)
+                    body.feed(event.data, self.state.now)
                 elif isinstance(event, EndOfMessage):
                     body.finish()
                     self._continue = False
@@ -341,7 +336,7 @@ class Connection:
             return
         if body.received != before:
             self._continue = False
-        if body.buffered > self._state.input_buffer:
+        if body.buffered > self.state.input_buffer:
             self._pause_reading()
             self._let_handler_run(stream)
         else:
@@ -349,53 +344,53 @@ class Connection:
 
     def _read_on(self, body: Body) -> None:
         """Read on if reading had stopped and the app has taken enough; then it is the client's turn again."""
-        if self._read_paused and body.buffered <= self._state.input_buffer // 2 and not body.complete:
-            body.restart_clock(self._state.now)
+        if self.read_paused and body.buffered <= self.state.input_buffer // 2 and not body.complete:
+            body.restart_clock(self.state.now)
             self._resume_reading()
-            if self._phase == HANDLER:
+            if self.phase == HANDLER:
                 self.deadline = float("inf")
 
     def _let_handler_run(self, stream: Stream) -> None:
         """RESPONSE_TIMEOUT counts from here: it is the handler that is waited for, not the client."""
-        if self._phase == HANDLER and not stream.response_started:
-            self.deadline = self._state.now + self._state.handler_time
+        if self.phase == HANDLER and not stream.response_started:
+            self.deadline = self.state.now + self.state.handler_time
 
     def _break_off(self, stream: Stream, body: Body, error: ProtocolError) -> None:
         """The body cannot be continued: bad framing, or the client left in the middle of it."""
         if self._eof:
-            self._lose(stream)
+            self.lose(stream)
             self._transport.close()
             return
         body.fail(ClientDisconnected(str(error)))
         if not stream.response_started:
-            self._answer_for(stream, error.status_hint, str(error))
+            self.answer_for(stream, error.status_hint, str(error))
         else:
             self.abort()
-        self._lose(stream)
+        self.lose(stream)
 
     def want_body(self) -> None:
         """The app asked for the body: tell a client that waits for that (RFC 9110 section 10.1.1)."""
         if self._continue:
             self._continue = False
-            if self._stream is not None and not self._stream.response_started:
+            if self.stream is not None and not self.stream.response_started:
                 self.deadline = float("inf")
                 self.writer.write(self._h1.send_informational(100, ()))
 
     def body_taken(self, body: Body) -> None:
         """The app took a piece."""
-        if self._stream is not None:
+        if self.stream is not None:
             self._read_on(body)
 
     def _skip_body(self, body: Body) -> None:
         """The response is out and the body is not: skip a small rest to keep the connection, else close."""
         if not self._h1.keep_alive or self._continue:
-            self._shut_down()
+            self.shut_down()
             return
-        self._phase = DRAIN
+        self.phase = DRAIN
         self._discarded = 0
         body.fail(ClientDisconnected("the response was complete before the body"))
         self.deadline = self.deadline_in(DRAIN_TIMEOUT)
-        self._state.deadlines.add(self, self.deadline)
+        self.state.deadlines.add(self, self.deadline)
         self._resume_reading()
         self._skip()
 
@@ -407,22 +402,22 @@ class Connection:
                 self._discarded += len(event.data)
                 event = h1.next_event()
         except ProtocolError:
-            self._shut_down()
+            self.shut_down()
             return
         if isinstance(event, EndOfMessage):
-            if self._state.draining:
-                self._shut_down()
+            if self.state.draining:
+                self.shut_down()
                 return
             h1.next_cycle()
-            self._phase = IDLE
-            self.deadline = self._state.now + self._state.idle_time
+            self.phase = IDLE
+            self.deadline = self.state.now + self.state.idle_time
             # Not at once: this may run within the task of the request before.
-            self._state.loop.call_soon(self._advance)
+            self.state.loop.call_soon(self._advance)
         elif self._discarded > DRAIN_SIZE:
-            self._shut_down()
+            self.shut_down()
 
     def _discard(self, data: bytes) -> None:
-        if self._phase == DRAIN:
+        if self.phase == DRAIN:
             self._h1.receive_data(data)
             self._skip()
             return
@@ -431,25 +426,25 @@ class Connection:
             self._transport.close()
 
     def _watch_half_close(self, stream: Stream, written: int) -> None:
-        wait = self._state.settings.half_close_timeout
-        self._state.loop.call_later(wait, self._half_closed, stream, written)
+        wait = self.state.settings.half_close_timeout
+        self.state.loop.call_later(wait, self._half_closed, stream, written)
 
     def _half_closed(self, stream: Stream, written: int) -> None:
         """Cancel the handler unless the client has been seen to take octets since."""
-        if self._stream is not stream or self._phase == CLOSED:
+        if self.stream is not stream or self.phase == CLOSED:
             return
         flushed = self.writer.left()
         if flushed > written:
             self._watch_half_close(stream, flushed)
             return
-        self._lose(stream)
+        self.lose(stream)
         self._transport.close()
 
     # -- responses, called by the stream ------------------------------------------------------------------
 
     def send_response(self, stream: Stream, status: int, fields: _Fields, body: bytes) -> None:
         """Write a whole response."""
-        if self._stream is not stream:
+        if self.stream is not stream:
             return
         if stream.body is not None:
             self._before_response(stream.body)
@@ -457,7 +452,7 @@ class Connection:
         if size > JOIN_SIZE:
             self._send_large(status, fields, body)
         else:
-            data = self._h1.send_response(status, fields, body, self._state.date)
+            data = self._h1.send_response(status, fields, body, self.state.date)
             self.writer.write(data)
         stream.response_started = True
         stream.status = status
@@ -467,7 +462,7 @@ class Connection:
     def _send_large(self, status: int, fields: _Fields, body: bytes) -> None:
         h1 = self._h1
         fields = with_length(fields, len(body))
-        head = h1.send_head(status, fields, self._state.date)
+        head = h1.send_head(status, fields, self.state.date)
         data = h1.send_data(body)
         h1.send_end()
         self.writer.write_all((head, data) if data else (head,))
@@ -478,12 +473,12 @@ class Connection:
 
     def send_head(self, stream: Stream, status: int, fields: _Fields) -> bytes:
         """The head of a streamed response, to be written with its first data."""
-        if self._stream is not stream:
+        if self.stream is not stream:
             return b""
         if stream.body is not None:
             self._before_response(stream.body)
         self.deadline = float("inf")
-        return self._h1.send_head(status, fields, self._state.date)
+        return self._h1.send_head(status, fields, self.state.date)
 
     def send_data(self, stream: Stream, pending: bytes, data: bytes) -> None:
         """Write a piece of a streamed response behind what is pending."""
@@ -530,44 +525,44 @@ class Connection:
         """Say ``Connection: close`` in time when the rest of the body will not be read."""
         if body.complete:
             return
-        rest = self._stream.head.content_length - body.received if self._stream is not None else 0
+        rest = self.stream.head.content_length - body.received if self.stream is not None else 0
         if self._continue or rest > DRAIN_SIZE or body.error is not None:
             self._h1.close_after()
 
-    def _answer_for(self, stream: Stream, status: int, message: str) -> None:
+    def answer_for(self, stream: Stream, status: int, message: str) -> None:
         """Answer in place of a handler that cannot, and close."""
         try:
-            data = self._h1.send_error(status, message.encode("ascii", "replace"), self._state.date)
+            data = self._h1.send_error(status, message.encode("ascii", "replace"), self.state.date)
         except ProtocolError:
             # A response had begun within the protocol and failed there: there is no way to another.
-            self._lose(stream)
+            self.lose(stream)
             self.abort()
             return
         stream.response_started = True
         stream.status = status
         self.writer.write(data)
         stream.complete = True
-        self._state.active -= 1
-        self._stream = None
+        self.state.active -= 1
+        self.stream = None
         self._last = stream
-        if self._state.access is not None:
-            self._state.access.record(self.client, stream)
-        self._shut_down()
+        if self.state.access is not None:
+            self.state.access.record(self.client, stream)
+        self.shut_down()
 
-    def _refuse(self, status: int, message: str) -> None:
+    def refuse(self, status: int, message: str) -> None:
         """Answer a message that is not a request we can serve, and close."""
-        if self._state.access is not None:
-            self._state.access.record_refused(self.client, status, message)
-        self.writer.write(self._h1.send_error(status, message.encode("ascii", "replace"), self._state.date))
-        self._shut_down()
+        if self.state.access is not None:
+            self.state.access.record_refused(self.client, status, message)
+        self.writer.write(self._h1.send_error(status, message.encode("ascii", "replace"), self.state.date))
+        self.shut_down()
 
     # -- the end of the connection ------------------------------------------------------------------------
 
-    def _shut_down(self) -> None:
+    def shut_down(self) -> None:
         """Close our side; the other gets a moment to read what was sent."""
-        if self._phase >= LINGER:
+        if self.phase >= LINGER:
             return
-        self._phase = LINGER
+        self.phase = LINGER
         self._discarded = 0
         if self._eof or not self._transport.can_write_eof() or self._transport.is_closing():
             self._transport.close()
@@ -578,16 +573,16 @@ class Connection:
             self._transport.abort()
             return
         self._resume_reading()
-        self.deadline = self._state.now + self._state.settings.linger_timeout + self._state.deadlines.tick
-        self._state.deadlines.add(self, self.deadline)
+        self.deadline = self.state.now + self.state.settings.linger_timeout + self.state.deadlines.tick
+        self.state.deadlines.add(self, self.deadline)
 
-    def _lose(self, stream: Stream) -> None:
+    def lose(self, stream: Stream) -> None:
         """Nobody is there for this stream's answer any more: cancel what makes it."""
-        if self._stream is stream:
-            self._stream = None
-            self._state.active -= 1
-            if self._state.access is not None:
-                self._state.access.record(self.client, stream)
+        if self.stream is stream:
+            self.stream = None
+            self.state.active -= 1
+            if self.state.access is not None:
+                self.state.access.record(self.client, stream)
         stream.lose()
         task = stream.task
         if task is not None and not task.done():
@@ -599,8 +594,8 @@ class Connection:
         if self._transport is not None:
             self._transport.abort()
 
-    def _reset(self) -> None:
-        """Drop the connection so that the kernel does not keep what the client never took, and tells it."""
+    def reset(self) -> None:
+        """Drop the connection so that the kernel tells the client and keeps nothing for it."""
         socket = self._transport.get_extra_info("socket")
         if socket is not None:
             socket.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
@@ -614,34 +609,34 @@ class Connection:
         """The server stops: close now if idle, else with the response that is due."""
         if self._transport is None:
             return
-        if self._phase == IDLE and not self._h1.buffered:
+        if self.phase == IDLE and not self._h1.buffered:
             self._transport.close()
-        elif self._phase <= HEAD:
+        elif self.phase <= HEAD:
             self.deadline = min(self.deadline, self.deadline_in(DRAIN_TIMEOUT))
-            self._state.deadlines.add(self, self.deadline)
-        elif self._stream is not None and not self._stream.response_started:
+            self.state.deadlines.add(self, self.deadline)
+        elif self.stream is not None and not self.stream.response_started:
             self._h1.close_after()
 
     def spare(self) -> int:
         """How readily it can be given up: 0 if it waits for a request, 1 for the rest of a head; else -1."""
-        if self._transport is None or self._phase > HEAD or self.writer.left() < self.writer.written:
+        if self._transport is None or self.phase > HEAD or self.writer.left() < self.writer.written:
             return -1
-        return self._phase
+        return self.phase
 
     def shed(self) -> None:
         """Make room: give up a connection that has no request."""
-        self._phase = CLOSED
+        self.phase = CLOSED
         self._transport.abort()
 
     # -- time -----------------------------------------------------------------------------------------------
 
     def deadline_in(self, seconds: float) -> float:
         """The monotonic time `seconds` from now, never early."""
-        return self._state.now + seconds + self._state.deadlines.tick
+        return self.state.now + seconds + self.state.deadlines.tick
 
     def look_at(self, when: float) -> None:
         """Make sure that `check` runs at `when`, if that is sooner than it would anyway."""
-        state = self._state
+        state = self.state
         if when < state.now + state.deadlines.horizon:
             state.deadlines.add(self, when)
 
@@ -651,7 +646,7 @@ class Connection:
 
     def new_future(self) -> "asyncio.Future[None]":
         """A future of the worker's loop."""
-        return self._state.loop.create_future()
+        return self.state.loop.create_future()
 
     def server_address(self) -> tuple[str, int] | None:
         """Our own address; None on a Unix socket."""
@@ -659,82 +654,32 @@ class Connection:
 
     def check(self, now: float) -> float:
         """Act on what is due; when to look again, or 0.0 when the connection is over."""
-        if self._phase == CLOSED:
-            return 0.0
-        stalled = self.writer.stalled(now)
-        if stalled and 0 < self._state.settings.write_timeout <= stalled:
-            self._reset()
-            return 0.0
-        if stalled and self._phase in (IDLE, LINGER):
-            self.deadline = max(self.deadline, now + self._state.deadlines.tick)
-        later = now + self._state.deadlines.horizon
-        stream = self._stream
-        if stream is not None and stream.body is not None and not stream.body.complete:
-            self._check_body(stream, stream.body, now)
-            if stream.body.deadline:
-                later = min(later, stream.body.deadline + self._state.deadlines.tick)
-        if now >= self.deadline:
-            self._expire(now)
-        return min(self.deadline, later)
+        return timeouts.check(self, now)
 
-    def _check_body(self, stream: Stream, body: Body, now: float) -> None:
-        """Fail a body that stalls, creeps or is late; not while it is us who do not read."""
-        if body.error is not None or self._continue:
-            return
-        # What arrived was noted with a clock that may have been a tick behind: never be early.
-        sure = now - self._state.deadlines.tick
-        reason = body.overdue(sure, self._state.settings, not self._read_paused)
-        if not reason:
-            return
-        body.fail(RequestTimeout(reason))
+    def waits_for_body(self) -> bool:
+        """Whether it is the client's turn to send something of the body."""
+        return not (self.read_paused or self._continue)
+
+    def give_up_body(self, error: Exception) -> None:
+        """Nothing more of the body is waited for; the handler learns why and answers."""
+        if self.stream is not None and self.stream.body is not None:
+            self.stream.body.fail(error)
         self._h1.close_after()
-        self._phase = FAILING
-        self.deadline = now + CANCEL_GRACE
 
-    def _expire(self, now: float) -> None:
-        phase = self._phase
-        stream = self._stream
-        if phase == IDLE:
-            self._transport.close()
-        elif phase == HEAD:
-            self._refuse(408, "the head of the request was not complete in time")
-        elif phase == HANDLER and stream is not None:
-            self._time_out(stream, now)
-        elif phase == FAILING and stream is not None:
-            self._give_up(stream)
-        elif phase == DRAIN:
-            self._shut_down()
-        else:
-            self._transport.abort()
-
-    def _time_out(self, stream: Stream, now: float) -> None:
-        """RESPONSE_TIMEOUT: let the app answer 503, or do it ourselves a moment later."""
-        stream.timed_out = True
-        self._phase = FAILING
-        self.deadline = now + CANCEL_GRACE
-        self._state.deadlines.add(self, self.deadline)
-        if stream.task is not None:
-            stream.task.cancel()
-
-    def _give_up(self, stream: Stream) -> None:
-        """The handler ignored its cancellation or the failure of its body."""
-        logger.error("%s %r does not end: answered in its place", stream.head.method, stream.head.path)
-        if stream.response_started:
-            self.abort()
-        else:
-            self._answer_for(stream, 503 if stream.timed_out else 408, "the request took too long")
-        self._lose(stream)
+    def close(self) -> None:
+        """Close at once; what was written still goes out."""
+        self._transport.close()
 
     # -- reading --------------------------------------------------------------------------------------
 
     def _pause_reading(self) -> None:
-        if not self._read_paused:
-            self._read_paused = True
+        if not self.read_paused:
+            self.read_paused = True
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
-        if self._read_paused:
-            self._read_paused = False
+        if self.read_paused:
+            self.read_paused = False
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
