@@ -1,5 +1,6 @@
 """Several workers under load: what a killed one takes with it, and what a stop lets finish."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -151,19 +152,17 @@ def two_workers(style: str, folder: Path, port: int) -> Iterator[Serving]:
 
 @pytest.mark.parametrize("style", ["vivace run", "python web.py"])
 def test_a_stop_under_load_cuts_no_response(tmp_path: Path, style: str, free_port: int) -> None:
-    with two_workers(style, tmp_path, free_port) as server:
+    with two_workers(style, tmp_path, free_port) as server, contextlib.ExitStack() as opened:
         workers = find_workers(server)
-        slow = [server.connect() for _ in range(4)]
+        slow = [opened.enter_context(server.connect()) for _ in range(4)]
         for client in slow:
             client.sendall(head_of("/nap/700"))
-        with load(server, 6) as threads:
+        with load(server, 16) as threads:
             until(lambda: pids_seen(threads) == workers)
             started = time.monotonic()
             server.signal(signal.SIGTERM)
             answers = [read_answer(client) for client in slow]
             assert server.wait() == 0, server.log
-        for client in slow:
-            client.close()
         assert [answer.status for answer in answers] == [200] * 4
         assert {answer.fields.get("connection") for answer in answers} == {"close"}
         assert time.monotonic() - started < 10

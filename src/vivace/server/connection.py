@@ -50,7 +50,7 @@ DRAIN_SIZE: Final = 65_536
 DRAIN_TIMEOUT: Final = 1.0
 """Seconds for that; and for the request of a connection that came just when the server stops."""
 LINGER_SIZE: Final = 262_144
-"""Octets read and thrown away at most after our side of the connection was shut down."""
+"""Octets thrown away at most after our side was shut down; then the client is left to read, or to wait."""
 JOIN_SIZE: Final = 16_384
 """A body up to this size is copied behind its head; a larger one is handed to the transport beside it."""
 
@@ -423,7 +423,8 @@ class Connection:
             return
         self._discarded += len(data)
         if self._discarded > LINGER_SIZE:
-            self._transport.close()
+            # To close now would reset the connection, and the answer might be lost with it.
+            self._pause_reading()
 
     def _watch_half_close(self, stream: Stream, written: int) -> None:
         wait = self.state.settings.half_close_timeout

@@ -4,7 +4,8 @@ Rules of this file:
 
 - A socket is bound before any worker exists and is shared by descriptor; nobody who leaves closes it
   for the others, and no SO_REUSEPORT socket per worker is made (those lose queued connections).
-- At most `ACCEPTS_PER_TURN` connections a turn, so that open requests go on.
+- A bounded number of connections a turn, so that open requests go on, and one only where workers share
+  the socket, so that a burst is spread over them.
 - At the limit on connections one without a request makes room; if all have one, the new one gets a 503.
   Out of descriptors: connections without a request make room; if there are none, accepting pauses
   for `ACCEPT_PAUSE` seconds. It is said once a minute.
@@ -24,13 +25,11 @@ from vivace.errors import StartupError
 from vivace.server.connection import Connection
 from vivace.server.state import ServerState
 
-__all__ = ["ACCEPTS_PER_TURN", "ACCEPT_PAUSE", "Acceptor", "bind_tcp", "bind_unix"]
+__all__ = ["ACCEPT_PAUSE", "Acceptor", "bind_tcp", "bind_unix"]
 
 logger = logging.getLogger("vivace.server")
 
-ACCEPTS_PER_TURN = 64
-"""Connections accepted from a socket in one turn of the event loop."""
-MAX_LAST_TURNS = 64
+MAX_LAST_TURNS = 4_096
 """Turns in which a stopping server empties the queue of a socket."""
 ACCEPT_PAUSE = 0.1
 """Seconds without accepting when neither descriptors nor idle connections are left."""
@@ -184,7 +183,7 @@ class Acceptor:
 
     def _accept(self) -> bool:
         """Accept what waits, up to a turn's worth; whether more may be waiting."""
-        for _ in range(ACCEPTS_PER_TURN):
+        for _ in range(self._state.settings.accepts_per_turn):
             try:
                 accepted, address = self._listener.accept()
             except (BlockingIOError, InterruptedError):

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from vivace.config import Config
 from vivace.protocols.h1 import H1Limits
 
-__all__ = ["RESERVED_FILES", "ServerSettings"]
+__all__ = ["ACCEPTS_PER_TURN", "RESERVED_FILES", "ServerSettings"]
 
+ACCEPTS_PER_TURN = 64
+"""Connections that a lone worker accepts from a socket in one turn; beside others it takes one."""
 RESERVED_FILES = 64
 """Descriptors left to the app, the log and the listeners when the file limit bounds the connections."""
 
@@ -36,6 +38,7 @@ class ServerSettings:
     input_buffer: int
     output_buffer: int
     max_connections: int
+    accepts_per_turn: int
     max_concurrent: int
     h1: H1Limits
 
@@ -57,6 +60,7 @@ class ServerSettings:
             input_buffer=config.REQUEST_BUFFER_SIZE,
             output_buffer=config.WRITE_BUFFER_SIZE,
             max_connections=config.MAX_CONNECTIONS or _connections_by_file_limit(),
+            accepts_per_turn=ACCEPTS_PER_TURN if config.WORKERS == 1 else 1,
             max_concurrent=config.MAX_CONCURRENT_REQUESTS,
             h1=H1Limits(
                 max_line=config.REQUEST_MAX_LINE_SIZE,
