@@ -50,6 +50,7 @@ async def test_a_json_line_has_the_facts(sink: Sink) -> None:
     assert entry.pop("ms") >= 0
     assert entry == {
         "event": "request",
+        "pid": os.getpid(),
         "client": "127.0.0.1",
         "method": "GET",
         "path": "/a?b=c",

@@ -122,4 +122,6 @@ def _show_app(target: str) -> None:
     from vivace.supervisor.target import load_target
 
     loaded = load_target(target)
+    if loaded.kind == "native":
+        loaded.app.finalize()
     _line("app", f"{loaded.target} ({loaded.kind}: {loaded.why})")

@@ -1,4 +1,4 @@
-"""Where a stream of the server meets an app of some kind: native, ASGI or WSGI.
+"""Where a stream of the server meets an app of some kind; today: native.
 
 An interface is the only thing that knows both sides; each kind is one module.
 """

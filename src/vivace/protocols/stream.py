@@ -1,7 +1,7 @@
 """The seam between a connection and an app: one request/response exchange.
 
-`server.stream.Stream` implements it for our own server; an adapter implements it over ASGI.
-HTTP/1.1, HTTP/2 and HTTP/3 lie below it; native, ASGI and WSGI apps above; neither side knows the other.
+`server.stream.Stream` implements it. Versions of HTTP lie below it, today HTTP/1.1; kinds of apps above,
+today native ones; neither side knows the other.
 
 Rules of this file:
 

@@ -1,6 +1,6 @@
 """Serving connections: sockets, flow control, time-outs and files around the sans-I/O protocols.
 
-It knows streams, not apps: an interface (native, ASGI, WSGI) is handed in.
+It knows streams, not apps: an interface is handed in.
 """
 
 from vivace.server.interface import Interface

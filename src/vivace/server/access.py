@@ -165,6 +165,7 @@ def _text_lines(batch: list[_Record], wall: float) -> str:
 def _json_lines(batch: list[_Record], wall: float) -> str:
     """The same as JSON."""
     lines = []
+    pid = os.getpid()
     last, stamp = 0, ""
     for ended, client, method, target, version, status, size, took in batch:
         when = ended + wall
@@ -173,7 +174,7 @@ def _json_lines(batch: list[_Record], wall: float) -> str:
             last, stamp = second, _second(second)
         micros = int(took * 1e6)
         lines.append(
-            f'{{"time":"{stamp}{_THOUSANDTHS[int((when - second) * 1000)]}Z","event":"request",'
+            f'{{"time":"{stamp}{_THOUSANDTHS[int((when - second) * 1000)]}Z","event":"request","pid":{pid},'
             f'"client":"{client}","method":"{method}","path":"{_shown(target)}","http":"{version}",'
             f'"status":{status},"bytes":{size},"ms":{micros // 1000}.{_THOUSANDTHS[micros % 1000]}}}\n'
         )

@@ -457,7 +457,7 @@ class Connection:
             self.writer.write(data)
         stream.response_started = True
         stream.status = status
-        stream.sent = size
+        stream.sent = 0 if stream.head.method == "HEAD" else size
         self._complete(stream)
 
     def _send_large(self, status: int, fields: _Fields, body: bytes) -> None:

@@ -113,7 +113,7 @@ class Server:
         while (state.connections or state.background) and not self._forced.is_set():
             left = deadline - loop.time()
             if left <= 0:
-                logger.warning("%d requests were cut by the end of the graceful stop", state.active)
+                logger.warning("requests cut by the end of the graceful stop: %d", state.active)
                 return
             try:
                 await asyncio.wait_for(self._forced.wait(), min(left, 0.02))

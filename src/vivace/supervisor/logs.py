@@ -19,7 +19,7 @@ from vivace.config import Config
 
 __all__ = ["JSONFormatter", "attach_logging", "detach_logging", "wants_json"]
 
-_TEXT: Final = "%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s"
+_TEXT: Final = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
 
 
 class JSONFormatter(logging.Formatter):
@@ -61,9 +61,16 @@ def attach_logging(config: Config) -> None:
     if root.handlers or sys.stderr is None:
         return
     handler = _OurHandler(sys.stderr)
-    handler.setFormatter(JSONFormatter() if wants_json(config) else logging.Formatter(_TEXT, "%H:%M:%S"))
+    handler.setFormatter(JSONFormatter() if wants_json(config) else _text_formatter())
     root.addHandler(handler)
     root.setLevel(logging.INFO)
+
+
+def _text_formatter() -> logging.Formatter:
+    """Text with the clock of the access log: UTC, so that lines of both can be put in order."""
+    made = logging.Formatter(_TEXT, "%Y-%m-%dT%H:%M:%S")
+    made.converter = time.gmtime
+    return made
 
 
 def detach_logging() -> None:

@@ -45,14 +45,21 @@ _NOTED: Final = (
 )
 
 
+_LATER = ("AUTO_RELOAD", "FORWARDED_SECRET", "REAL_IP_HEADER", "PROXIES_COUNT")
+"""Settings that are taken and have no effect so far."""
+
+
 def launch(job: Job) -> int:
     """Serve in this process or in several, until a signal ends it; the exit code.
 
     Raises:
         StartupError: The address cannot be used; exit code 4.
     """
-    if job.config.AUTO_RELOAD:
-        job.config.warnings.append("AUTO_RELOAD does nothing yet: it comes with a later version of Vivace")
+    job.config.warnings.extend(
+        f"{name} does nothing yet: it comes with a later version of Vivace"
+        for name in _LATER
+        if job.config[name]
+    )
     listeners = Listeners(job.config)
     try:
         if job.config.WORKERS > 1:
