@@ -147,16 +147,20 @@ def _second(second: int) -> str:
 def _text_lines(batch: list[_Record], wall: float) -> str:
     """The lines of `batch`; `wall` turns the times of the records into seconds since the epoch."""
     lines = []
+    shown: dict[bytes, str] = {}
     last, stamp = 0, ""
     for ended, client, method, target, version, status, size, took in batch:
         when = ended + wall
         second = int(when)
         if second != last:
             last, stamp = second, _second(second)
+        path = shown.get(target)
+        if path is None:
+            path = shown[target] = _shown(target)
         micros = int(took * 1e6)
         lines.append(
             f"{stamp}{_THOUSANDTHS[int((when - second) * 1000)]}Z {client} "
-            f'"{method} {_shown(target)} HTTP/{version}" {status} {size} '
+            f'"{method} {path} HTTP/{version}" {status} {size} '
             f"{micros // 1000}.{_THOUSANDTHS[micros % 1000]}ms\n"
         )
     return "".join(lines)
@@ -165,17 +169,21 @@ def _text_lines(batch: list[_Record], wall: float) -> str:
 def _json_lines(batch: list[_Record], wall: float) -> str:
     """The same as JSON."""
     lines = []
-    pid = os.getpid()
+    shown: dict[bytes, str] = {}
     last, stamp = 0, ""
+    facts = f'Z","event":"request","pid":{os.getpid()},"client":"'
     for ended, client, method, target, version, status, size, took in batch:
         when = ended + wall
         second = int(when)
         if second != last:
-            last, stamp = second, _second(second)
+            last, stamp = second, '{"time":"' + _second(second)
+        path = shown.get(target)
+        if path is None:
+            path = shown[target] = _shown(target)
         micros = int(took * 1e6)
         lines.append(
-            f'{{"time":"{stamp}{_THOUSANDTHS[int((when - second) * 1000)]}Z","event":"request","pid":{pid},'
-            f'"client":"{client}","method":"{method}","path":"{_shown(target)}","http":"{version}",'
+            f"{stamp}{_THOUSANDTHS[int((when - second) * 1000)]}{facts}{client}"
+            f'","method":"{method}","path":"{path}","http":"{version}",'
             f'"status":{status},"bytes":{size},"ms":{micros // 1000}.{_THOUSANDTHS[micros % 1000]}}}\n'
         )
     return "".join(lines)
