@@ -503,7 +503,7 @@ class Connection:
             data = self._h1.send_end(trailers)
         except ProtocolError:
             self.writer.write(pending)
-            self.abort_after_flush()
+            self.close()
             raise
         self.writer.write(pending + data)
         self._complete(stream)
@@ -602,10 +602,6 @@ class Connection:
             socket.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
         self.abort()
 
-    def abort_after_flush(self) -> None:
-        """End the connection without completing the response: the client must notice that it was cut."""
-        self._transport.close()
-
     def drain(self) -> None:
         """The server stops: close now if idle, else with the response that is due."""
         if self._transport is None:
@@ -668,7 +664,7 @@ class Connection:
         self._h1.close_after()
 
     def close(self) -> None:
-        """Close at once; what was written still goes out."""
+        """Close at once; what was written still goes out, and a response that is not complete is seen to be cut."""
         self._transport.close()
 
     # -- reading --------------------------------------------------------------------------------------
