@@ -664,7 +664,7 @@ class Connection:
         self._h1.close_after()
 
     def close(self) -> None:
-        """Close at once; what was written still goes out, and a response that is not complete is seen to be cut."""
+        """Close at once; what was written still goes out, and an incomplete response is seen to be cut."""
         self._transport.close()
 
     # -- reading --------------------------------------------------------------------------------------
