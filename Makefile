@@ -24,7 +24,7 @@ test: ## install what the tests need and run every check
 	@scripts/test
 
 lint: ## ruff, mypy, pyright and the layers contract only
-	@scripts/setup build lint test
+	@scripts/setup build lint test apps hosts
 	@scripts/lint
 
 cover: ## measure which lines and branches the tests reach

@@ -19,6 +19,8 @@ TEXT = ((b"content-type", b"text/plain"),)
 class HandlerInterface:
     """An interface whose app is one function of the stream; it notes the moments it was told of."""
 
+    cancels = True
+
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
         self.moments: list[str] = []

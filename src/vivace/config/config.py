@@ -40,6 +40,10 @@ class Config(MutableMapping[str, Any]):
 
     APP: str
     DEBUG: bool
+    INTERFACE: str
+    LIFESPAN: str
+    ROOT_PATH: str
+    EARLY_HINTS: bool
     AUTO_RELOAD: bool
     FALLBACK_ERROR_FORMAT: str
     NOISY_EXCEPTIONS: bool
@@ -75,6 +79,8 @@ class Config(MutableMapping[str, Any]):
     REQUEST_MAX_FIELDS: int
     REQUEST_BUFFER_SIZE: int
     WRITE_BUFFER_SIZE: int
+    WSGI_BUFFER_SIZE: int
+    WSGI_SPOOL_SIZE: int
     MAX_CONCURRENT_REQUESTS: int
     MAX_CONNECTIONS: int
     COOKIE_MAX_COUNT: int

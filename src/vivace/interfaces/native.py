@@ -22,10 +22,11 @@ class NativeInterface:
         app: Finalized before the first request if it was not yet.
     """
 
-    __slots__ = ("_app", "_handle")
+    __slots__ = ("_app", "_handle", "cancels")
 
     def __init__(self, app: Vivace[Any, Any]) -> None:
         self._app = app
+        self.cancels = True
         self._handle = app.handle_stream
 
     def __call__(self, stream: Stream) -> Coroutine[Any, Any, None]:

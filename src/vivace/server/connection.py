@@ -19,11 +19,11 @@ import logging
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from socket import SO_LINGER, SOL_SOCKET
 from typing import Any, Final, cast
 
-from vivace.errors import ClientDisconnected, LocalProtocolError, ProtocolError
+from vivace.errors import ClientDisconnected, ProtocolError
 from vivace.protocols.events import (
     CONNECTION_CLOSED,
     NEED_DATA,
@@ -38,6 +38,7 @@ from vivace.server.flow import Writer
 from vivace.server.phase import CLOSED, DRAIN, HANDLER, HEAD, IDLE, LINGER
 from vivace.server.state import ServerState
 from vivace.server.stream import Stream
+from vivace.wire.field import with_length
 
 __all__ = ["Connection"]
 
@@ -233,10 +234,20 @@ class Connection:
             self._keep_background()
         if self._eof:
             self._watch_half_close(stream, self.writer.left())
+        try:
+            answer = state.answer(stream)
+        except Exception:
+            logger.exception("the interface failed on %s %r", head.method, head.path)
+            self._unfinished(stream)
+            return
+        if answer is None:
+            return
         if _EAGER:
-            stream.task = _Task(self._run(stream), loop=state.loop, name="vivace-request", eager_start=True)
+            stream.task = _Task(
+                self._run(stream, answer), loop=state.loop, name="vivace-request", eager_start=True
+            )
         else:
-            stream.task = _Task(self._run(stream), loop=state.loop, name="vivace-request")
+            stream.task = _Task(self._run(stream, answer), loop=state.loop, name="vivace-request")
 
     def _expect_body(self, stream: Stream, body: Body) -> None:
         state = self.state
@@ -245,10 +256,10 @@ class Connection:
         state.deadlines.add(self, state.now + state.deadlines.horizon)
         self._feed(stream, body)
 
-    async def _run(self, stream: Stream) -> None:
+    async def _run(self, stream: Stream, answer: Coroutine[Any, Any, None]) -> None:
         """The life of a request's task: whatever the interface does, the exchange comes to an end."""
         try:
-            await self.state.answer(stream)
+            await answer
         except asyncio.CancelledError:
             if not (stream.timed_out or stream.disconnected or stream.complete):
                 self._unfinished(stream)
@@ -578,7 +589,7 @@ class Connection:
         self.state.deadlines.add(self, self.deadline)
 
     def lose(self, stream: Stream) -> None:
-        """Nobody is there for this stream's answer any more: cancel what makes it."""
+        """Nobody is there for this stream's answer any more: cancel what makes it, or let it end."""
         if self.stream is stream:
             self.stream = None
             self.state.active -= 1
@@ -588,7 +599,8 @@ class Connection:
         task = stream.task
         if task is not None and not task.done():
             self._last = stream
-            task.cancel()
+            if self.state.cancels:
+                task.cancel()
 
     def abort(self) -> None:
         """Drop the connection; what waits to be written is lost."""
@@ -679,17 +691,3 @@ class Connection:
             self.read_paused = False
             if not self._transport.is_closing():
                 self._transport.resume_reading()
-
-
-def with_length(fields: _Fields, size: int) -> _Fields:
-    """`fields` with a content length of `size`.
-
-    Raises:
-        LocalProtocolError: They name another one.
-    """
-    for name, value in fields:
-        if name.lower() == b"content-length":
-            if value != b"%d" % size:
-                raise LocalProtocolError(f"the Content-Length {value!r} is not that of the content, {size}")
-            return fields
-    return [*fields, (b"content-length", b"%d" % size)]

@@ -14,10 +14,22 @@ __all__ = ["Interface"]
 
 
 class Interface(Protocol):
-    """Where a stream meets an app; one per worker."""
+    """Where a stream meets an app; one per worker.
 
-    def __call__(self, stream: Stream, /) -> Coroutine[Any, Any, None]:
-        """Answer one request. The coroutine runs in a task of its own, cancelled when the client leaves."""
+    Attributes:
+        cancels: The task of a request is cancelled when its client leaves; else it goes on, and learns of it
+            from the stream.
+    """
+
+    cancels: bool
+
+    def __call__(self, stream: Stream, /) -> Coroutine[Any, Any, None] | None:
+        """Answer one request.
+
+        Returns:
+            What answers, to be run in a task of its own; None: it is answered, or will be by other means,
+            and the interface sees to it that the exchange comes to an end.
+        """
         ...
 
     async def before_start(self) -> None:

@@ -32,6 +32,7 @@ class ServerState:
     Attributes:
         active: Requests whose response is not complete.
         answer: The interface, ready to be called with a stream.
+        cancels: The interface wants its tasks cancelled when a client leaves.
         background: Tasks that went on after their response was complete.
         connections: Every open connection.
         date: The whole Date line of a response, renewed every tick.
@@ -51,6 +52,7 @@ class ServerState:
         "active",
         "answer",
         "background",
+        "cancels",
         "connections",
         "date",
         "deadlines",
@@ -74,6 +76,7 @@ class ServerState:
         access: "AccessLog | None" = None,
     ) -> None:
         self.answer = interface.__call__
+        self.cancels = interface.cancels
         self.settings = settings
         self.loop = loop
         self.access = access

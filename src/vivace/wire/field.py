@@ -7,6 +7,7 @@ Rules of this file:
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from vivace.errors import LocalProtocolError
@@ -19,6 +20,7 @@ __all__ = [
     "check_field",
     "closes_connection",
     "is_only_ours",
+    "with_length",
 ]
 
 TCHAR: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
@@ -57,3 +59,17 @@ def is_only_ours(value: bytes) -> bool:
 def closes_connection(value: bytes) -> bool:
     """Whether ``close`` is in an application's Connection field."""
     return b"close" in [token.strip(b" \t") for token in value.lower().split(b",")]
+
+
+def with_length(fields: Sequence[tuple[bytes, bytes]], size: int) -> Sequence[tuple[bytes, bytes]]:
+    """`fields` with a content length of `size`.
+
+    Raises:
+        LocalProtocolError: They name another one.
+    """
+    for name, value in fields:
+        if name.lower() == b"content-length":
+            if value != b"%d" % size:
+                raise LocalProtocolError(f"the Content-Length {value!r} is not that of the content, {size}")
+            return fields
+    return [*fields, (b"content-length", b"%d" % size)]
