@@ -210,10 +210,18 @@ def test_content_length_is_decimal(parse: Parse, value: bytes, length: int) -> N
 
 
 PLAIN_HOSTS = [b"a", b"example.com", b"example.com:80", b"a_b.c-d", b"127.0.0.1:8000", b"a:", b"localhost:1"]
+PLAIN_HOSTS += [b"a:65535", b"a:10000", b"a:00080", b"a:00000", b"a:59999", b"a:64999", b"a:65529"]
 ODD_HOSTS = [
     b"[::1]",
     b"[::1]:80",
-    b"a:65535",
+    b"a:65536",
+    b"a:65540",
+    b"a:65600",
+    b"a:66000",
+    b"a:70000",
+    b"a:99999",
+    b"a:000080",
+    b"a:12345 ,b",
     b"a%41",
     b"a,b",
     b"a b",

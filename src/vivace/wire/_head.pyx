@@ -166,15 +166,17 @@ cdef int note_host(Scan* s, Octets p, Octets end) except -1:
         return refuse_field(_refusal.HOST_BAD)
     s.host = p
     s.host_size = end - p
-    cdef Octets port
+    cdef Octets begin
+    cdef int port = 0
     while p < end and is_host(p[0]):
         p += 1
     if p < end and p[0] == 0x3A and p > s.host:
         p += 1
-        port = p
-        while p < end and is_digit(p[0]) and p - port < 4:
+        begin = p
+        while p < end and is_digit(p[0]) and p - begin < 5:
+            port = port * 10 + (p[0] - 0x30)
             p += 1
-    if p < end:
+    if p < end or port > 65535:
         s.flags |= ODD_HOST
     return 0
 

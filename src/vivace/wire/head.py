@@ -64,7 +64,9 @@ _TARGET: Final = re.compile(rb"%b*+" % _URI)
 _NAME: Final = re.compile(rb"%b*+" % TCHAR)
 _VALUE: Final = re.compile(rb"%b*+" % TEXT)
 _DIGITS: Final = re.compile(rb"[0-9]++")
-_PLAIN_HOST: Final = re.compile(rb"[A-Za-z0-9._-]++(?::[0-9]{0,4}+)?+")
+_PLAIN_HOST: Final = re.compile(
+    rb"[A-Za-z0-9._-]++(?::(?:[0-9]{0,4}|[0-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+)
 _NOTED: Final = re.compile(
     rb"\n(?i:(host|connection|content-length|content-type|transfer-encoding|expect|upgrade|authorization|date"
     rb"|if-(?:match|none-match|modified-since|unmodified-since|range))):[ \t]*+([^\r]*)"
