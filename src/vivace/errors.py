@@ -123,8 +123,8 @@ class BrokenResourceError(VivaceError):
     """The world took a resource away while it was in use."""
 
 
-class ClientDisconnected(BrokenResourceError):
-    """The client of this request is gone, or its body broke off before its end."""
+class ClientDisconnected(BrokenResourceError, ConnectionError):
+    """The client of this request is gone, or its body broke off before its end; an OSError too."""
 
 
 class ClosedResourceError(VivaceError):

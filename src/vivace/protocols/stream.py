@@ -24,12 +24,14 @@ class Stream(Protocol):
     """One request and its response, whatever carried them.
 
     Attributes:
+        complete: The response was handed over whole.
         head: The request's head.
         disconnected: The client is gone.
         timed_out: The task was cancelled because RESPONSE_TIMEOUT ran out: answer 503.
         response_started: A status was chosen and can no longer be changed.
     """
 
+    complete: bool
     head: RequestReceived
     disconnected: bool
     timed_out: bool

@@ -1,0 +1,467 @@
+# cython: language_level=3, annotation_typing=False
+"""A stream meets an ASGI app.
+
+Rules of this file:
+
+- A response that is complete with its first message leaves in one write; one that was begun and not yet
+  sent is still replaced by a 500 when the app fails.
+- An app is told that its client left, it is not cancelled: `receive` gives ``http.disconnect``, `send`
+  raises an OSError.
+- An app that breaks the protocol gets a LocalProtocolError that says what it did; the client gets a 500, or a
+  response that is seen to be cut. Nothing of the reason reaches the client.
+- Follows the ASGI specification 3.0, HTTP & WebSocket 2.4, and its extensions.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Coroutine
+from typing import Any, Final, NoReturn
+
+from vivace.config import Config
+from vivace.errors import ClientDisconnected, HTTPException, LocalProtocolError
+from vivace.http.url import unquote_path
+from vivace.interfaces.hosted import bound_threads, threads_of
+from vivace.interfaces.lifespan import Lifespan
+from vivace.protocols.stream import Stream
+from vivace.wire.field import with_length
+
+__all__ = ["AsgiInterface", "Exchange"]
+
+logger = logging.getLogger("vivace.error")
+
+_START: Final = "http.response.start"
+_BODY: Final = "http.response.body"
+_DISCONNECT: Final = "http.disconnect"
+TEXT_FIELDS: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
+
+# What an exchange is doing with its response.
+AWAITED: Final = 0
+STARTED: Final = 1
+SENDING: Final = 2
+TRAILERS: Final = 3
+DONE: Final = 4
+REFUSED: Final = 5
+_UNFINISHED: Final = (
+    "it returned without a response",
+    "it returned after http.response.start without a body",
+    "it returned in the middle of the body: the last http.response.body said more_body",
+    "it returned without the trailers that it had announced",
+)
+
+# What it is doing with the body of the request.
+READING: Final = 0
+EMPTY: Final = 1
+READ: Final = 2
+
+HEAD_PIECES: Final = 100
+"""Pieces of a streamed body that that are dropped once a HEAD request is answered; then `send` raises."""
+
+
+class AsgiInterface:
+    """The interface of an ASGI app.
+
+    Args:
+        app: An ASGI callable.
+        config: The settings to serve with.
+        root_path: The path under which the app is mounted.
+        version: 3, or 2 for an app that is called with the scope first.
+    """
+
+    __slots__ = (
+        "_app",
+        "_extensions",
+        "_lifespan",
+        "_max_size",
+        "_prefix",
+        "_raw_prefix",
+        "_request_seconds",
+        "_root_path",
+        "_threads",
+        "_unix",
+        "_version",
+        "cancels",
+    )
+
+    def __init__(self, app: Any, config: Config, root_path: str = "", version: int = 3) -> None:
+        self._app = app if version == 3 else _Double(app)
+        self.cancels = False
+        prefix = config.ROOT_PATH.rstrip("/")
+        self._prefix = prefix
+        self._raw_prefix = prefix.encode()
+        self._root_path = prefix + root_path
+        self._unix = config.UNIX
+        self._threads = threads_of(config)
+        self._max_size = config.REQUEST_MAX_SIZE or -1
+        self._request_seconds = config.REQUEST_TIMEOUT
+        self._version = {"version": "3.0" if version == 3 else "2.0", "spec_version": "2.4"}
+        self._lifespan = Lifespan(self._app, config.LIFESPAN, self._version["version"])
+        self._extensions: dict[str, dict[str, Any]] = {
+            "http.response.pathsend": {},
+            "http.response.trailers": {},
+            "http.response.zerocopysend": {},
+        }
+        if config.EARLY_HINTS:
+            self._extensions["http.response.early_hint"] = {}
+        if config.DEBUG:
+            self._extensions["http.response.debug"] = {}
+
+    def __call__(self, stream: Stream) -> Coroutine[Any, Any, None] | None:
+        """Answer one request."""
+        if stream.head.upgrade and _wants_websocket(stream.head.fields()):
+            stream.respond(501, TEXT_FIELDS, b"WebSocket is not served here yet\n")
+            return None
+        return Exchange(self, stream).run()
+
+    async def before_start(self) -> None:
+        """Bound the app's threads and tell it that the server starts."""
+        bound_threads(self._threads)
+        await self._lifespan.start()
+
+    async def after_start(self) -> None:
+        """Nothing: ASGI knows no such moment."""
+
+    async def before_stop(self) -> None:
+        """Nothing: ASGI knows no such moment."""
+
+    async def after_stop(self) -> None:
+        """Tell the app that the server has stopped."""
+        await self._lifespan.stop()
+
+    def begin(self, exchange: "Exchange", stream: Stream) -> Coroutine[Any, Any, None]:
+        """Call the app for an exchange."""
+        head = stream.head
+        path = head.path
+        text = unquote_path(path) if b"%" in path else path.decode("utf-8", "replace")
+        if self._prefix:
+            text = self._prefix + text
+            path = self._raw_prefix + path
+        scope = {
+            "type": "http",
+            "asgi": self._version,
+            "http_version": head.http_version,
+            "server": stream.server or self._address(),
+            "client": stream.client,
+            "scheme": stream.scheme,
+            "method": head.method,
+            "root_path": self._root_path,
+            "path": text,
+            "raw_path": path,
+            "query_string": head.query,
+            "headers": head.fields(),
+            "state": self._lifespan.state.copy(),
+            "extensions": self._extensions.copy(),
+        }
+        if head.has_body:
+            stream.limit_body(self._max_size, self._request_seconds)
+        return self._app(scope, exchange.receive, exchange.send)
+
+    def offers(self, extension: str) -> bool:
+        """Whether the app may use an extension."""
+        return extension in self._extensions
+
+    def _address(self) -> tuple[str, None] | None:
+        return (self._unix, None) if self._unix else None
+
+
+class Exchange:
+    """One request and its response: the app's `receive` and `send`.
+
+    Args:
+        interface: Whose app answers.
+        stream: The request.
+    """
+
+    __slots__ = (
+        "_body",
+        "_fields",
+        "_interface",
+        "_left",
+        "_silent",
+        "_state",
+        "_status",
+        "_stream",
+        "_trailers",
+    )
+
+    def __init__(self, interface: AsgiInterface, stream: Stream) -> None:
+        self._interface = interface
+        self._stream = stream
+        self._state = AWAITED
+        self._body = READING if stream.head.has_body else EMPTY
+        self._left = stream.head.content_length
+        self._status = 0
+        self._silent = 0
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._trailers: list[tuple[bytes, bytes]] | None = None
+
+    async def run(self) -> None:
+        """Let the app answer; whatever it does, the exchange comes to an end."""
+        try:
+            await self._interface.begin(self, self._stream)
+        except HTTPException as error:
+            if self._state == AWAITED:
+                self._refuse(error)
+            else:
+                self._fail("it raised an exception", error)
+        except Exception as error:  # noqa: BLE001  # logged and answered
+            self._fail("it raised an exception", error)
+        else:
+            if self._state < DONE and not self._stream.disconnected:
+                self._fail(_UNFINISHED[self._state], None)
+
+    async def receive(self) -> dict[str, Any]:
+        """The next message for the app: a piece of the body, then the end of the client."""
+        if self._body == READING:
+            return await self._receive_piece()
+        if self._body == EMPTY:
+            self._body = READ
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self._stream.wait_disconnected()
+        return {"type": _DISCONNECT}
+
+    async def _receive_piece(self) -> dict[str, Any]:
+        try:
+            data = await self._stream.receive()
+        except ClientDisconnected:
+            self._body = READ
+            return {"type": _DISCONNECT}
+        except HTTPException as error:
+            self._body = READ
+            self._refuse(error)
+            return {"type": _DISCONNECT}
+        self._left -= len(data)
+        if not data or self._left == 0:
+            self._body = READ
+        return {"type": "http.request", "body": data, "more_body": self._body == READING}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Take a message of the app.
+
+        Raises:
+            LocalProtocolError: It is not the time for it, or something in it is not what it must be.
+            ClientDisconnected: The client is gone; it is an OSError, as ASGI wants it.
+        """
+        stream = self._stream
+        if stream.disconnected:
+            raise ClientDisconnected("the client is gone")
+        kind = message["type"]
+        if kind == _START:
+            self._start(message)
+        elif kind != _BODY:
+            await self._send_other(kind, message)
+        elif self._state == STARTED and self._trailers is None and not message.get("more_body", False):
+            body = message.get("body", b"")
+            stream.respond(self._status, self._fields, body if isinstance(body, bytes) else _octets(body))
+            self._state = DONE
+        else:
+            await self._send_piece(message)
+
+    def _start(self, message: dict[str, Any]) -> None:
+        if self._state != AWAITED:
+            self._complain(_START)
+        status = message["status"]
+        if not isinstance(status, int) or not 200 <= status <= 999:
+            raise LocalProtocolError(f"the status of a response is an int from 200 to 999, not {status!r}")
+        self._status = status
+        self._fields = _pairs(message.get("headers", ()))
+        if message.get("trailers", False):
+            self._trailers = []
+        self._state = STARTED
+
+    async def _send_piece(self, message: dict[str, Any]) -> None:
+        """A piece of a response that is streamed."""
+        if self._state == STARTED:
+            self._stream.start(self._status, self._fields)
+            self._state = SENDING
+        elif self._state != SENDING:
+            self._complain(_BODY)
+        body = message.get("body", b"")
+        more = message.get("more_body", False)
+        if self._silent:
+            await self._swallow()
+        elif body or more:
+            await self._stream.send(body if isinstance(body, bytes) else _octets(body))
+            if self._stream.complete:  # it was a HEAD request
+                self._silent = 1
+        if not more:
+            await self._end()
+
+    async def _swallow(self) -> None:
+        """Drop a piece that nobody wants; the app learns by `receive`, or in the end by this."""
+        self._silent += 1
+        if self._silent > HEAD_PIECES:
+            raise ClientDisconnected("the client asked for the head only and has it")
+        await asyncio.sleep(0)
+
+    async def _end(self) -> None:
+        """The body is complete; trailers may follow."""
+        if self._trailers is not None:
+            self._state = TRAILERS
+        else:
+            self._state = DONE
+            await self._stream.end()
+
+    async def _send_other(self, kind: Any, message: dict[str, Any]) -> None:
+        """A message of an extension."""
+        if kind == "http.response.pathsend":
+            await self._send_path(message)
+        elif kind == "http.response.zerocopysend":
+            await self._send_file(message)
+        elif kind == "http.response.trailers":
+            await self._send_trailers(message)
+        elif kind == "http.response.early_hint" and self._interface.offers(kind):
+            self._hint(message)
+        elif kind == "http.response.debug" and self._interface.offers(kind):
+            logger.debug("http.response.debug: %r", message.get("info"))
+        else:
+            raise LocalProtocolError(f"{kind!r} is no message of an HTTP response that this server offers")
+
+    async def _send_path(self, message: dict[str, Any]) -> None:
+        """A whole body that is a file: ``http.response.pathsend``."""
+        if self._state != STARTED:
+            self._complain("http.response.pathsend")
+        path = message["path"]
+        if not os.path.isabs(path):
+            raise LocalProtocolError(f"http.response.pathsend takes an absolute path, not {path!r}")
+        from vivace.framework.files import open_regular  # a hosted app does without the framework until then
+
+        file, found = open_regular(path)
+        try:
+            self._stream.start(self._status, with_length(self._fields, found.st_size))
+            self._state = SENDING
+            await self._stream.send_file(file, 0, found.st_size)
+        finally:
+            os.close(file)
+        await self._end()
+
+    async def _send_file(self, message: dict[str, Any]) -> None:
+        """A piece of the body that is a part of an open file: ``http.response.zerocopysend``."""
+        if self._state == STARTED:
+            self._stream.start(self._status, self._fields)
+            self._state = SENDING
+        elif self._state != SENDING:
+            self._complain("http.response.zerocopysend")
+        file = message["file"]
+        descriptor = file if isinstance(file, int) else file.fileno()
+        offset = message.get("offset")
+        if offset is None:
+            offset = os.lseek(descriptor, 0, os.SEEK_CUR)
+        count = message.get("count")
+        if count is None:
+            count = max(os.fstat(descriptor).st_size - offset, 0)
+        if not self._stream.complete:
+            await self._stream.send_file(descriptor, offset, count)
+        if not message.get("more_body", False):
+            await self._end()
+
+    async def _send_trailers(self, message: dict[str, Any]) -> None:
+        """Trailers, left out unless the client said that it takes them (RFC 9110 section 6.5.1)."""
+        if self._state != TRAILERS or self._trailers is None:
+            self._complain("http.response.trailers")
+        self._trailers.extend(_pairs(message.get("headers", ())))
+        if not message.get("more_trailers", False):
+            self._state = DONE
+            wanted = _takes_trailers(self._stream.head.fields())
+            await self._stream.end(self._trailers if wanted else ())
+
+    def _hint(self, message: dict[str, Any]) -> None:
+        if self._state != AWAITED:
+            self._complain("http.response.early_hint")
+        self._stream.inform(103, [(b"link", link) for link in message["links"]])
+
+    def _complain(self, kind: str) -> NoReturn:
+        """A message came at the wrong time."""
+        if self._state == REFUSED:
+            raise ClientDisconnected("the request was answered: its body could not be read")
+        raise LocalProtocolError(f"{kind} came {_WHEN[self._state]}")
+
+    def _refuse(self, error: HTTPException) -> None:
+        """The body of the request breaks a limit: answer in place of the app."""
+        stream = self._stream
+        if stream.response_started:
+            stream.abort()
+        elif not stream.disconnected:
+            stream.respond(error.status_code, TEXT_FIELDS, f"{error}\n".encode())
+        self._state = REFUSED
+
+    def _fail(self, what: str, error: Exception | None) -> None:
+        """The app did not do its part: log what it was, and leave no answer that looks complete."""
+        stream = self._stream
+        if error is not None and _left_by_client(error):
+            logger.debug("the client of %s %r left", stream.head.method, stream.head.path)
+        else:
+            where = f"{stream.head.method} {stream.head.path.decode('latin-1')}"
+            logger.error("the ASGI app failed on %s: %s", where, what, exc_info=error)
+        if stream.disconnected or stream.complete:
+            return
+        if stream.response_started:
+            stream.abort()
+        else:
+            stream.respond(500, TEXT_FIELDS, b"Internal Server Error\n")
+
+
+class _Double:
+    """An ASGI 2 app, called as one of ASGI 3."""
+
+    __slots__ = ("_app",)
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await self._app(scope)(receive, send)
+
+
+_WHEN: Final = (
+    "before http.response.start",
+    "after http.response.start",
+    "in the middle of the body",
+    "after the body, whose trailers are awaited",
+    "after the end of the response",
+)
+
+
+def _pairs(headers: Any) -> list[tuple[bytes, bytes]]:
+    """The fields as the wire takes them, which checks what is in them."""
+    try:
+        return [(name.lower(), value) for name, value in headers]
+    except (TypeError, ValueError, AttributeError):
+        raise LocalProtocolError(f"headers are an iterable of pairs of bytes, not {headers!r}") from None
+
+
+def _octets(body: Any) -> bytes:
+    if isinstance(body, (bytearray, memoryview)):
+        return bytes(body)
+    raise LocalProtocolError(f"the body of a response is bytes, not {type(body).__name__}")
+
+
+def _takes_trailers(fields: list[tuple[bytes, bytes]]) -> bool:
+    return b"trailers" in _tokens(fields, b"te")
+
+
+def _wants_websocket(fields: list[tuple[bytes, bytes]]) -> bool:
+    return b"websocket" in _tokens(fields, b"upgrade")
+
+
+def _tokens(fields: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    """The members of a list field, in lower case."""
+    values = b",".join(value for found, value in fields if found == name).lower()
+    return [token.strip(b" \t") for token in values.split(b",")]
+
+
+def _left_by_client(error: BaseException) -> bool:
+    """Whether an exception is what became of a ClientDisconnected within the app."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in seen:
+            continue
+        if isinstance(one, ClientDisconnected):
+            return True
+        seen.add(id(one))
+        pending += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            pending += one.exceptions
+    return False

@@ -1,0 +1,55 @@
+"""What is different for an app of another framework: its own limits count, and its threads are bounded.
+
+Rules of this file:
+
+- A limit that is the app's own business holds for a hosted app only if somebody set it: an app that moves
+  to Vivace keeps what it allowed before.
+- THREADS, once set, is the one number: it bounds the loop's own threads, and those of asgiref and anyio,
+  which Django and Starlette run blocking code in. Without it each keeps its framework's default.
+"""
+
+import asyncio
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from vivace.config import Config
+
+__all__ = ["OWN_LIMITS", "bound_threads", "explicit", "threads_of", "unlimit"]
+
+OWN_LIMITS: Final = ("REQUEST_MAX_SIZE", "REQUEST_TIMEOUT", "RESPONSE_TIMEOUT")
+"""Settings that are off for hosted apps unless they were set; 0 is off."""
+_ASGI_THREADS: Final = "ASGI_THREADS"
+
+
+def explicit(config: Config, name: str) -> bool:
+    """Whether somebody set `name`: in a file, the environment, code or on the command line."""
+    return name in config.sources
+
+
+def unlimit(config: Config) -> None:
+    """Turn off what of `OWN_LIMITS` nobody set."""
+    config.override({name: 0 for name in OWN_LIMITS if not explicit(config, name)}, "hosted app")
+
+
+def threads_of(config: Config) -> int:
+    """The bound for the threads of an ASGI app: THREADS, or asgiref's ASGI_THREADS; 0 if neither is set."""
+    if explicit(config, "THREADS"):
+        return max(config.THREADS, 1)
+    given = os.environ.get(_ASGI_THREADS, "")
+    return int(given) if given.isdecimal() else 0
+
+
+def bound_threads(count: int) -> None:
+    """Bound the threads that blocking code of an ASGI app may use on the running loop.
+
+    Args:
+        count: Threads at most; 0 leaves every framework its default.
+    """
+    if count:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(count, "vivace-thread"))
+        if "anyio" in sys.modules:
+            from anyio.to_thread import current_default_thread_limiter
+
+            current_default_thread_limiter().total_tokens = count
