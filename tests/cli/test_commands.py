@@ -181,9 +181,7 @@ def test_check_refuses_a_broken_configuration() -> None:
     assert call("check", VIVACE_PORT="x").exit_code == 2
 
 
-def test_a_foreign_app_cannot_be_run_yet(folder: Path) -> None:
+def test_check_tells_the_kind_and_why(folder: Path) -> None:
     (folder / "foreign.py").write_text("async def app(scope, receive, send):\n    pass\n")
-    result = call("run", "foreign:app", "--port", "0")
-    assert result.exit_code == 3
-    assert "callable with scope, receive, send" in result.stderr
-    assert "later version" in result.stderr
+    assert "foreign:app (asgi: the function app called with scope" in call("check", "foreign:app").stdout
+    assert "(wsgi: as INTERFACE says)" in call("check", "foreign:app", VIVACE_INTERFACE="wsgi").stdout

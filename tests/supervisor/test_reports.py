@@ -44,6 +44,11 @@ def test_the_start_says_five_things() -> None:
     assert "ne server for development and production" in lines[4]
 
 
+def test_the_start_says_so_when_there_are_no_threads() -> None:
+    lines = banner(REPORT._replace(threads=0), ["http://127.0.0.1:8000"], Config())
+    assert "no threads: what blocks runs inline" in lines[2]
+
+
 def test_the_start_tells_workers_debug_and_logo() -> None:
     lines = banner(REPORT, ["unix:/x"], Config(WORKERS=3, DEBUG=True, LOGO="~~\n~~"))
     assert lines[:2] == ["~~", "~~"]

@@ -9,7 +9,8 @@ import pytest
 
 from vivace.errors import ConfigError, StartupError
 from vivace.framework.app import Vivace
-from vivace.supervisor.target import classify, describe_failure, find_target, is_loading, load_target
+from vivace.supervisor.failure import describe_failure
+from vivace.supervisor.target import find_target, is_loading, load_target
 
 HERE = 'from vivace import Vivace\napp = Vivace("here")\n'
 
@@ -86,7 +87,7 @@ def test_factories_and_attributes() -> None:
     )
     assert load_target("made:make()").app.name == "made"
     assert load_target("made:Box.app").app.name == "boxed"
-    assert "write made:make()" in failure("made:make")
+    assert load_target("made:make").app.name == "made"
     assert "cannot be called" in failure("made:__name__()")
 
 
@@ -190,29 +191,82 @@ def test_a_module_without_a_name_is_looked_for_in_the_usual_files(tmp_path: Path
     assert find_target(tmp_path) == "app.py"
 
 
-def test_kinds_are_told_apart() -> None:
-    async def asgi(scope: object, receive: object, send: object) -> None:
-        pass
-
-    class Callable3:
-        async def __call__(self, scope: object, receive: object, send: object) -> None:
+def test_factories_by_flasks_convention() -> None:
+    write(
+        "made.py",
+        """
+        from vivace import Vivace
+        def create_app(config=None, *, debug=False):
+            return Vivace("made")
+        async def make_async():
+            return Vivace("made")
+        def make_with(config):
+            return Vivace("made")
+        def make_nothing():
             pass
+        """,
+    )
+    for target in ("made:create_app", "made:create_app()", "made"):
+        loaded = load_target(target)
+        assert loaded.app.name == "made"
+        assert loaded.why == "an instance of Vivace, made by create_app()"
+    assert "no loop runs yet" in failure("made:make_async")
+    assert "no loop runs yet" in failure("made:make_async()")
+    assert "with config" in failure("made:make_with")
+    assert (
+        "made:make_nothing (made by make_nothing()) is no app: it is an object of type NoneType"
+        in failure("made:make_nothing")
+    )
 
-    def wsgi(environ: object, start_response: object) -> None:
-        pass
 
-    assert classify(Vivace("native"))[0] == "native"
-    assert classify(asgi) == ("asgi", "callable with scope, receive, send")
-    assert classify(Callable3())[0] == "asgi"
-    assert classify(wsgi) == ("wsgi", "callable with environ, start_response")
-    for value, word in (
-        (sys, "the module sys"),
-        (3, "of type int"),
-        (print, "builtin"),
-        (lambda: 0, "function"),
-    ):
-        with pytest.raises(StartupError, match=word):
-            classify(value)
+def test_an_app_whose_parameters_have_defaults_is_no_factory() -> None:
+    write("odd.py", "def app(environ=None, start_response=None):\n    return []\n")
+    assert load_target("odd:app").kind == "wsgi"
+
+
+HOSTED = """
+class App:
+    def __call__(self, environ, start_response):
+        return []
+def helper(environ, start_response):
+    return []
+"""
+
+
+def test_the_only_hosted_app_of_a_module_is_found_without_its_name() -> None:
+    write("one.py", HOSTED + "site = App()\nagain = site\n")
+    assert load_target("one").kind == "wsgi"
+    write("two.py", HOSTED + "site = App()\nother = App()\n")
+    assert "it has the apps site, other: write two:site" in failure("two")
+    write("none.py", HOSTED)
+    assert "has no attribute app or application" in failure("none")
+
+
+def test_a_module_called_app_is_no_app() -> None:
+    write("pack/__init__.py", "from . import app\n")
+    write("pack/app.py", HERE)
+    assert "did you mean pack.app?" in failure("pack")
+
+
+@pytest.mark.parametrize("target", ["shop", "./shop", "shop/"])
+def test_a_project_is_asked_for_by_its_module(target: str, tmp_path: Path) -> None:
+    write("shop/__init__.py", "")
+    write("shop/wsgi.py", HOSTED + "application = App()\n")
+    assert "did you mean shop.wsgi?" in failure(target)
+    assert load_target("shop.wsgi").kind == "wsgi"
+    with pytest.raises(StartupError, match=r"did you mean shop\.wsgi\?"):
+        find_target(tmp_path)
+
+
+def test_a_folder_without_an_app() -> None:
+    write("empty/readme.txt", "")
+    assert "empty is a folder; name a module or file in it" in failure("./empty")
+
+
+def test_the_kind_may_be_given() -> None:
+    write("any.py", "def app(*args):\n    return []\n")
+    assert "--interface asgi, asgi2 or wsgi" in failure("any:app")
+    assert load_target("any:app", "wsgi")[2:] == ("wsgi", "as INTERFACE says")
 
 
 def test_a_failure_is_described_with_its_exit_code() -> None:

@@ -40,7 +40,7 @@ def command(ctx: click.Context, target: str | None) -> None:
     _show_limits(notes)
     _show_config(config)
     if target or config.APP:
-        _show_app(target or config.APP)
+        _show_app(target or config.APP, config.INTERFACE)
     notes += config.warnings
     for note in notes:
         click.echo(f"note: {note}")
@@ -118,10 +118,10 @@ def _show_config(config: Config) -> None:
     _line("settings", ", ".join(changed) or "all at their defaults")
 
 
-def _show_app(target: str) -> None:
+def _show_app(target: str, wanted: str) -> None:
     from vivace.supervisor.target import load_target
 
-    loaded = load_target(target)
+    loaded = load_target(target, wanted)
     if loaded.kind == "native":
         loaded.app.finalize()
     _line("app", f"{loaded.target} ({loaded.kind}: {loaded.why})")

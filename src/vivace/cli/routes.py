@@ -15,12 +15,15 @@ __all__ = ["command"]
 @click.argument("target", required=False)
 def command(target: str | None) -> None:
     """Print method, path, name and handler of each route of TARGET, which is found as `vivace run` does."""
-    from vivace.supervisor.target import describe_failure, find_target, load_target
+    from vivace.supervisor.failure import describe_failure
+    from vivace.supervisor.target import find_target, load_target
 
-    loaded = load_target(target or Config.load().APP or find_target(Path()))
+    config = Config.load()
+    loaded = load_target(target or config.APP or find_target(Path()), config.INTERFACE)
     if loaded.kind != "native":
+        kind = f"{loaded.kind.rstrip('2').upper()}: {loaded.why}"
         message = (
-            f"{loaded.target} is an {loaded.kind.upper()} app ({loaded.why}): it keeps its routes to itself"
+            f"{loaded.target} is no Vivace app ({kind}): its routes are those of its framework, ask that"
         )
         raise StartupError(message, stage="routes")
     try:

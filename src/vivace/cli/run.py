@@ -16,7 +16,8 @@ __all__ = ["command"]
 @setting_options
 @click.pass_context
 def command(ctx: click.Context, /, target: str | None, **options: Any) -> None:
-    """Serve TARGET: module:app, module, file.py:app, file.py, or a factory, module:make().
+    """Serve TARGET, a Vivace, ASGI or WSGI app: module:app, module, file.py:app, file.py, or a factory,
+    module:create_app. A Django project: project.asgi or project.wsgi.
 
     Without TARGET: app of [tool.vivace] in pyproject.toml or of vivace.toml, VIVACE_APP, else app.py, main.py
     or web.py. The environment may set PORT, WEB_CONCURRENCY and DEBUG, and VIVACE_<NAME> for every setting.
@@ -28,4 +29,4 @@ def command(ctx: click.Context, /, target: str | None, **options: Any) -> None:
     overrides = given(options)
     config = Config.load(overrides=overrides)
     named = target or config.APP or find_target(Path())
-    ctx.exit(launch(Job(lambda: load_target(named), config, overrides)))
+    ctx.exit(launch(Job(lambda: load_target(named, config.INTERFACE), config, overrides)))

@@ -72,8 +72,9 @@ def run_app(
 
 
 def _run(app: Any, given: dict[str, object]) -> int:
+    from vivace.interfaces.kind import classify
     from vivace.supervisor.supervisor import launch
-    from vivace.supervisor.target import Loaded, classify
+    from vivace.supervisor.target import Loaded
     from vivace.supervisor.worker import Job
 
     config: Config = app.config

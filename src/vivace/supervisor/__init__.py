@@ -1,6 +1,8 @@
 """Processes: what serves an app in one process or several, starts it, watches it and stops it.
 
     target.py      finds and imports the app, and says what kind it is
+    pick.py        which object of the module that is; a factory is called
+    failure.py     what is said when user code fails, or is not there
     worker.py      what runs in a process that serves; one process or a worker, the code is the same
     fleet.py       what to do when a worker is ready, dies, or a signal comes: pure, the clock is an argument
     handle.py      what the supervisor knows of one worker

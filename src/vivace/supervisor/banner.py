@@ -35,12 +35,13 @@ def banner(report: Report, addresses: Sequence[str], config: Config) -> list[str
     if config.WORKERS > 1:
         who = f"{config.WORKERS} worker processes, supervisor pid {os.getpid()}"
     stop = "stop it with Ctrl-C" if sys.stderr is not None and sys.stderr.isatty() else "stop it with SIGTERM"
+    threads = f"up to {report.threads} threads" if report.threads else "no threads: what blocks runs inline"
     mode = "debug mode, " if config.DEBUG else ""
     return [
         *(config.LOGO or "").splitlines(),
         f"Serving {report.text}",
         f"Listening on {', '.join(addresses)}",
-        f"{who}, each 1 event loop ({report.loop}) and up to {report.threads} threads",
+        f"{who}, each 1 event loop ({report.loop}) and {threads}",
         report.build,
         f"{mode.capitalize()}one server for development and production; {stop}"
         if mode

@@ -26,14 +26,16 @@ from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from vivace.config import SETTINGS, Config
-from vivace.errors import ConfigError, StartupError
-from vivace.server import Interface, Server
+from vivace.errors import ConfigError
+from vivace.interfaces.choose import make_interface
+from vivace.server import Server
 from vivace.supervisor.banner import describe_build
+from vivace.supervisor.failure import describe_failure
 from vivace.supervisor.fleet import FORCED
 from vivace.supervisor.logs import attach_logging, detach_logging
 from vivace.supervisor.report import Report
 from vivace.supervisor.sockets import Listeners
-from vivace.supervisor.target import Loaded, describe_failure
+from vivace.supervisor.target import Loaded
 
 __all__ = ["Job", "StopRequest", "choose_loop", "run_worker", "serve_until_stopped"]
 
@@ -309,11 +311,11 @@ def _serve(
     attach_logging(config)
     if parent is not None and loaded.kind == "native":  # app.stop() means the server, not this worker
         loaded.app.stopper = partial(os.kill, os.getppid(), signal.SIGTERM)
-    interface = _make_interface(loaded)
+    interface = make_interface(loaded.app, loaded.kind, config)
     name, factory = choose_loop(config.LOOP)
 
     def tell_ready() -> None:
-        text = f"{loaded.target} ({loaded.kind}: {loaded.why})"
+        text = _describe_app(loaded, config)
         graceful = config.GRACEFUL_SHUTDOWN_TIMEOUT
         warnings = tuple(dict.fromkeys(config.warnings))
         tell(Report(True, text, describe_build(), name, config.THREADS, graceful, warnings))
@@ -356,17 +358,12 @@ def _app_config(job: Job, loaded: Loaded) -> Config:
     return own
 
 
-def _make_interface(loaded: Loaded) -> Interface:
-    if loaded.kind == "native":
-        from vivace.interfaces.native import NativeInterface
-
-        return NativeInterface(loaded.app)
-    raise StartupError(
-        f"{loaded.target} is no Vivace app but {loaded.kind.upper()} ({loaded.why}): serving those comes with"
-        " a later version of Vivace",
-        stage="interface",
-        exit_code=3,
-    )
+def _describe_app(loaded: Loaded, config: Config) -> str:
+    """What the start says of the app."""
+    kind = loaded.kind
+    if kind == "wsgi":
+        kind += f", {config.THREADS} threads" if config.THREADS else ", inline"
+    return f"{loaded.target} ({kind}: {loaded.why})"
 
 
 def choose_loop(wanted: str) -> tuple[str, Callable[[], asyncio.AbstractEventLoop]]:
