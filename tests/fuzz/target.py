@@ -15,7 +15,7 @@ from tests.fuzz.mutate import SEEDS, mutate
 from tests.protocols.driver import BUILDS, transcript
 from vivace.errors import RemoteProtocolError
 from vivace.protocols.h1 import H1Limits
-from vivace.wire import head
+from vivace.wire import environ, head, percent
 
 SMALL = H1Limits(64, 160, 6, 40, 16, 24, 32, 3)
 
@@ -27,14 +27,22 @@ def parsed(parse: Any, data: bytes, limits: H1Limits) -> Any:
         return error.status_hint, str(error)
 
 
+def environ_of(add: Any, block: bytes) -> list[tuple[str, object]]:
+    found: dict[str, object] = {}
+    add(found, block)
+    return list(found.items())
+
+
 def check(data: bytes, *, segments: bool = True) -> None:
     """Raise AssertionError if the builds, or the segmentations, do not agree about `data`."""
+    assert percent.unquote_octets(data) == percent.py_unquote_octets(data), data
     for limits in (H1Limits(), SMALL):
         native = parsed(head.parse_head, data, limits)
         assert native == parsed(head.py_parse_head, data, limits), data
         if native is not None and len(native) > 2:
             block = native[-1]
             assert head.split_fields(block) == head.py_split_fields(block), data
+            assert environ_of(environ.add_fields, block) == environ_of(environ.py_add_fields, block), data
         whole = transcript(BUILDS["used"], [data] if data else [], limits)
         assert whole == transcript(BUILDS["plain"], [data] if data else [], limits), data
         if segments:

@@ -10,6 +10,7 @@ Rules of this file:
 
 from typing import Final
 
+from vivace.wire.environ import add_fields
 from vivace.wire.head import split_fields
 
 __all__ = [
@@ -105,6 +106,15 @@ class RequestReceived:
                 found = [(name, self.host if name == b"host" else value) for name, value in found]
             self._fields = found
         return found
+
+    def fill_environ(self, environ: dict[str, object]) -> None:
+        """Put the header fields into a WSGI environ, which holds none yet; see `wire.environ.add_fields`.
+
+        With an absolute-form target HTTP_HOST is its authority, as in `fields`.
+        """
+        add_fields(environ, self._block)
+        if self.scheme is not None:
+            environ["HTTP_HOST"] = self.host.decode("latin-1")
 
 
 class DataReceived:

@@ -8,11 +8,14 @@ Rules of this file:
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport int64_t
 from libc.string cimport memchr, memcmp
 
 from vivace.wire import refusal as _refusal
+from vivace.wire.known import NAMES as _NAMES
+from vivace.wire.known cimport SLOTS, Known, known, learn
 from vivace.wire.octets cimport Octets, is_blank, is_digit, is_host, is_tchar, is_uri, same, skip_tchars, skip_text, trim
 from vivace.wire.refusal import refuse
 
@@ -408,23 +411,33 @@ def split_fields(bytes block not None):
     cdef Octets line_end
     cdef Octets colon
     cdef Octets last
-    cdef bytes name
-    cdef char* lower
-    cdef Py_ssize_t i
-    found = []
+    cdef PyObject* name
+    cdef list found = []
     while p < end:
         line_end = <Octets>memchr(p, 13, end - p)
         if line_end == NULL:
             line_end = end
         colon = <Octets>memchr(p, 0x3A, line_end - p)
         if colon != NULL:
-            name = PyBytes_FromStringAndSize(NULL, colon - p)
-            lower = PyBytes_AS_STRING(name)
-            for i in range(colon - p):
-                lower[i] = p[i] | 0x20 if 0x41 <= p[i] <= 0x5A else p[i]
+            name = known(NAMES_TABLE, p, colon - p)
+            lower = <bytes>name if name != NULL else lowered(p, colon - p)
             p = colon + 1
             last = line_end
             trim(&p, &last)
-            found.append((name, cut(p, last)))
+            found.append((lower, cut(p, last)))
         p = line_end + 2
     return found
+
+
+cdef bytes lowered(Octets p, Py_ssize_t n):
+    cdef bytes name = PyBytes_FromStringAndSize(NULL, n)
+    cdef char* lower = PyBytes_AS_STRING(name)
+    cdef Py_ssize_t i
+    for i in range(n):
+        lower[i] = p[i] | 0x20 if 0x41 <= p[i] <= 0x5A else p[i]
+    return name
+
+
+cdef Known[SLOTS] NAMES_TABLE
+for _name in _NAMES:
+    learn(NAMES_TABLE, _name, _name)

@@ -1,0 +1,3 @@
+"""Types of the compiled twin of `environ`; what the function does is said there."""
+
+def add_fields(environ: dict[str, object], block: bytes) -> None: ...

@@ -1,0 +1,3 @@
+"""Types of the compiled twin of `percent`; what the function does is said there."""
+
+def unquote_octets(octets: bytes) -> bytes: ...
