@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import signal
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Generic
 from weakref import WeakValueDictionary
 
@@ -77,6 +77,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
 
     __slots__ = (
         "_dispatcher",
+        "_guest",
         "_registrations",
         "_router",
         "_running",
@@ -116,6 +117,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         self.blueprints: dict[str, Blueprint] = {}
         self.response_chain: Chain = ()
         self.stopper: Callable[[], None] | None = None
+        self._guest: Any = None
         self._registrations: list[Registration] = []
         self._running = False
         self._router: Router | None = None
@@ -342,7 +344,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         Raises:
             TypeError: There is no such setting.
         """
-        from vivace.cli.serve import run_app  # the one upward edge
+        from vivace.cli.serve import run_app  # an upward edge, like the one of `__call__`
 
         names = {setting.name for setting in SETTINGS}
         unknown = [name for name in settings if name.upper() not in names]
@@ -364,6 +366,29 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
             motd=motd,
             config_overrides=overrides,
         )
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Serve a scope of ASGI 3: so an app runs under any other server, and inside other ASGI apps.
+
+        Args:
+            scope: Of the type ``http``, ``lifespan`` or ``websocket``; the last is refused.
+            receive: Gives the next event of the server.
+            send: Takes an event for the server.
+
+        Raises:
+            NotImplementedError: The scope is of another type.
+            BrokenResourceError: The response broke off; the server has to cut the connection.
+        """
+        if self._guest is None:
+            from vivace.interfaces.guest import Guest  # an upward edge, like the one of `run`
+
+            self._guest = Guest(self)
+        await self._guest(scope, receive, send)
 
     def stop(self) -> None:
         """Let the server end as after SIGTERM: no new connections, requests in flight are finished."""
