@@ -1,0 +1,1 @@
+"""What makes Vivace at home in other people's frameworks; each package is imported by who uses it only."""

@@ -1,0 +1,91 @@
+"""Django's ASGI handler with the sync code of all requests in a fixed number of threads.
+
+Rules of this file:
+
+- It is Django's handler. Only where a request gets its thread, and when it shares it, is decided here.
+- What is overridden besides `__call__` is no public interface of Django: `read_body`, `make_view_atomic` and
+  `send_response` are as they are since Django 5.0. The tests count threads, so they tell if one is gone.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.asgi import ASGIHandler
+
+from vivace.config import Config
+from vivace.contrib.django.streaming import piece_by_piece
+from vivace.contrib.django.threads import Seat, Threads, current_seat, what_is_missing
+
+__all__ = ["BoundedHandler", "count_threads"]
+
+
+def count_threads() -> int:
+    """THREADS of the files and the environment; ASGI_THREADS where it is not given; at least 1."""
+    config = Config.load()
+    given = os.environ.get("ASGI_THREADS", "")
+    if "THREADS" not in config.sources and given.isdecimal():
+        return max(int(given), 1)
+    return max(config.THREADS, 1)
+
+
+class BoundedHandler(ASGIHandler):
+    """An ASGI application.
+
+    Args:
+        threads: How many threads the sync code of all requests shares, at least 1.
+
+    Raises:
+        ImproperlyConfigured: The installed asgiref does not let threads be shared.
+    """
+
+    def __init__(self, threads: int) -> None:
+        missing = what_is_missing()
+        if missing:
+            raise ImproperlyConfigured(
+                f"the installed asgiref has no {missing}: Vivace cannot bound Django's threads with it;"
+                " use django.core.asgi.get_asgi_application, or another version of asgiref"
+            )
+        super().__init__()
+        self._threads = Threads(threads)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request.
+
+        Args:
+            scope: Of the connection.
+            receive: The client's events.
+            send: Ours.
+
+        Raises:
+            ValueError: The connection is no HTTP.
+        """
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        async with Seat(self._threads):
+            await self.handle(scope, receive, send)
+
+    async def read_body(self, receive: Any) -> Any:
+        """The body as a file. The thread is taken after it: a slow upload must not hold one."""
+        body = await super().read_body(receive)
+        await current_seat().take()
+        return body
+
+    def make_view_atomic(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        """The view; while an async one runs the request shares its thread."""
+        atomic: Any = super().make_view_atomic(view)
+
+        async def share_and_answer(*args: Any, **kwargs: Any) -> Any:
+            current_seat().share()
+            return await atomic(*args, **kwargs)
+
+        made: Callable[..., Any] = share_and_answer if iscoroutinefunction(atomic) else atomic
+        return made
+
+    async def send_response(self, response: Any, send: Any) -> None:
+        """Send it, however slow the client is, with a thread only for the pieces of a plain iterator."""
+        current_seat().share()
+        await super().send_response(piece_by_piece(response), send)

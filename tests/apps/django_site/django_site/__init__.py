@@ -1,0 +1,1 @@
+"""A Django site of the usual shape: settings, URLs, and the two files that a server is given."""

@@ -1,0 +1,10 @@
+"""The command of the site, as `django-admin startproject` makes it."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_site.settings")
+    execute_from_command_line(sys.argv)

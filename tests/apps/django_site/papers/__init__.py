@@ -1,0 +1,1 @@
+"""An app of the site: papers with a file each."""
