@@ -1,0 +1,128 @@
+# cython: language_level=3, annotation_typing=False
+"""The environ of a WSGI app: a request as PEP 3333 (and RFC 3875, CGI) names its parts.
+
+Rules of this file:
+
+- What is the same for all requests of a listener is made once and copied.
+- PATH_INFO is the path percent-decoded exactly once, an octet a character; it is not normalized, so ``//``,
+  ``..`` and ``%2f`` are the app's business. RAW_URI and REQUEST_URI are the target as it was sent.
+- Fields that could forge others are left out; `vivace.wire.environ` says which.
+"""
+
+import sys
+from io import BytesIO
+from typing import Any
+
+from vivace.config import Config
+from vivace.errors import ConfigError
+from vivace.interfaces.file_wrapper import FileWrapper
+from vivace.protocols.stream import Stream
+from vivace.wire.percent import unquote_octets
+
+__all__ = ["EnvironMaker"]
+
+_PORTS = {"http": "80", "https": "443"}
+
+
+class EnvironMaker:
+    """Makes the environs of one app.
+
+    Args:
+        config: The settings; ROOT_PATH, THREADS and WORKERS are read.
+        root_path: The path under which the app is mounted; the paths of its requests begin with it.
+
+    Raises:
+        ConfigError: ROOT_PATH does not begin with a slash.
+    """
+
+    __slots__ = ("_base", "_common", "_mount", "_scheme", "_server")
+
+    def __init__(self, config: Config, root_path: str = "") -> None:
+        outer = config.ROOT_PATH.rstrip("/")
+        if outer and not outer.startswith("/"):
+            raise ConfigError(f"ROOT_PATH is {outer!r}: it has to begin with a slash", key="ROOT_PATH")
+        self._mount = _as_octets(root_path)
+        self._common: dict[str, Any] = {
+            "REQUEST_METHOD": "",
+            "SCRIPT_NAME": _as_octets(outer) + self._mount,
+            "PATH_INFO": "",
+            "QUERY_STRING": "",
+            "RAW_URI": "",
+            "REQUEST_URI": "",
+            "REMOTE_ADDR": "",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "SERVER_SOFTWARE": "vivace",
+            "wsgi.version": (1, 0),
+            "wsgi.input": None,
+            "wsgi.input_terminated": True,
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": config.THREADS > 1,
+            "wsgi.multiprocess": config.WORKERS != 1,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+        }
+        self._server: tuple[str, int] | None = None
+        self._scheme = ""
+        self._base: dict[str, Any] = {}
+
+    def open(self) -> None:
+        """Take over what the process has at the start of the server: its standard error."""
+        self._common["wsgi.errors"] = sys.stderr
+        self._scheme = ""
+
+    def make(self, stream: Stream) -> dict[str, Any]:
+        """The environ of a request; its ``wsgi.input`` is empty."""
+        head = stream.head
+        server = stream.server
+        if server is not self._server or stream.scheme != self._scheme:
+            self._listen(server, stream.scheme)
+        environ = self._base.copy()
+        environ["REQUEST_METHOD"] = head.method
+        path = unquote_octets(head.path).decode("latin-1")
+        environ["PATH_INFO"] = path
+        if head.query:
+            environ["QUERY_STRING"] = head.query.decode("latin-1")
+        environ["RAW_URI"] = environ["REQUEST_URI"] = head.target.decode("latin-1")
+        client = stream.client
+        if client is not None:
+            environ["REMOTE_ADDR"] = client[0]
+            environ["REMOTE_PORT"] = str(client[1])
+        environ["wsgi.input"] = BytesIO()
+        head.fill_environ(environ)
+        if self._mount or server is None or path == "*" or head.http_version != "1.1":
+            self._adapt(environ, stream)
+        return environ
+
+    def _listen(self, server: tuple[str, int] | None, scheme: str) -> None:
+        """Requests come on another listener than the last one."""
+        self._server = server
+        self._scheme = scheme
+        name, port = server or ("localhost", _PORTS.get(scheme, "80"))
+        own = {"SERVER_NAME": name, "SERVER_PORT": str(port), "wsgi.url_scheme": scheme}
+        self._base = {**self._common, **own}
+
+    def _adapt(self, environ: dict[str, Any], stream: Stream) -> None:
+        """What few requests need."""
+        environ["SERVER_PROTOCOL"] = f"HTTP/{stream.head.http_version}"
+        path = environ["PATH_INFO"]
+        mount = self._mount
+        if path == "*":  # OPTIONS *: a path is empty or begins with a slash
+            environ["PATH_INFO"] = ""
+        elif mount and path.startswith(mount) and path[len(mount) :][:1] in ("", "/"):
+            environ["PATH_INFO"] = path[len(mount) :]
+        if stream.server is None and stream.head.host:
+            self._take_host(environ, stream.head.host.decode("latin-1"))
+
+    def _take_host(self, environ: dict[str, Any], host: str) -> None:
+        """On a Unix socket the request alone says what the server is called."""
+        name, colon, port = host.rpartition(":")
+        if not colon or port.endswith("]"):
+            name, port = host, ""
+        environ["SERVER_NAME"] = name
+        if port:
+            environ["SERVER_PORT"] = port
+
+
+def _as_octets(path: str) -> str:
+    """Text as WSGI has it: the octets of its UTF-8, a character each."""
+    return path.encode().decode("latin-1")
