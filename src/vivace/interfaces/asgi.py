@@ -23,7 +23,8 @@ from vivace.errors import ClientDisconnected, HTTPException, LocalProtocolError
 from vivace.http.url import unquote_path
 from vivace.interfaces.hosted import bound_threads, threads_of
 from vivace.interfaces.lifespan import Lifespan
-from vivace.protocols.stream import Stream
+from vivace.protocols.events import RequestReceived
+from vivace.protocols.stream import Fields, Stream
 from vivace.wire.field import with_length
 
 __all__ = ["AsgiInterface", "Exchange"]
@@ -34,6 +35,24 @@ _START: Final = "http.response.start"
 _BODY: Final = "http.response.body"
 _DISCONNECT: Final = "http.disconnect"
 TEXT_FIELDS: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
+
+_KEYS: Final = (
+    "type",
+    "asgi",
+    "http_version",
+    "server",
+    "client",
+    "scheme",
+    "method",
+    "root_path",
+    "path",
+    "raw_path",
+    "query_string",
+    "headers",
+    "state",
+    "extensions",
+)
+"""The keys of the scope of a request."""
 
 # What an exchange is doing with its response.
 AWAITED: Final = 0
@@ -69,6 +88,7 @@ class AsgiInterface:
     """
 
     __slots__ = (
+        "_address",
         "_app",
         "_extensions",
         "_lifespan",
@@ -76,10 +96,9 @@ class AsgiInterface:
         "_prefix",
         "_raw_prefix",
         "_request_seconds",
-        "_root_path",
+        "_scope",
+        "_state",
         "_threads",
-        "_unix",
-        "_version",
         "cancels",
     )
 
@@ -89,13 +108,18 @@ class AsgiInterface:
         prefix = config.ROOT_PATH.rstrip("/")
         self._prefix = prefix
         self._raw_prefix = prefix.encode()
-        self._root_path = prefix + root_path
-        self._unix = config.UNIX
+        self._address = (config.UNIX, None) if config.UNIX else None
         self._threads = threads_of(config)
         self._max_size = config.REQUEST_MAX_SIZE or -1
         self._request_seconds = config.REQUEST_TIMEOUT
-        self._version = {"version": "3.0" if version == 3 else "2.0", "spec_version": "2.4"}
-        self._lifespan = Lifespan(self._app, config.LIFESPAN, self._version["version"])
+        spoken = "3.0" if version == 3 else "2.0"
+        self._lifespan = Lifespan(self._app, config.LIFESPAN, spoken)
+        self._state = self._lifespan.state
+        # Every key is here, so that a copy never has to grow.
+        self._scope: dict[str, Any] = dict.fromkeys(_KEYS)
+        self._scope["type"] = "http"
+        self._scope["asgi"] = {"version": spoken, "spec_version": "2.4"}
+        self._scope["root_path"] = prefix + root_path
         self._extensions: dict[str, dict[str, Any]] = {
             "http.response.pathsend": {},
             "http.response.trailers": {},
@@ -108,10 +132,11 @@ class AsgiInterface:
 
     def __call__(self, stream: Stream) -> Coroutine[Any, Any, None] | None:
         """Answer one request."""
-        if stream.head.upgrade and _wants_websocket(stream.head.fields()):
+        exchange = Exchange(self, stream, stream.head)
+        if exchange.head.upgrade and _wants_websocket(exchange.head.fields()):
             stream.respond(501, TEXT_FIELDS, b"WebSocket is not served here yet\n")
             return None
-        return Exchange(self, stream).run()
+        return exchange.run()
 
     async def before_start(self) -> None:
         """Bound the app's threads and tell it that the server starts."""
@@ -130,38 +155,39 @@ class AsgiInterface:
 
     def begin(self, exchange: "Exchange", stream: Stream) -> Coroutine[Any, Any, None]:
         """Call the app for an exchange."""
-        head = stream.head
+        head = exchange.head
         path = head.path
-        text = unquote_path(path) if b"%" in path else path.decode("utf-8", "replace")
+        # The parser lets ASCII through only, so a path without escapes is its own text.
+        text = unquote_path(path) if b"%" in path else path.decode("ascii")
         if self._prefix:
             text = self._prefix + text
             path = self._raw_prefix + path
-        scope = {
-            "type": "http",
-            "asgi": self._version,
-            "http_version": head.http_version,
-            "server": stream.server or self._address(),
-            "client": stream.client,
-            "scheme": stream.scheme,
-            "method": head.method,
-            "root_path": self._root_path,
-            "path": text,
-            "raw_path": path,
-            "query_string": head.query,
-            "headers": head.fields(),
-            "state": self._lifespan.state.copy(),
-            "extensions": self._extensions.copy(),
-        }
+        memo = stream.memo
+        scope = memo[1].copy() if memo is not None and memo[0] is self else self._first_scope(stream)
+        scope["http_version"] = head.http_version
+        scope["method"] = head.method
+        scope["path"] = text
+        scope["raw_path"] = path
+        scope["query_string"] = head.query
+        scope["headers"] = head.fields()
+        scope["state"] = self._state.copy()
+        scope["extensions"] = self._extensions.copy()
         if head.has_body:
             stream.limit_body(self._max_size, self._request_seconds)
         return self._app(scope, exchange.receive, exchange.send)
 
+    def _first_scope(self, stream: Stream) -> dict[str, Any]:
+        """The scope of the first request of a connection; what is the same for the next ones is kept."""
+        scope = self._scope.copy()
+        scope["server"] = stream.server or self._address
+        scope["client"] = stream.client
+        scope["scheme"] = stream.scheme
+        stream.memo = self, scope
+        return scope.copy()
+
     def offers(self, extension: str) -> bool:
         """Whether the app may use an extension."""
         return extension in self._extensions
-
-    def _address(self) -> tuple[str, None] | None:
-        return (self._unix, None) if self._unix else None
 
 
 class Exchange:
@@ -170,6 +196,7 @@ class Exchange:
     Args:
         interface: Whose app answers.
         stream: The request.
+        head: Its head.
     """
 
     __slots__ = (
@@ -182,17 +209,19 @@ class Exchange:
         "_status",
         "_stream",
         "_trailers",
+        "head",
     )
 
-    def __init__(self, interface: AsgiInterface, stream: Stream) -> None:
+    def __init__(self, interface: AsgiInterface, stream: Stream, head: RequestReceived) -> None:
         self._interface = interface
         self._stream = stream
+        self.head = head
         self._state = AWAITED
-        self._body = READING if stream.head.has_body else EMPTY
-        self._left = stream.head.content_length
+        self._body = READING if head.has_body else EMPTY
+        self._left = head.content_length
         self._status = 0
         self._silent = 0
-        self._fields: list[tuple[bytes, bytes]] = []
+        self._fields: Fields = ()
         self._trailers: list[tuple[bytes, bytes]] | None = None
 
     async def run(self) -> None:
@@ -235,8 +264,8 @@ class Exchange:
             self._body = READ
         return {"type": "http.request", "body": data, "more_body": self._body == READING}
 
-    async def send(self, message: dict[str, Any]) -> None:
-        """Take a message of the app.
+    def send(self, message: dict[str, Any]) -> Coroutine[Any, Any, None]:
+        """Take a message of the app; what waits for nothing is done when this returns.
 
         Raises:
             LocalProtocolError: It is not the time for it, or something in it is not what it must be.
@@ -248,14 +277,15 @@ class Exchange:
         kind = message["type"]
         if kind == _START:
             self._start(message)
-        elif kind != _BODY:
-            await self._send_other(kind, message)
-        elif self._state == STARTED and self._trailers is None and not message.get("more_body", False):
+            return _COMPLETED
+        if kind != _BODY:
+            return self._send_other(kind, message)
+        if self._state == STARTED and self._trailers is None and not message.get("more_body", False):
             body = message.get("body", b"")
             stream.respond(self._status, self._fields, body if isinstance(body, bytes) else _octets(body))
             self._state = DONE
-        else:
-            await self._send_piece(message)
+            return _COMPLETED
+        return self._send_piece(message)
 
     def _start(self, message: dict[str, Any]) -> None:
         if self._state != AWAITED:
@@ -362,7 +392,7 @@ class Exchange:
         self._trailers.extend(_pairs(message.get("headers", ())))
         if not message.get("more_trailers", False):
             self._state = DONE
-            wanted = _takes_trailers(self._stream.head.fields())
+            wanted = _takes_trailers(self.head.fields())
             await self._stream.end(self._trailers if wanted else ())
 
     def _hint(self, message: dict[str, Any]) -> None:
@@ -389,9 +419,9 @@ class Exchange:
         """The app did not do its part: log what it was, and leave no answer that looks complete."""
         stream = self._stream
         if error is not None and _left_by_client(error):
-            logger.debug("the client of %s %r left", stream.head.method, stream.head.path)
+            logger.debug("the client of %s %r left", self.head.method, self.head.path)
         else:
-            where = f"{stream.head.method} {stream.head.path.decode('latin-1')}"
+            where = f"{self.head.method} {self.head.path.decode('latin-1')}"
             logger.error("the ASGI app failed on %s: %s", where, what, exc_info=error)
         if stream.disconnected or stream.complete:
             return
@@ -399,6 +429,29 @@ class Exchange:
             stream.abort()
         else:
             stream.respond(500, TEXT_FIELDS, b"Internal Server Error\n")
+
+
+class Completed:
+    """A coroutine that has nothing left to do; the same one serves every time."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Any:
+        return iter(())
+
+    def send(self, _value: None) -> None:
+        """Take a step: there is none."""
+        raise StopIteration
+
+    def throw(self, *error: Any) -> None:
+        """Raise within: there is nothing to catch it."""
+        raise error[0]
+
+    def close(self) -> None:
+        """End: it has ended."""
+
+
+_COMPLETED: Final[Coroutine[Any, Any, None]] = Completed()
 
 
 class _Double:
@@ -422,12 +475,15 @@ _WHEN: Final = (
 )
 
 
-def _pairs(headers: Any) -> list[tuple[bytes, bytes]]:
-    """The fields as the wire takes them, which checks what is in them."""
+def _pairs(headers: Any) -> Fields:
+    """The fields as pairs; what is in them is checked where they are written."""
     try:
-        return [(name.lower(), value) for name, value in headers]
-    except (TypeError, ValueError, AttributeError):
+        pairs = headers if headers.__class__ is list or headers.__class__ is tuple else list(headers)
+        for _name, _value in pairs:
+            pass
+    except (TypeError, ValueError):
         raise LocalProtocolError(f"headers are an iterable of pairs of bytes, not {headers!r}") from None
+    return pairs
 
 
 def _octets(body: Any) -> bytes:

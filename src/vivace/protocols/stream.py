@@ -10,7 +10,7 @@ Rules of this file:
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from vivace.protocols.events import RequestReceived
 
@@ -26,6 +26,7 @@ class Stream(Protocol):
     Attributes:
         complete: The response was handed over whole.
         head: The request's head.
+        memo: What an interface wants to find again with the next request of the connection; None at first.
         disconnected: The client is gone.
         timed_out: The task was cancelled because RESPONSE_TIMEOUT ran out: answer 503.
         response_started: A status was chosen and can no longer be changed.
@@ -33,6 +34,7 @@ class Stream(Protocol):
 
     complete: bool
     head: RequestReceived
+    memo: Any
     disconnected: bool
     timed_out: bool
     response_started: bool

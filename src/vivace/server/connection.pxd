@@ -15,7 +15,7 @@ cdef class Connection:
     cdef Stream _last
     cdef bint _continue, _eof
     cdef Py_ssize_t _discarded
-    cdef public object client, scheme, slot
+    cdef public object client, memo, scheme, slot
     cdef public ServerState state
     cdef public Stream stream
     cdef public int phase

@@ -66,6 +66,7 @@ class Connection:
     Attributes:
         client: The peer's address; None on a Unix socket.
         deadline: When `check` has to act, monotonic seconds; infinity: not by itself.
+        memo: What the interface keeps with the connection.
         phase: What it is doing; see `vivace.server.phase`.
         read_paused: Reading has stopped until somebody takes what was read.
         scheme: ``http`` or ``https``.
@@ -86,6 +87,7 @@ class Connection:
         "_transport",
         "client",
         "deadline",
+        "memo",
         "phase",
         "read_paused",
         "scheme",
@@ -108,6 +110,7 @@ class Connection:
         self.scheme = scheme
         self._h1 = H1Connection(state.settings.h1)
         self._transport: Any = None
+        self.memo: Any = None
         self.stream: Stream | None = None
         self._last: Stream | None = None
         self.phase = IDLE

@@ -11,7 +11,7 @@ Rules of this file:
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vivace.errors import ClientDisconnected, LocalProtocolError, PayloadTooLarge
 from vivace.protocols.events import RequestReceived
@@ -90,6 +90,15 @@ class Stream:
     def server(self) -> tuple[str, int] | None:
         """Our own address; None on a Unix socket."""
         return self._connection.server_address()
+
+    @property
+    def memo(self) -> Any:
+        """What the interface keeps with the connection."""
+        return self._connection.memo
+
+    @memo.setter
+    def memo(self, value: Any) -> None:
+        self._connection.memo = value
 
     async def receive(self) -> bytes:
         """The next piece of the body; ``b""`` at its end."""
