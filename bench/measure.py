@@ -14,7 +14,7 @@ import shutil
 import socket
 import statistics
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,7 +95,7 @@ def burst(url: str, seconds: int, connections: int, headers: Sequence[str]) -> B
 
 
 def requests(
-    servers: Sequence[tuple[str, Server]],
+    servers: Mapping[str, Server],
     path: str,
     headers: Sequence[str],
     *,
@@ -104,17 +104,17 @@ def requests(
     connections: int,
     tell: Callable[[str], None],
 ) -> dict[str, Cost]:
-    """CPU per request of every (case name, server), after a warm-up of one second each."""
-    costs = {name: Cost() for name, _ in servers}
-    for _, server in servers:
+    """CPU per request of every server by case name, after a warm-up of one second each."""
+    costs = {name: Cost() for name in servers}
+    for server in servers.values():
         burst(f"http://127.0.0.1:{server.port}{path}", 1, connections, headers)
     for number in range(rounds):
         tell(f"round {number + 1} of {rounds}")
-        for name, server in servers:
+        for name, server in servers.items():
             before = cpu_seconds(server.pid)
             seen = burst(f"http://127.0.0.1:{server.port}{path}", seconds, connections, headers)
             _add(costs[name], seen, cpu_seconds(server.pid) - before, seconds)
-    for name, server in servers:
+    for name, server in servers.items():
         costs[name].rss = rss(server.pid)
     return costs
 
@@ -128,23 +128,35 @@ def _add(cost: Cost, seen: Burst, spent: float, seconds: int) -> None:
         cost.p99.append(seen.p99)
 
 
+def make_file(folder: Path, mib: int) -> Path:
+    """A file of so many MiB, none of them like another."""
+    file = folder / f"{mib}.bin"
+    if not file.exists():
+        with file.open("wb") as output:
+            for number in range(mib):
+                output.write(number.to_bytes(4, "big") * (MIB // 4))
+    return file
+
+
 def transfers(
-    servers: Iterable[Server], direction: str, file: Path, *, rounds: int, repeats: int
+    servers: Mapping[str, Server], direction: str, file: Path, *, rounds: int, repeats: int
 ) -> dict[str, Transfer]:
-    """CPU per GiB and growth of memory; `direction` is ``download`` or ``upload``."""
-    found: dict[str, Transfer] = {}
+    """CPU per GiB and growth of memory; `direction` is ``download`` or ``upload``.
+
+    One MiB goes before, so that what a first transfer loads does not count as growth.
+    """
+    found = {name: Transfer() for name in servers}
     moved = file.stat().st_size * repeats / GIB
-    servers = list(servers)
-    for server in servers:
-        _move(server, direction, file, 1)
-        found[server.name] = Transfer()
+    small = make_file(file.parent, 1)
+    for server in servers.values():
+        _move(server, direction, small, 1)
     for _ in range(rounds):
-        for server in servers:
+        for name, server in servers.items():
             resident = rss(server.pid)
             reset_peak(server.pid)
             before = cpu_seconds(server.pid)
             _move(server, direction, file, repeats)
-            result = found[server.name]
+            result = found[name]
             result.cpu.append((cpu_seconds(server.pid) - before) / moved)
             result.growth = max(result.growth, peak_rss(server.pid) - resident)
     return found

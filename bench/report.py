@@ -24,12 +24,22 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, marks, *rows]) + "\n"
 
 
-def requests_table(costs: Mapping[str, Cost], reference: str) -> str:
-    """CPU per request and its ratio to the reference of the same run."""
+def requests_table(
+    costs: Mapping[str, Cost], reference: str, skipped: Mapping[str, list[str] | None] | None = None
+) -> str:
+    """CPU per request and its ratio to the reference of the same run; with `skipped`, duties left out."""
     base = costs[reference].median if costs.get(reference) and costs[reference].cpu else None
     rows = [[name, *_cells(cost, base)] for name, cost in costs.items()]
     header = ["server", "CPU us / request", f"x {reference}", "requests / s", "p99 ms", "MiB", "errors"]
+    if skipped is not None:
+        header.append("skips")
+        for row in rows:
+            row.append(_name_duties(skipped.get(row[0])))
     return markdown(header, rows)
+
+
+def _name_duties(skipped: list[str] | None) -> str:
+    return "-" if skipped is None else ", ".join(skipped) or "nothing"
 
 
 def _cells(cost: Cost, base: float | None) -> list[str]:

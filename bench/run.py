@@ -1,6 +1,6 @@
 """Measure Vivace beside other servers: microseconds of server CPU per request, and the ratio to nginx.
 
-    python -m bench.run [--peers BIN] [--only requests,start] [--cases nginx,vivace]
+    python -m bench.run [--peers BIN] [--only requests,start] [--groups asgi,wsgi] [--servers nginx,vivace]
                         [--rounds 5] [--seconds 2] [--write docs]
 
 Throughput on a shared machine drifts by a factor of two between runs. The CPU time that a server burns per
@@ -8,43 +8,28 @@ request (user and system, all its processes, read from /proc before and after ea
 the figure, and its ratio to nginx, measured in the same interleaved rounds, is what can be compared between
 machines.
 
+Before servers that host apps are compared, `duties` tries what they owe; the tables say what each one skips.
+
 Servers run on CPU 0, the load on CPU 1; nothing leaves 127.0.0.1; whatever was started is ended.
 """
 
 import argparse
 import json
 import platform
-import shlex
 import shutil
-import socket
 import statistics
 import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench import measure, report
-from bench.proc import Server
+from bench.cases import HERE, Case, Launcher, cases_of, tell
 
-HERE = Path(__file__).resolve().parent
 PARTS = ("requests", "transfers", "idle", "start")
-
-
-def tell(message: str) -> None:
-    """Progress goes to standard error: the tables can be redirected."""
-    print(message, file=sys.stderr, flush=True)
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Bench:
@@ -60,54 +45,30 @@ class Bench:
         self._options = options
         self._tmp = tmp
         self._cases: dict[str, Any] = tomllib.loads((HERE / "cases.toml").read_text())
+        self._launcher = Launcher(self._cases["servers"], tmp, options.peers)
         self.sections: dict[str, str] = {}
         self.results: dict[str, Any] = {}
         self.hello: dict[str, float] = {}
 
-    def _fill(self, text: str, port: int) -> str:
-        return text.format(
-            here=HERE,
-            tmp=self._tmp,
-            port=port,
-            ours=Path(sys.executable).parent,
-            peers=self._options.peers,
-        )
+    def _groups(self, part: str) -> Iterator[tuple[str, dict[str, Any], list[Case]]]:
+        """The wanted groups of a part: name, description, wanted cases."""
+        for group, spec in self._cases[part].items():
+            if not self._options.groups or group in self._options.groups.split(","):
+                tell(f"{group}: {spec['title']}")
+                yield group, spec, self._wanted(spec)
 
-    def _launch(self, name: str) -> Server:
-        spec = self._cases["servers"][name]
-        port = free_port()
-        if name == "nginx":
-            (self._tmp / "nginx.conf").write_text(self._fill((HERE / "nginx.conf").read_text(), port))
-        argv = [self._fill(part, port) for part in shlex.split(spec["command"])]
-        env = {key: self._fill(value, port) for key, value in spec.get("env", {}).items()}
-        return Server(name, argv, port, env, HERE / "apps", self._tmp / f"{name}.log")
-
-    @contextmanager
-    def serving(self, names: list[str]) -> Iterator[dict[str, Server]]:
-        """Start servers and end them; one that cannot start is told and left out."""
-        with ExitStack() as started:
-            up: dict[str, Server] = {}
-            for name in dict.fromkeys(names):
-                try:
-                    server = self._launch(name)
-                    started.callback(server.stop)
-                    server.wait_for_answer()
-                except (OSError, RuntimeError) as error:
-                    tell(f"left out: {error}")
-                else:
-                    up[name] = server
-            yield up
+    def _wanted(self, spec: dict[str, Any]) -> list[Case]:
+        return cases_of(spec, filter(None, self._options.servers.split(",")))
 
     def requests(self) -> None:
-        """CPU per request of every group."""
-        for group, spec in self._cases["requests"].items():
-            tell(f"{group}: {spec['title']}")
-            wanted = [(case["name"], case.get("server", case["name"])) for case in spec["cases"]]
-            if self._options.cases:
-                wanted = [pair for pair in wanted if pair[0] in self._options.cases.split(",")]
-            with self.serving([server for _, server in wanted]) as up:
+        """CPU per request of every group, and which duties the servers skip."""
+        for group, spec, cases in self._groups("requests"):
+            skipped = None
+            if gate := spec.get("gate"):
+                skipped = {case.name: self._launcher.skipped(case, gate) for case in cases}
+            with self._launcher.serving(cases) as up:
                 costs = measure.requests(
-                    [(name, up[server]) for name, server in wanted if server in up],
+                    up,
                     spec.get("path", "/"),
                     spec.get("headers", []),
                     rounds=self._options.rounds,
@@ -115,27 +76,28 @@ class Bench:
                     connections=self._options.connections,
                     tell=tell,
                 )
-            self._keep(group, spec["title"], report.requests_table(costs, spec["reference"]))
+            self._keep(group, spec["title"], report.requests_table(costs, spec["reference"], skipped))
             self.results[group] = {name: asdict(cost) for name, cost in costs.items()}
+            if skipped:
+                self.results[f"{group} skips"] = skipped
             if group == "hello":
                 self.hello = {name: cost.median * 1e6 for name, cost in costs.items() if cost.cpu}
 
     def transfers(self) -> None:
         """CPU per GiB and growth of memory, down and up."""
         files = self._tmp / "files"
-        files.mkdir(exist_ok=True)
-        big = files / "big.bin"
-        with big.open("wb") as output:
-            for number in range(100):
-                output.write(bytes([number]) * measure.MIB)
-        for direction, spec in self._cases["transfers"].items():
-            tell(f"{direction}: {spec['title']}")
-            with self.serving(spec["servers"]) as up:
+        for group, spec, cases in self._groups("transfers"):
+            file = measure.make_file(files, spec.get("mib", 100))
+            with self._launcher.serving(cases) as up:
                 found = measure.transfers(
-                    up.values(), direction, big, rounds=self._options.rounds, repeats=self._options.repeats
+                    up,
+                    spec["direction"],
+                    file,
+                    rounds=min(self._options.rounds, spec.get("rounds", self._options.rounds)),
+                    repeats=spec.get("repeats", self._options.repeats),
                 )
-            self._keep(direction, spec["title"], report.transfers_table(found, "nginx"))
-            self.results[direction] = {name: asdict(transfer) for name, transfer in found.items()}
+            self._keep(group, spec["title"], report.transfers_table(found, "nginx"))
+            self.results[group] = {name: asdict(transfer) for name, transfer in found.items()}
 
     def idle(self) -> None:
         """Memory per idle connection."""
@@ -143,10 +105,10 @@ class Bench:
         tell(f"idle: {spec['title']}")
         measure.allow_open_files(spec["connections"] + 256)
         found: dict[str, float] = {}
-        for name in spec["servers"]:
-            with self.serving([name]) as up:
+        for case in self._wanted(spec):
+            with self._launcher.serving([case]) as up:
                 for server in up.values():
-                    found[name] = measure.idle(server, spec["connections"])
+                    found[case.name] = measure.idle(server, spec["connections"])
         rows = [[name, f"{octets / 1024:.1f}"] for name, octets in found.items()]
         self._keep("idle", spec["title"], report.markdown(["server", "KiB / connection"], rows))
         self.results["idle"] = found
@@ -155,17 +117,17 @@ class Bench:
         """Milliseconds from the start of the process to the first answer."""
         spec = self._cases["start"]
         tell(f"start: {spec['title']}")
-        found: dict[str, list[float]] = {name: [] for name in spec["servers"]}
+        found: dict[str, list[float]] = {}
         for _ in range(self._options.rounds):
-            for name, times in found.items():
-                server = self._launch(name)
+            for case in self._wanted(spec):
+                server = self._launcher.launch(case)
                 try:
-                    times.append(server.wait_for_answer())
+                    found.setdefault(case.name, []).append(server.wait_for_answer())
                 except RuntimeError as error:
                     tell(f"left out: {error}")
                 finally:
                     server.stop()
-        rows = [[name, f"{statistics.median(times) * 1e3:.0f}"] for name, times in found.items() if times]
+        rows = [[name, f"{statistics.median(times) * 1e3:.0f}"] for name, times in found.items()]
         self._keep("start", spec["title"], report.markdown(["server", "ms"], rows))
         self.results["start"] = found
 
@@ -205,7 +167,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between: %(default)s")
     parser.add_argument(
-        "--cases", default="", help="cases of the requests, with commas between; all if not given"
+        "--groups",
+        default="",
+        help="tables of the requests and transfers, with commas between; all if not given",
+    )
+    parser.add_argument(
+        "--cases", default="", help="rows of the tables, with commas between; all if not given"
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2, help="length of a burst")

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -53,6 +52,21 @@ def test_table_has_a_row_for_a_server_that_never_answered() -> None:
     assert "| broken | - | - | - | - | - | 4 |" in table
 
 
+def test_table_names_the_duties_that_are_skipped() -> None:
+    costs = {"nginx": cost(5), "vivace": cost(7), "quick": cost(6)}
+    table = report.requests_table(costs, "nginx", {"nginx": None, "vivace": [], "quick": ["Date", "HEAD"]})
+    header, _, *rows = table.splitlines()
+    assert header.endswith("| skips |")
+    assert [row.split(" | ")[-1] for row in rows] == ["- |", "nothing |", "Date, HEAD |"]
+
+
+def test_file_of_a_transfer_has_its_size_and_is_made_once(tmp_path: Path) -> None:
+    file = measure.make_file(tmp_path, 2)
+    assert file.stat().st_size == 2 * measure.MIB
+    file.write_bytes(b"kept")
+    assert measure.make_file(tmp_path, 2).read_bytes() == b"kept"
+
+
 def test_chart_is_a_picture_with_a_bar_for_each_server() -> None:
     picture = ET.fromstring(report.chart("CPU <us>", {"nginx": 5.0, "vivace": 7.5}, "us"))
     bars = picture.findall("{http://www.w3.org/2000/svg}rect")
@@ -89,14 +103,17 @@ def test_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown part speed; there are requests, transfers, idle, start" in capsys.readouterr().err
 
 
-def test_every_case_names_a_server_that_is_described() -> None:
-    cases = tomllib.loads((ROOT / "bench" / "cases.toml").read_text())
-    named = {
-        case.get("server", case["name"]) for group in cases["requests"].values() for case in group["cases"]
-    }
-    for part in [*cases["transfers"].values(), cases["idle"], cases["start"]]:
-        named |= set(part["servers"])
-    assert named == set(cases["servers"])
+def test_page_and_chart_are_written(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text("<!-- machine -->\n<!-- /machine -->\n<!-- hello -->\n<!-- /hello -->\n")
+    bench = run.Bench(run.parse([]), tmp_path)
+    bench.sections["hello"] = "a table\n"
+    bench.write(tmp_path)
+    assert not (tmp_path / "benchmarks.svg").exists()
+    bench.hello["vivace"] = 7.5
+    bench.write(tmp_path)
+    assert "\na table\n" in page.read_text()
+    assert (tmp_path / "benchmarks.svg").read_text().startswith("<svg ")
 
 
 @pytest.mark.skipif(bool(measure.missing_tools()), reason="needs wrk, nginx, curl and taskset")
@@ -110,7 +127,8 @@ def test_a_short_run_measures_nginx_and_us(tmp_path: Path) -> None:
             "-m",
             "bench.run",
             "--only=requests",
-            "--cases=nginx,vivace",
+            "--groups=asgi",
+            "--servers=nginx,vivace",
             "--rounds=1",
             "--seconds=1",
             "--connections=4",
@@ -125,5 +143,5 @@ def test_a_short_run_measures_nginx_and_us(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stderr
     assert "| nginx | " in answer.stdout
     assert "| vivace | " in answer.stdout
+    assert answer.stdout.count("| nothing |") == 1
     assert "| vivace | " in page.read_text()
-    assert (tmp_path / "benchmarks.svg").read_text().startswith("<svg ")
