@@ -15,7 +15,7 @@ from typing import Any
 BASE_DIR = Path(__file__).resolve().parent.parent
 SECRET_KEY = "only for tests"
 DEBUG = os.environ.get("SITE_DEBUG") == "1"
-ALLOWED_HOSTS = ["127.0.0.1", "localhost", "shop.test"]
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "shop.test", "test"]
 USE_X_FORWARDED_HOST = False
 
 INSTALLED_APPS = [

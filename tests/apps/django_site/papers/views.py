@@ -38,7 +38,7 @@ class PaperForm(ModelForm):
 
 
 def index(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("papers", content_type="text/plain")
+    return HttpResponse(b"papers", content_type="text/plain")
 
 
 def show_request(request: HttpRequest) -> HttpResponse:
@@ -122,7 +122,7 @@ async def stream_async(request: HttpRequest) -> HttpResponseBase:
 def wait(request: HttpRequest, gate: str) -> HttpResponse:
     note(f"{gate} began")
     wait_for_gate_in_thread(gate)
-    return HttpResponse("waited", content_type="text/plain")
+    return HttpResponse(b"waited", content_type="text/plain")
 
 
 async def notice_leaving(request: HttpRequest, word: str) -> HttpResponse:

@@ -1,0 +1,116 @@
+"""A Django site within the tests' own process: views that tests hold at a certain point."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import django
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.urls import path
+
+PATIENCE = 20.0
+STATIC = {"papers.css": b"body {}\n"}
+
+
+def configure(folder: str) -> None:
+    """Set Django up once for this process."""
+    settings.configure(
+        ALLOWED_HOSTS=["*"],
+        DATABASES={},
+        DEFAULT_CHARSET="utf-8",
+        INSTALLED_APPS=["vivace.contrib.django", "django.contrib.staticfiles"],
+        MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
+        ROOT_URLCONF=__name__,
+        SECRET_KEY="only for tests",
+        STATICFILES_DIRS=[folder],
+        STATIC_URL="static/",
+        USE_TZ=True,
+    )
+    django.setup()
+
+
+class Watch:
+    """What views tell, and what they wait for."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.threads: set[str] = set()
+        self.at_a_time = self.most = 0
+        self.gate = threading.Event()
+        self.began = threading.Semaphore(0)
+        self.pieces = 0
+        self._lock = threading.Lock()
+
+    def enter(self) -> None:
+        with self._lock:
+            self.threads.add(threading.current_thread().name)
+            self.at_a_time += 1
+            self.most = max(self.most, self.at_a_time)
+
+    def leave(self) -> None:
+        with self._lock:
+            self.at_a_time -= 1
+
+
+watch = Watch()
+
+
+def quick(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(request.read())
+
+
+def held(request: HttpRequest) -> HttpResponse:
+    watch.enter()
+    watch.began.release()
+    watch.gate.wait(PATIENCE)
+    watch.leave()
+    return HttpResponse(b"held")
+
+
+async def waiting(request: HttpRequest) -> HttpResponse:
+    watch.began.release()
+    while not watch.gate.is_set():
+        await asyncio.sleep(0.005)
+    return HttpResponse(b"waited")
+
+
+async def calling(request: HttpRequest) -> HttpResponse:
+    names = {await sync_to_async(lambda: threading.current_thread().name)() for _ in range(5)}
+    return JsonResponse({"names": sorted(names)})
+
+
+def streaming(request: HttpRequest) -> Any:
+    def pieces() -> Iterator[bytes]:
+        for number in range(3):
+            watch.pieces += 1
+            yield b"%d\n" % number
+
+    return StreamingHttpResponse(pieces())
+
+
+async def streaming_async(request: HttpRequest) -> Any:
+    async def pieces() -> AsyncIterator[bytes]:
+        for number in range(3):
+            yield b"%d\n" % number
+
+    return StreamingHttpResponse(pieces())
+
+
+def failing(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("boom in a view")
+
+
+urlpatterns = [
+    path("quick/", quick),
+    path("held/", held),
+    path("waiting/", waiting),
+    path("calling/", calling),
+    path("streaming/", streaming),
+    path("streaming/async/", streaming_async),
+    path("failing/", failing),
+]
