@@ -96,7 +96,7 @@ def add_bodies(app: Flask) -> None:
         count = 0
         while piece := request.stream.read(65536):
             count += len(piece)
-        return {"octets": count, "length": request.content_length}
+        return {"octets": count}
 
     @app.post("/data")
     def data() -> dict[str, Any]:

@@ -97,7 +97,7 @@ def test_a_body_above_the_limit_of_the_app_is_413(shop: Hosted) -> None:
 
 def test_a_chunked_body(shop: Hosted) -> None:
     answer = shop.client.put("/octets", content=(b"x" * 1000 for _ in range(2000)))
-    assert answer.json() == {"octets": 2_000_000, "length": None}
+    assert answer.json() == {"octets": 2_000_000}
 
 
 def test_a_chunked_form_of_curl(shop: Hosted) -> None:
@@ -327,7 +327,8 @@ def test_a_stop_finishes_the_request(folder: Path, threads: str, workers: str) -
             while piece := client.recv(65536):
                 octets += piece
         assert octets.startswith(b"HTTP/1.1 200")
-        assert re.search(rb"(?i)\r\nconnection: close\r\n", octets)
+        if threads != "0":  # else the worker learns of the stop when the request is done
+            assert re.search(rb"(?i)\r\nconnection: close\r\n", octets)
         assert octets.endswith(b"done")
         assert shop.server.wait() == 0
 
@@ -336,4 +337,4 @@ def test_a_stop_finishes_the_request(folder: Path, threads: str, workers: str) -
 def test_ways_to_name_the_app(folder: Path, target: str) -> None:
     with host(folder, target) as shop:
         assert shop.client.get("/shop/items/1").status_code == 200
-        shop.server.wait_for(r"Serving tests\.apps\.flask_app.* \(wsgi: ")
+        shop.server.wait_for(r"Serving tests\.apps\.flask_app.* \(wsgi, 4 threads: ")
