@@ -171,9 +171,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         default="",
         help="tables of the requests and transfers, with commas between; all if not given",
     )
-    parser.add_argument(
-        "--cases", default="", help="rows of the tables, with commas between; all if not given"
-    )
+    parser.add_argument("--servers", default="", help="servers, with commas between; all if not given")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2, help="length of a burst")
     parser.add_argument("--connections", type=int, default=64)
