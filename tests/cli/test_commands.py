@@ -184,4 +184,4 @@ def test_check_refuses_a_broken_configuration() -> None:
 def test_check_tells_the_kind_and_why(folder: Path) -> None:
     (folder / "foreign.py").write_text("async def app(scope, receive, send):\n    pass\n")
     assert "foreign:app (asgi: the function app called with scope" in call("check", "foreign:app").stdout
-    assert "(wsgi: as INTERFACE says)" in call("check", "foreign:app", VIVACE_INTERFACE="wsgi").stdout
+    assert "(wsgi: as it was declared)" in call("check", "foreign:app", VIVACE_INTERFACE="wsgi").stdout

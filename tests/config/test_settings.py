@@ -12,7 +12,7 @@ from vivace.errors import ConfigError
 NUMBERS = [s for s in SETTINGS if s.kind in {"int", "float", "workers", "mode"}]
 BY_NAME = {s.name: s for s in SETTINGS}
 TYPES = {"bool": bool, "choice": str, "float": float, "header": str, "int": int, "logo": str, "mode": int}
-TYPES |= {"str": str, "workers": int}
+TYPES |= {"mounts": str, "str": str, "workers": int}
 
 
 def name_of(setting: Setting) -> str:
@@ -134,6 +134,26 @@ def test_permission_bits_are_octal_in_text_and_plain_in_code() -> None:
     assert setting.show(0o660) == "0o660"
     for value in ("8", "0x1", "1777", 0o1000, -1, "66_0"):
         refuse(setting, value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "/old=legacy.wsgi:app  /=new.py",
+        ["/old=legacy.wsgi:app", "/=new.py"],
+        {"/old": "legacy.wsgi:app", "/": "new.py"},
+    ],
+)
+def test_mounts_are_taken_as_text_list_or_table(value: object) -> None:
+    assert BY_NAME["MOUNTS"].parse(value, "somewhere") == "/old=legacy.wsgi:app /=new.py"
+    assert BY_NAME["MOUNTS"].parse("", "somewhere") == ""
+
+
+@pytest.mark.parametrize(
+    "value", ["old=x", "/old", "/old=", "=x", "/a=b=c", ["/a b=c"], [3], {"/a": 3, "b": "c"}, 3]
+)
+def test_mounts_that_are_none(value: object) -> None:
+    refuse(BY_NAME["MOUNTS"], value)
 
 
 def test_workers_may_be_left_to_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

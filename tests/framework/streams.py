@@ -71,6 +71,7 @@ class FakeStream:
         self.aborted = False
         self.limit = (-1, 0.0)
         self.gone = asyncio.Event()
+        self.memo: Any = None
 
     @property
     def body(self) -> bytes:

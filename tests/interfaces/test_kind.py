@@ -201,7 +201,7 @@ def test_what_is_no_app_or_cannot_be_told_is_refused(value: object, words: str) 
 
 @pytest.mark.parametrize("kind", ["asgi", "asgi2", "wsgi"])
 def test_a_kind_that_was_given_is_not_questioned(kind: str) -> None:
-    assert classify(open_ended, "here:app", kind) == (kind, "as INTERFACE says")
+    assert classify(open_ended, "here:app", kind) == (kind, "as it was declared")
     assert classify(Vivace("given"), "here:app", "native")[0] == "native"
     with pytest.raises(StartupError, match="cannot be called"):
         classify(3, "here:app", kind)

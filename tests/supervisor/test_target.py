@@ -266,7 +266,7 @@ def test_a_folder_without_an_app() -> None:
 def test_the_kind_may_be_given() -> None:
     write("any.py", "def app(*args):\n    return []\n")
     assert "--interface asgi, asgi2 or wsgi" in failure("any:app")
-    assert load_target("any:app", "wsgi")[2:] == ("wsgi", "as INTERFACE says")
+    assert load_target("any:app", "wsgi")[2:4] == ("wsgi", "as it was declared")
 
 
 def test_a_failure_is_described_with_its_exit_code() -> None:

@@ -40,7 +40,7 @@ def command(ctx: click.Context, target: str | None) -> None:
     _show_limits(notes)
     _show_config(config)
     if target or config.APP:
-        _show_app(target or config.APP, config.INTERFACE)
+        _show_app(target or config.APP, config)
     notes += config.warnings
     for note in notes:
         click.echo(f"note: {note}")
@@ -118,10 +118,17 @@ def _show_config(config: Config) -> None:
     _line("settings", ", ".join(changed) or "all at their defaults")
 
 
-def _show_app(target: str, wanted: str) -> None:
-    from vivace.supervisor.target import load_target
+def _show_app(target: str, config: Config) -> None:
+    from vivace.interfaces.mounts import describe_mounts
+    from vivace.supervisor.target import load_app
 
-    loaded = load_target(target, wanted)
+    loaded = load_app(target, config)
+    mounts = loaded.mounts
     if loaded.kind == "native":
-        loaded.app.finalize()
+        from vivace.interfaces.native import finalize_app
+
+        finalize_app(loaded.app)
+        mounts = loaded.app.mounts
     _line("app", f"{loaded.target} ({loaded.kind}: {loaded.why})")
+    for mount in describe_mounts(mounts):
+        _line("mounted", mount)

@@ -13,9 +13,15 @@ __all__ = ["command"]
 
 @click.command(cls=SettingsCommand, name="run")
 @click.argument("target", required=False)
+@click.option(
+    "--mount",
+    multiple=True,
+    metavar="PREFIX=TARGET",
+    help="Serve another app below a path, such as /old=legacy.wsgi; may be given several times.",
+)
 @setting_options
 @click.pass_context
-def command(ctx: click.Context, /, target: str | None, **options: Any) -> None:
+def command(ctx: click.Context, /, target: str | None, mount: tuple[str, ...], **options: Any) -> None:
     """Serve TARGET, a Vivace, ASGI or WSGI app: module:app, module, file.py:app, file.py, or a factory,
     module:create_app. A Django project: project.asgi or project.wsgi.
 
@@ -23,10 +29,12 @@ def command(ctx: click.Context, /, target: str | None, **options: Any) -> None:
     or web.py. The environment may set PORT, WEB_CONCURRENCY and DEBUG, and VIVACE_<NAME> for every setting.
     """
     from vivace.supervisor.supervisor import launch
-    from vivace.supervisor.target import find_target, load_target
+    from vivace.supervisor.target import find_target, load_app
     from vivace.supervisor.worker import Job
 
     overrides = given(options)
+    if mount:
+        overrides["MOUNTS"] = list(mount)
     config = Config.load(overrides=overrides)
     named = target or config.APP or find_target(Path())
-    ctx.exit(launch(Job(lambda: load_target(named, config.INTERFACE), config, overrides)))
+    ctx.exit(launch(Job(lambda: load_app(named, config), config, overrides)))

@@ -74,14 +74,15 @@ def run_app(
 def _run(app: Any, given: dict[str, object]) -> int:
     from vivace.interfaces.kind import classify
     from vivace.supervisor.supervisor import launch
-    from vivace.supervisor.target import Loaded
+    from vivace.supervisor.target import Loaded, mount_all
     from vivace.supervisor.worker import Job
 
     config: Config = app.config
     config.override(given, _SOURCE)
     kind, why = classify(app)
     name = str(getattr(app, "name", type(app).__name__))
-    return launch(Job(lambda: Loaded(name, app, kind, why), config, given, final=True))
+    loaded = Loaded(name, app, kind, why)
+    return launch(Job(lambda: mount_all(loaded, config), config, given, final=True))
 
 
 def _refuse_while_loading() -> None:

@@ -41,6 +41,7 @@ class Config(MutableMapping[str, Any]):
     APP: str
     DEBUG: bool
     INTERFACE: str
+    MOUNTS: str
     LIFESPAN: str
     ROOT_PATH: str
     EARLY_HINTS: bool

@@ -10,7 +10,7 @@ Rules of this file:
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +24,7 @@ _TRUE: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+(?:_[0-9]+)*", re.ASCII)
 _OCTAL: Final = re.compile(r"(?:0o)?[0-7]{1,4}", re.ASCII)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]*", re.ASCII)
+_MOUNT: Final = re.compile(r"/[^\s=]*=[^\s=]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -33,8 +34,9 @@ class Setting(NamedTuple):
     Attributes:
         name: Upper case, as application code writes it.
         kind: What a value is: ``bool``, ``int``, ``float``, ``str``, ``logo`` (text of several lines),
-            ``choice``, ``mode`` (permission bits, octal when written as text), ``header`` (a field name) or
-            ``workers`` (a number or ``auto``).
+            ``choice``, ``mode`` (permission bits, octal when written as text), ``header`` (a field name),
+            ``mounts`` (text ``/prefix=target`` and so on; a list or table of it too) or ``workers`` (a number
+            or ``auto``).
         default: The value when nothing else is given; None where a setting may be absent.
         help: What it does, one sentence.
         group: The heading under which help and documentation show it.
@@ -209,6 +211,17 @@ def _parse_header(_: Setting, value: object) -> str:
     return value
 
 
+def _parse_mounts(_: Setting, value: object) -> str:
+    if isinstance(value, Mapping):
+        value = [f"{prefix}={target}" for prefix, target in value.items()]
+    items = value.split() if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)):
+        raise TypeError
+    if not all(isinstance(item, str) and _MOUNT.fullmatch(item) for item in items):
+        raise ValueError
+    return " ".join(items)
+
+
 def _parse_workers(setting: Setting, value: object) -> int:
     if isinstance(value, str) and value.strip().lower() == "auto":
         return available_cpus()
@@ -223,6 +236,7 @@ _PARSERS: Final[dict[str, Callable[[Setting, object], Any]]] = {
     "int": _parse_int,
     "logo": _parse_logo,
     "mode": _parse_mode,
+    "mounts": _parse_mounts,
     "str": _parse_str,
     "workers": _parse_workers,
 }
@@ -233,6 +247,7 @@ _EXPECTED: Final = {
     "int": "a whole number",
     "logo": "text",
     "mode": "octal permission bits such as 660",
+    "mounts": "a prefix and a target such as /old=module:app, or several with a space between them",
     "str": "text on one line",
     "workers": "auto or a whole number",
 }

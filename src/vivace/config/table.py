@@ -56,6 +56,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         scope="process",
     ),
     Setting(
+        "MOUNTS",
+        "mounts",
+        "",
+        "Other apps below a path of this one: /prefix=target; --mount may be given several times.",
+        _APP,
+        flag="-",
+        scope="process",
+    ),
+    Setting(
         "LIFESPAN",
         "choice",
         "auto",

@@ -25,6 +25,7 @@ from vivace.framework.dispatch import Dispatcher
 from vivace.framework.error_handler import ErrorHandler
 from vivace.framework.lifespan import run_stage
 from vivace.framework.middleware import Chain
+from vivace.framework.mount import Mount, MountTable, check_prefix
 from vivace.framework.pattern import TypeTable
 from vivace.framework.registry import Registry
 from vivace.framework.request import Request
@@ -78,11 +79,14 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
     __slots__ = (
         "_dispatcher",
         "_guest",
+        "_mounts",
         "_registrations",
+        "_root",
         "_router",
         "_running",
         "_tasks",
         "_types",
+        "answer_stream",
         "blueprints",
         "config",
         "error_handler",
@@ -96,6 +100,8 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
     ctx: CtxT
     handle_stream: Callable[[Stream], Coroutine[Any, Any, None]]
     """Answers one exchange; raises nothing but cancellation."""
+    answer_stream: Callable[[MountTable, Stream], Coroutine[Any, Any, None] | None]
+    """Answers one exchange by a route or a mount that serves; see `mount`."""
 
     def __init__(
         self,
@@ -118,12 +124,15 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         self.response_chain: Chain = ()
         self.stopper: Callable[[], None] | None = None
         self._guest: Any = None
+        self._mounts: list[Mount] = []
         self._registrations: list[Registration] = []
+        self._root = ""
         self._running = False
         self._router: Router | None = None
         self._tasks = TaskGroup()
         self._types = TypeTable()
         self._dispatcher = Dispatcher(self, request_class)
+        self.answer_stream = self._dispatcher.answer
         self.handle_stream = self._dispatcher.handle
         _apps[name] = self
 
@@ -187,13 +196,60 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
             self._registrations.append(given)
         self.changed()
 
+    def mount(self, prefix: str, other: Any, *, kind: str | None = None) -> None:
+        """Let another app answer everything below a path that no route of this one answers.
+
+        Of a route and a mount that both fit, the one with the longer literal beginning answers, on a tie the
+        route: below a mount at ``/`` routes take over one by one. The other app's lifespan or listeners run
+        with the server; middleware and error handlers of this app do not see its requests. Its paths stay
+        whole: they begin with the prefix, which it is told (``root_path``, SCRIPT_NAME, `url_for`).
+
+        Args:
+            prefix: Such as ``/old``, written decoded; ``/`` for everything.
+            other: A Vivace, ASGI or WSGI app.
+            kind: ``native``, ``asgi``, ``asgi2`` or ``wsgi`` if it cannot be found out.
+
+        Raises:
+            ConfigError: The prefix is malformed or taken, `other` is no app, or the server runs already.
+        """
+        spec = Mount(check_prefix(prefix), other, kind)
+        if self._running:
+            raise ConfigError(f"mount {prefix!r} comes too late: its app must start with the server")
+        if any(spec.prefix == known.prefix for known in self._mounts):
+            raise ConfigError(f"two apps are mounted at {prefix!r}")
+        if not callable(other):
+            raise ConfigError(f"mount {prefix!r}: {other!r} is no app; expected a Vivace, ASGI or WSGI app")
+        if isinstance(other, Vivace) and self in other.mounted_apps():
+            raise ConfigError(f"mount {prefix!r}: {other.name} would be mounted in itself")
+        self._mounts.append(spec)
+
+    @property
+    def mounts(self) -> list[Mount]:
+        """The mounts in order of declaration."""
+        return list(self._mounts)
+
+    def mounted_apps(self) -> "list[Vivace[Any, Any]]":
+        """This app and the Vivace apps that are mounted in it, at any depth."""
+        apps = [mount.app for mount in self._mounts if isinstance(mount.app, Vivace)]
+        return [self, *(found for app in apps for found in app.mounted_apps())]
+
+    def place_at(self, root: str) -> None:
+        """Put a path before every route: where the app is mounted; the server says it at the start.
+
+        Raises:
+            ConfigError: The app is served already, at another place.
+        """
+        if self._running and root != self._root:
+            raise ConfigError(f"{self.name} is served at {self._root or '/'!r} already: an app has one place")
+        self._root = root
+
     def changed(self) -> None:
         """Compile again if the server is running already."""
         if self._running:
             self.finalize()
 
     def _parts(self) -> tuple[Placement, list[tuple[Blueprint, Placement]]]:
-        place = Placement(self.name, strict_slashes=self.strict_slashes)
+        place = Placement(self.name, strict_slashes=self.strict_slashes, root=self._root)
         return place, [found for given in self._registrations for found in place_all(given, place)]
 
     def finalize(self) -> None:
@@ -251,7 +307,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         if view_name == "static" or view_name.endswith(".static"):
             view_name = view_name.removesuffix("static") + (values.pop("name", None) or "static")
         route = find_route(self.routes, self.name, view_name)
-        return build_url(route, values, self.config.SERVER_NAME)
+        return build_url(route, values, self.config.SERVER_NAME, self.config.ROOT_PATH)
 
     # Life
 

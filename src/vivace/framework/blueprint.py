@@ -232,6 +232,7 @@ def _place(blueprint: Blueprint, given: Registration, base: Placement) -> Placem
         version_prefix=_first(given.version_prefix, blueprint.version_prefix, base.version_prefix),
         strict_slashes=_first(given.strict_slashes, blueprint.strict_slashes, base.strict_slashes),
         host=base.host if blueprint.host is None else host_names(blueprint.host),
+        root=base.root,
     )
 
 

@@ -12,6 +12,7 @@ Rules of this file:
 import asyncio
 import inspect
 import logging
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -19,10 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from vivace.errors import ClientDisconnected, ServiceUnavailable
 from vivace.framework.middleware import Chain, run_request_middleware, run_response_middleware
+from vivace.framework.mount import Mounted, MountTable
 from vivace.framework.request import Request
 from vivace.framework.response import HTTPResponse, JSONResponse, coerce, content_fields, encode_json
 from vivace.framework.route import ASYNC, BLOCKING, Route
 from vivace.framework.router import Router
+from vivace.protocols.events import RequestReceived
 from vivace.protocols.stream import Stream
 
 if TYPE_CHECKING:
@@ -58,6 +61,26 @@ class Dispatcher:
         self._router = router
         self._static = router.static
         self._request_chain = request_chain
+
+    def answer(self, mounts: MountTable, stream: Stream) -> Coroutine[Any, Any, None] | None:
+        """Answer the request of `stream` by a route or a mount, whichever has the longer literal beginning.
+
+        A static route of that very path wins at once, and any route on a tie. What no route answers, be it
+        for its method, is left to the mount.
+        """
+        head = stream.head
+        methods = self._static.get(head.path)
+        if methods is None or head.method not in methods:
+            mounted = mounts.find(head.path)
+            if mounted is not None and not self._goes_before(mounted, head):
+                return mounted.answer(stream)
+        return self.handle(stream)
+
+    def _goes_before(self, mounted: Mounted, head: RequestReceived) -> bool:
+        """Whether a route answers rather than a mount."""
+        assert self._router is not None
+        route = self._router.find(head.path, head.method, head.host)
+        return route is not None and _literal_size(route) >= len(mounted.prefix)
 
     async def handle(self, stream: Stream) -> None:
         """Answer the request of `stream`."""
@@ -205,3 +228,13 @@ class Dispatcher:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
+
+
+def _literal_size(route: Route) -> int:
+    """The octets of a route's path before its first parameter; the slash at the end does not count."""
+    size = 0
+    for segment in route.segments:
+        if not segment.literal:
+            break
+        size += len(segment.literal) + 1
+    return size

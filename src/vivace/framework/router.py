@@ -168,21 +168,33 @@ class Router:
             return None
         return claim[0], _named(claim[0], values)
 
+    def find(self, path: bytes, method: str, host: bytes) -> Route | None:
+        """The declared route that answers a request; None where `resolve` raises or answers by itself."""
+        search = _Search(method, host)
+        return search.route if self._walk(search, path.decode("latin-1")) else None
+
     def _search(self, text: str, method: str, host: bytes) -> Match:
         search = _Search(method, host)
-        if text.startswith("/"):
-            normal = normalize(text) if "%" in text else text
-            if search.tree(self._root, text, normal):
-                return search.result()
-            for pattern in self._patterns:
-                values = pattern.match(text)
-                if values is None and normal is not text:
-                    values = pattern.match(normal)
-                if values is not None and search.take(pattern.methods, values):
-                    return search.result()
-        elif text == "*":
+        if self._walk(search, text):
+            return search.result()
+        if text == "*":
             search.allowed.update(m for route in self.routes for m in route.methods)
         return self._give_up(search, text)
+
+    def _walk(self, search: "_Search", text: str) -> bool:
+        """Search the whole tree, then the patterns; whether a route was found."""
+        if not text.startswith("/"):
+            return False
+        normal = normalize(text) if "%" in text else text
+        if search.tree(self._root, text, normal):
+            return True
+        for pattern in self._patterns:
+            values = pattern.match(text)
+            if values is None and normal is not text:
+                values = pattern.match(normal)
+            if values is not None and search.take(pattern.methods, values):
+                return True
+        return False
 
     def _give_up(self, search: "_Search", text: str) -> Match:
         if not search.allowed:

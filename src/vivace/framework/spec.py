@@ -67,6 +67,7 @@ class Placement:
         version_prefix: Goes before the version.
         strict_slashes: Unless the route says it.
         host: Unless the route says it.
+        root: Goes before everything else of a path: where the app is mounted.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Placement:
     version_prefix: str = "/v"
     strict_slashes: bool = False
     host: tuple[str, ...] | None = None
+    root: str = ""
 
 
 def host_names(host: str | Iterable[str]) -> tuple[str, ...]:
@@ -124,6 +126,7 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     if version is not None:
         prefix = spec.version_prefix if spec.version_prefix is not None else place.version_prefix
         path = join_path(prefix + str(version).strip("/").removeprefix("v"), path)
+    path = join_path(place.root, path)
     segments = parse_path(path, types)
     name = f"{place.name}.{spec.name}"
     route = Route(name, path, spec.methods, spec.handler, call_kind(spec.handler, spec.inline), segments)

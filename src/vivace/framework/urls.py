@@ -35,7 +35,7 @@ def find_route(routes: list[Route], app_name: str, view_name: str) -> Route:
     return next(iter(found.values()))
 
 
-def build_url(route: Route, values: dict[str, Any], server_name: str = "") -> str:
+def build_url(route: Route, values: dict[str, Any], server_name: str = "", root: str = "") -> str:
     """The URL of `route`.
 
     Args:
@@ -43,6 +43,7 @@ def build_url(route: Route, values: dict[str, Any], server_name: str = "") -> st
         values: Of its parameters; the rest becomes the query. ``_anchor``, ``_external``, ``_scheme`` and
             ``_server`` are taken as such; ``_method`` and ``_host`` are accepted and not needed.
         server_name: SERVER_NAME, used for external URLs.
+        root: ROOT_PATH, which clients see before the path.
 
     Raises:
         URLBuildError: A value is missing or not of its type.
@@ -56,7 +57,7 @@ def build_url(route: Route, values: dict[str, Any], server_name: str = "") -> st
         values["__file_uri__"] = values.pop("filename", None)
     elif route.static:
         values.pop("filename", None)
-    path = "".join("/" + _write(segment, values, route) for segment in route.segments) or "/"
+    path = root.rstrip("/") + ("".join("/" + _write(s, values, route) for s in route.segments) or "/")
     if values:
         path += "?" + urlencode([(k, v) for k, v in values.items() if v is not None], doseq=True)
     if options["_anchor"]:

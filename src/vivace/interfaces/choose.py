@@ -29,7 +29,7 @@ def make_interface(app: Any, kind: str, config: Config, root_path: str = "") -> 
     if kind == "native":
         from vivace.interfaces.native import NativeInterface
 
-        return NativeInterface(app)
+        return NativeInterface(app, root_path)
     if kind in ("asgi", "asgi2"):
         from vivace.interfaces.asgi import AsgiInterface
 

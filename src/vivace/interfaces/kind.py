@@ -52,7 +52,7 @@ def classify(app: Any, target: str = "the app", wanted: str = "auto") -> tuple[s
     Args:
         app: Anything.
         target: How it was named, for the message.
-        wanted: The value of INTERFACE: ``auto``, or a kind that is not questioned.
+        wanted: ``auto``, or a kind that was declared (INTERFACE, a mount) and is not questioned.
 
     Returns:
         One of `KINDS`, and a short phrase.
@@ -98,10 +98,10 @@ def only_defaults(function: object) -> bool:
 
 def _take_at_word(app: object, target: str, wanted: str) -> tuple[str, str]:
     if wanted == "native" and not is_native(app):
-        raise _failure(f"{target} is no Vivace app: it is {_what(app)}; INTERFACE is {wanted}")
+        raise _failure(f"{target} is no Vivace app, as was declared: it is {_what(app)}")
     if not callable(app) and wanted != "native":
-        raise _failure(f"{target} is no app: {_what(app)} cannot be called; INTERFACE is {wanted}")
-    return wanted, "as INTERFACE says"
+        raise _failure(f"{target} is no app: {_what(app)} cannot be called, though declared as {wanted}")
+    return wanted, "as it was declared"
 
 
 def _kind_of_call(app: object, call: _Call) -> str:

@@ -40,6 +40,7 @@ def banner(report: Report, addresses: Sequence[str], config: Config) -> list[str
     return [
         *(config.LOGO or "").splitlines(),
         f"Serving {report.text}",
+        *(f"Mounted at {mount}" for mount in report.mounts),
         f"Listening on {', '.join(addresses)}",
         f"{who}, each 1 event loop ({report.loop}) and {threads}",
         report.build,

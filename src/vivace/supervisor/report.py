@@ -19,6 +19,7 @@ class Report(NamedTuple):
         loop: The event loop.
         threads: THREADS of the app's configuration.
         graceful: GRACEFUL_SHUTDOWN_TIMEOUT of the app's configuration, in seconds.
+        mounts: What is mounted, and where.
         warnings: What the configuration has to say; each worker says the same.
     """
 
@@ -29,6 +30,7 @@ class Report(NamedTuple):
     threads: int = 0
     graceful: float = 0.0
     warnings: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
 
 
 def encode_report(report: Report) -> bytes:

@@ -5,7 +5,7 @@ A target is ``module:app``, ``module``, ``file.py:app``, ``file.py`` or a factor
 Rules of this file:
 
 - What cannot be found is answered with what is near.
-- Nothing of the framework is imported here: an app that is ours has imported it already.
+- Nothing that answers requests is imported here: an app that is ours has imported it already.
 """
 
 import importlib
@@ -19,12 +19,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
-from vivace.errors import StartupError
+from vivace.config import Config
+from vivace.errors import ConfigError, StartupError
+from vivace.framework.mount import Mount, check_prefix
 from vivace.interfaces.kind import classify
 from vivace.supervisor.failure import close_match, failure, run_user_code
 from vivace.supervisor.pick import near_module, pick_app
 
-__all__ = ["USUAL_FILES", "Loaded", "find_target", "is_loading", "load_target"]
+__all__ = ["USUAL_FILES", "Loaded", "find_target", "is_loading", "load_app", "load_target", "mount_all"]
 
 USUAL_FILES: Final = ("app.py", "main.py", "web.py")
 """Where an app is looked for when no target is named, in this order."""
@@ -39,12 +41,14 @@ class Loaded(NamedTuple):
         app: The object.
         kind: One of `vivace.interfaces.kind.KINDS`.
         why: What told the kind.
+        mounts: Apps below a path of one that is not native; a native app knows its own.
     """
 
     target: str
     app: Any
     kind: str
     why: str
+    mounts: tuple[Mount, ...] = ()
 
 
 def is_loading() -> bool:
@@ -89,6 +93,32 @@ def load_target(target: str, wanted: str = "auto") -> Loaded:
         app, made_by = pick_app(module, name.strip(), target)
     kind, why = classify(app, f"{target} (made by {made_by})" if made_by else target, wanted)
     return Loaded(target, app, kind, f"{why}, made by {made_by}" if made_by else why)
+
+
+def load_app(target: str, config: Config) -> Loaded:
+    """Import the app that `target` names and those of MOUNTS.
+
+    Raises:
+        StartupError: One of them cannot be found, its code fails, or it is no app; exit code 3.
+        ConfigError: A prefix of MOUNTS cannot be used, or is taken.
+    """
+    return mount_all(load_target(target, config.INTERFACE), config)
+
+
+def mount_all(loaded: Loaded, config: Config) -> Loaded:
+    """Import the apps of MOUNTS, and mount them."""
+    mounts: dict[str, Mount] = {}
+    for item in config.MOUNTS.split():
+        prefix, _, target = item.partition("=")
+        other = load_target(target)
+        spec = Mount(check_prefix(prefix), other.app, None)
+        if loaded.kind == "native":
+            loaded.app.mount(prefix, other.app)
+        elif spec.prefix in mounts:
+            raise ConfigError(f"two apps are mounted at {prefix!r}", key="MOUNTS")
+        else:
+            mounts[spec.prefix] = spec
+    return loaded._replace(mounts=tuple(mounts.values()))
 
 
 @contextmanager

@@ -28,7 +28,8 @@ from typing import Any, Final, NamedTuple
 from vivace.config import SETTINGS, Config
 from vivace.errors import ConfigError
 from vivace.interfaces.choose import make_interface
-from vivace.server import Server
+from vivace.interfaces.mounts import MountedInterface, Mounts, describe_mounts
+from vivace.server import Interface, Server
 from vivace.supervisor.banner import describe_build
 from vivace.supervisor.failure import describe_failure
 from vivace.supervisor.fleet import FORCED
@@ -311,14 +312,17 @@ def _serve(
     attach_logging(config)
     if parent is not None and loaded.kind == "native":  # app.stop() means the server, not this worker
         loaded.app.stopper = partial(os.kill, os.getppid(), signal.SIGTERM)
-    interface = make_interface(loaded.app, loaded.kind, config)
+    interface = _make_interface(loaded, config)
     name, factory = choose_loop(config.LOOP)
 
     def tell_ready() -> None:
         text = _describe_app(loaded, config)
         graceful = config.GRACEFUL_SHUTDOWN_TIMEOUT
         warnings = tuple(dict.fromkeys(config.warnings))
-        tell(Report(True, text, describe_build(), name, config.THREADS, graceful, warnings))
+        mounts = loaded.app.mounts if loaded.kind == "native" else loaded.mounts
+        build = describe_build()
+        found = tuple(describe_mounts(mounts))
+        tell(Report(True, text, build, name, config.THREADS, graceful, warnings, found))
 
     async def main() -> None:
         if parent is not None:
@@ -356,6 +360,11 @@ def _app_config(job: Job, loaded: Loaded) -> Config:
     own.complete(job.config)
     own.override(job.overrides)
     return own
+
+
+def _make_interface(loaded: Loaded, config: Config) -> Interface:
+    main = make_interface(loaded.app, loaded.kind, config)
+    return MountedInterface(main, Mounts(loaded.mounts, config)) if loaded.mounts else main
 
 
 def _describe_app(loaded: Loaded, config: Config) -> str:
