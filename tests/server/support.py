@@ -87,7 +87,7 @@ class Client:
 class Running:
     """A started server."""
 
-    def __init__(self, server: Server, port: int, interface: HandlerInterface) -> None:
+    def __init__(self, server: Server, port: int, interface: Any) -> None:
         self.server = server
         self.port = port
         self.interface = interface
@@ -112,12 +112,20 @@ async def running(
     """A server around `handler`, with `settings` over the defaults (no access log unless given)."""
     config = Config()
     config.update({"ACCESS_LOG": False, **settings})
+    async with serving(HandlerInterface(handler), config, access=access) as started:
+        yield started
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    interface: Any, config: Config, *, access: AccessLog | None = None
+) -> AsyncIterator[Running]:
+    """A server around an interface."""
     (listener,) = bind_tcp("127.0.0.1", 0, 128)
-    interface = HandlerInterface(handler)
     server = Server(interface, config, [listener], access=access)
-    await server.start()
     started = Running(server, listener.getsockname()[1], interface)
     try:
+        await server.start()
         yield started
     finally:
         for client in started.clients:

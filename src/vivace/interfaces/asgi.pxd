@@ -23,7 +23,7 @@ cdef class Exchange:
     cdef public RequestReceived head
     cdef AsgiInterface _interface
     cdef object _stream, _fields, _trailers
-    cdef int _body, _state, _status, _silent
+    cdef int _body, _state, _status, _unheard
     cdef long long _left
 
     @cython.locals(message=dict)

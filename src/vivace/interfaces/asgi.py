@@ -5,11 +5,12 @@ Rules of this file:
 
 - A response that is complete with its first message leaves in one write; one that was begun and not yet
   sent is still replaced by a 500 when the app fails.
-- An app is told that its client left, it is not cancelled: `receive` gives ``http.disconnect``, `send`
-  raises an OSError.
+- An app is told that its client left, it is not cancelled: `receive` gives ``http.disconnect``, and what it
+  sends is dropped; one that does not stop sending gets an OSError in the end.
 - An app that breaks the protocol gets a LocalProtocolError that says what it did; the client gets a 500, or a
   response that is seen to be cut. Nothing of the reason reaches the client.
-- Follows the ASGI specification 3.0, HTTP & WebSocket 2.4, and its extensions.
+- Follows the ASGI specification 3.0, HTTP & WebSocket 2.3 (from 2.4 on frameworks no longer watch for a
+  client that leaves a stream which has nothing to send), and its extensions.
 """
 
 import asyncio
@@ -73,8 +74,8 @@ READING: Final = 0
 EMPTY: Final = 1
 READ: Final = 2
 
-HEAD_PIECES: Final = 100
-"""Pieces of a streamed body that that are dropped once a HEAD request is answered; then `send` raises."""
+UNHEARD: Final = 100
+"""Messages that an app may send to nobody, the client being gone or having had a HEAD; then `send` raises."""
 
 
 class AsgiInterface:
@@ -118,7 +119,7 @@ class AsgiInterface:
         # Every key is here, so that a copy never has to grow.
         self._scope: dict[str, Any] = dict.fromkeys(_KEYS)
         self._scope["type"] = "http"
-        self._scope["asgi"] = {"version": spoken, "spec_version": "2.4"}
+        self._scope["asgi"] = {"version": spoken, "spec_version": "2.3"}
         self._scope["root_path"] = prefix + root_path
         self._extensions: dict[str, dict[str, Any]] = {
             "http.response.pathsend": {},
@@ -204,11 +205,11 @@ class Exchange:
         "_fields",
         "_interface",
         "_left",
-        "_silent",
         "_state",
         "_status",
         "_stream",
         "_trailers",
+        "_unheard",
         "head",
     )
 
@@ -220,7 +221,7 @@ class Exchange:
         self._body = READING if head.has_body else EMPTY
         self._left = head.content_length
         self._status = 0
-        self._silent = 0
+        self._unheard = 0
         self._fields: Fields = ()
         self._trailers: list[tuple[bytes, bytes]] | None = None
 
@@ -236,7 +237,7 @@ class Exchange:
         except Exception as error:  # noqa: BLE001  # logged and answered
             self._fail("it raised an exception", error)
         else:
-            if self._state < DONE and not self._stream.disconnected:
+            if self._state < DONE and not (self._stream.complete or self._stream.disconnected):
                 self._fail(_UNFINISHED[self._state], None)
 
     async def receive(self) -> dict[str, Any]:
@@ -269,23 +270,26 @@ class Exchange:
 
         Raises:
             LocalProtocolError: It is not the time for it, or something in it is not what it must be.
-            ClientDisconnected: The client is gone; it is an OSError, as ASGI wants it.
+            ClientDisconnected: The app goes on sending though nobody is there; it is an OSError.
         """
         stream = self._stream
-        if stream.disconnected:
-            raise ClientDisconnected("the client is gone")
+        if stream.disconnected or self._state == REFUSED:
+            return self._drop()
         kind = message["type"]
         if kind == _START:
             self._start(message)
             return _COMPLETED
-        if kind != _BODY:
-            return self._send_other(kind, message)
-        if self._state == STARTED and self._trailers is None and not message.get("more_body", False):
+        if (
+            kind == _BODY
+            and self._state == STARTED
+            and self._trailers is None
+            and not message.get("more_body", False)
+        ):
             body = message.get("body", b"")
             stream.respond(self._status, self._fields, body if isinstance(body, bytes) else _octets(body))
             self._state = DONE
             return _COMPLETED
-        return self._send_piece(message)
+        return self._send_rest(kind, message)
 
     def _start(self, message: dict[str, Any]) -> None:
         if self._state != AWAITED:
@@ -299,6 +303,19 @@ class Exchange:
             self._trailers = []
         self._state = STARTED
 
+    async def _send_rest(self, kind: Any, message: dict[str, Any]) -> None:
+        """Whatever is not the short way."""
+        if self._stream.complete and self._state == SENDING:  # it was a HEAD request
+            await self._drop()
+            return
+        try:
+            if kind == _BODY:
+                await self._send_piece(message)
+            else:
+                await self._send_other(kind, message)
+        except ClientDisconnected:
+            await self._drop()
+
     async def _send_piece(self, message: dict[str, Any]) -> None:
         """A piece of a response that is streamed."""
         if self._state == STARTED:
@@ -308,20 +325,16 @@ class Exchange:
             self._complain(_BODY)
         body = message.get("body", b"")
         more = message.get("more_body", False)
-        if self._silent:
-            await self._swallow()
-        elif body or more:
+        if body or more:
             await self._stream.send(body if isinstance(body, bytes) else _octets(body))
-            if self._stream.complete:  # it was a HEAD request
-                self._silent = 1
         if not more:
             await self._end()
 
-    async def _swallow(self) -> None:
-        """Drop a piece that nobody wants; the app learns by `receive`, or in the end by this."""
-        self._silent += 1
-        if self._silent > HEAD_PIECES:
-            raise ClientDisconnected("the client asked for the head only and has it")
+    async def _drop(self) -> None:
+        """Take a message that nobody will read; the app learns that by `receive`, or in the end by this."""
+        self._unheard += 1
+        if self._unheard > UNHEARD:
+            raise ClientDisconnected("nobody is there: the client is gone or has all it asked for")
         await asyncio.sleep(0)
 
     async def _end(self) -> None:
@@ -380,8 +393,7 @@ class Exchange:
         count = message.get("count")
         if count is None:
             count = max(os.fstat(descriptor).st_size - offset, 0)
-        if not self._stream.complete:
-            await self._stream.send_file(descriptor, offset, count)
+        await self._stream.send_file(descriptor, offset, count)
         if not message.get("more_body", False):
             await self._end()
 
@@ -402,8 +414,6 @@ class Exchange:
 
     def _complain(self, kind: str) -> NoReturn:
         """A message came at the wrong time."""
-        if self._state == REFUSED:
-            raise ClientDisconnected("the request was answered: its body could not be read")
         raise LocalProtocolError(f"{kind} came {_WHEN[self._state]}")
 
     def _refuse(self, error: HTTPException) -> None:
