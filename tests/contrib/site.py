@@ -1,18 +1,21 @@
 """A Django site within the tests' own process: views that tests hold at a certain point."""
 
 import asyncio
+import io
 import threading
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import django
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 
 PATIENCE = 20.0
-STATIC = {"papers.css": b"body {}\n"}
+DIGITS = b"0123456789" * 20_000
+STATIC = {"papers.css": b"body {}\n", "digits": DIGITS}
 
 
 def configure(folder: str) -> None:
@@ -101,6 +104,18 @@ async def streaming_async(request: HttpRequest) -> Any:
     return StreamingHttpResponse(pieces())
 
 
+def file(request: HttpRequest) -> Any:
+    """A file of the system, from its third octet; or what else `kind` says."""
+    kind = request.GET.get("kind", "disk")
+    disk = Path(settings.STATICFILES_DIRS[0], "digits")
+    opened: Any = io.BytesIO(DIGITS) if kind == "memory" else disk.open("rb")
+    opened.seek(2)
+    response = FileResponse(opened)
+    if kind == "unknown":
+        del response["Content-Length"]
+    return response
+
+
 def failing(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("boom in a view")
 
@@ -112,5 +127,6 @@ urlpatterns = [
     path("calling/", calling),
     path("streaming/", streaming),
     path("streaming/async/", streaming_async),
+    path("file/", file),
     path("failing/", failing),
 ]

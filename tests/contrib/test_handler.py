@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import SyncToAsync
 from django.core.exceptions import ImproperlyConfigured
 
-from tests.contrib.site import PATIENCE, Watch
+from tests.contrib.site import DIGITS, PATIENCE, Watch
 from vivace.contrib.django import get_asgi_application
 from vivace.contrib.django.handler import BoundedHandler, count_threads
 
@@ -26,6 +26,7 @@ class Client:
         body: The pieces that have arrived; the last one is missing with `open`.
         open: More is to come, and comes by `send_rest`.
         slow: The answer is not read before `read` is set.
+        scope: More of it.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Client:
         *,
         open: bool = False,  # noqa: A002
         slow: bool = False,
+        scope: Message | None = None,
     ) -> None:
         self.sent: list[Message] = []
         self.read = asyncio.Event()
@@ -44,7 +46,8 @@ class Client:
             self.read.set()
         self._in: asyncio.Queue[Message] = asyncio.Queue()
         self._in.put_nowait({"type": "http.request", "body": body, "more_body": open})
-        scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": []}
+        asked = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": []}
+        scope = {**asked, **(scope or {})}
         self.task = asyncio.create_task(handler(scope, self._in.get, self._send))
 
     async def _send(self, message: Message) -> None:
@@ -159,6 +162,27 @@ async def test_a_plain_iterator_is_sent_as_it_comes_and_without_a_warning(watch:
         slow.read.set()
         assert await slow.answer() == (200, b"0\n1\n2\n")
     assert [m.get("body", b"") for m in slow.sent[1:]] == [b"0\n", b"1\n", b"2\n", b""]
+
+
+ZERO_COPY: Message = {"extensions": {"http.response.zerocopysend": {}}}
+
+
+async def test_a_file_is_left_to_a_server_that_can_send_it(watch: Watch) -> None:
+    client = Client(BoundedHandler(1), "/file/", scope=ZERO_COPY)
+    assert await client.answer() == (200, b"")
+    start, sent = client.sent
+    assert (b"Content-Length", b"199998") in start["headers"]
+    assert isinstance(sent.pop("file"), int)
+    assert sent == {"type": "http.response.zerocopysend", "offset": 2, "count": 199_998}
+
+
+@pytest.mark.parametrize(
+    ("query", "scope"), [(b"", {}), (b"kind=memory", ZERO_COPY), (b"kind=unknown", ZERO_COPY)]
+)
+async def test_any_other_file_is_sent_in_pieces(watch: Watch, query: bytes, scope: Message) -> None:
+    client = Client(BoundedHandler(1), "/file/", scope={**scope, "query_string": query})
+    assert await client.answer() == (200, DIGITS[2:])
+    assert [len(m.get("body", b"")) for m in client.sent[1:]] == [65536, 65536, 65536, 3390, 0]
 
 
 async def test_an_error_gives_its_thread_back(watch: Watch) -> None:

@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
 
 from vivace.config import Config
-from vivace.contrib.django.streaming import piece_by_piece
+from vivace.contrib.django.streaming import FileSender, piece_by_piece
 from vivace.contrib.django.threads import Seat, Threads, current_seat, what_is_missing
 
 __all__ = ["BoundedHandler", "count_threads"]
@@ -66,7 +66,7 @@ class BoundedHandler(ASGIHandler):
             await super().__call__(scope, receive, send)
             return
         async with Seat(self._threads):
-            await self.handle(scope, receive, send)
+            await self.handle(scope, receive, FileSender(scope, send))
 
     async def read_body(self, receive: Any) -> Any:
         """The body as a file. The thread is taken after it: a slow upload must not hold one."""
@@ -85,7 +85,8 @@ class BoundedHandler(ASGIHandler):
         made: Callable[..., Any] = share_and_answer if iscoroutinefunction(atomic) else atomic
         return made
 
-    async def send_response(self, response: Any, send: Any) -> None:
+    async def send_response(self, response: Any, send: FileSender) -> None:
         """Send it, however slow the client is, with a thread only for the pieces of a plain iterator."""
         current_seat().share()
+        send.take_file(response)
         await super().send_response(piece_by_piece(response), send)
