@@ -48,7 +48,7 @@ async def get(running: Running, path: bytes = b"/", *fields: bytes) -> tuple[int
 
 
 async def all_of(receive: Receive) -> bytes:
-    data = b""
+    data: bytes = b""
     while True:
         message = await receive()
         data += message["body"]

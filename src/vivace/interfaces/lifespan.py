@@ -24,6 +24,9 @@ App = Callable[
     [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
 ]
 
+END_GRACE: Final = 1.0
+"""Seconds that the app has to return from its lifespan after its last message."""
+
 _STARTED: Final = "lifespan.startup.complete"
 _NOT_STARTED: Final = "lifespan.startup.failed"
 _STOPPED: Final = "lifespan.shutdown.complete"
@@ -127,8 +130,12 @@ class Lifespan:
         task, self._task = self._task, None
         if task is None:
             return
+        await asyncio.wait((task,), timeout=END_GRACE)
+        task.cancel()
         try:
             await task
+        except asyncio.CancelledError:
+            logger.debug("the app's lifespan did not end by itself")
         except Exception as error:  # noqa: BLE001  # told before
             # What startup.failed told of is raised by many apps as well; the message is enough then.
             logger.debug("the app's lifespan ended with %r", error)
