@@ -116,6 +116,10 @@ def test_config_may_print_what_is_not_default_only() -> None:
     ]
 
 
+def test_config_warns_of_what_has_no_effect() -> None:
+    assert "Warning: AUTO_RELOAD does nothing yet" in call("config", "--auto-reload").stderr
+
+
 def test_config_prints_the_reference() -> None:
     assert "| `KEEP_ALIVE_TIMEOUT` | `5` | s |" in call("config", "--reference").stdout
 
@@ -132,16 +136,32 @@ def test_routes(folder: Path, target: str) -> None:
     result = call("routes", *([target] if target else []), VIVACE_APP="shop:app")
     assert result.exit_code == 0
     first, second = result.stdout.splitlines()
-    assert first.split()[:3] == ["GET", "/items/<item:int>", "commands.one_item"]
+    assert first.split()[:3] == ["GET,HEAD", "/items/<item:int>", "commands.one_item"]
     assert second.split()[:3] == ["POST", "/items", "commands.add_item"]
-    assert "shop.one_item" in first
+    assert first.count("one_item") == 1
     assert "shop.py:" in first
+
+
+def test_routes_tell_handlers_of_other_names_heads_and_mounts(folder: Path) -> None:
+    (folder / "shop.py").write_text(
+        APP
+        + "\n\n@app.get('/x', name='other')\nasync def shown(request): ...\n"
+        + "\n\n@app.head('/x')\nasync def head(request): ...\n"
+        + "\n\ninner = Vivace('inner')\ninner.add_route(shown, '/deep')\napp.mount('/inner', inner)\n"
+        + "\n\nasync def asgi(scope, receive, send): ...\n\n\ninner.mount('/asgi', asgi)\n"
+    )
+    lines = [line.split() for line in call("routes", "shop").stdout.splitlines()[2:]]
+    assert lines[0][:4] == ["GET", "/x", "commands.other", "shop.shown"]
+    assert lines[1][:3] == ["HEAD", "/x", "commands.head"]
+    assert lines[2][:3] == ["GET,HEAD", "/inner/deep", "inner.shown"]
+    assert lines[3][:3] == ["*", "/inner/asgi/*", "(asgi:"]
 
 
 def test_routes_of_a_foreign_app_and_of_none(folder: Path) -> None:
     (folder / "foreign.py").write_text("def app(environ, start_response):\n    return []\n")
     result = call("routes", "foreign")
     assert (result.exit_code, "WSGI" in result.stderr) == (3, True)
+    assert "its routes are those of its framework" in result.stderr
     result = call("routes", "nothing")
     assert (result.exit_code, "there is no module nothing" in result.stderr) == (3, True)
 
@@ -185,3 +205,33 @@ def test_check_tells_the_kind_and_why(folder: Path) -> None:
     (folder / "foreign.py").write_text("async def app(scope, receive, send):\n    pass\n")
     assert "foreign:app (asgi: the function app called with scope" in call("check", "foreign:app").stdout
     assert "(wsgi: as it was declared)" in call("check", "foreign:app", VIVACE_INTERFACE="wsgi").stdout
+
+
+TWICE = (
+    APP
+    + """
+
+@app.post("/items", name="again")
+async def add_again(request):
+    return {}
+"""
+)
+
+
+@pytest.mark.parametrize("command", ["run", "routes", "check"])
+def test_two_routes_for_one_path_are_the_fault_of_the_app(folder: Path, command: str) -> None:
+    (folder / "shop.py").write_text(TWICE)
+    result = call(command, "shop", VIVACE_PORT="0")
+    assert result.exit_code == 3
+    assert "two routes for POST /items" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_check_tells_what_is_mounted(folder: Path) -> None:
+    (folder / "shop.py").write_text(APP)
+    (folder / "old.py").write_text("def app(environ, start_response):\n    return []\n")
+    for target in ("shop", "old"):
+        assert (
+            "mounted    /old (wsgi: the function app"
+            in call("check", target, VIVACE_MOUNTS="/old=old").stdout
+        )

@@ -166,9 +166,46 @@ def test_the_switch_of_the_build_is_no_setting(tmp_path: Path) -> None:
 def test_an_unknown_key_in_a_file_is_an_error(tmp_path: Path, name: str) -> None:
     head = "[tool.vivace]\n" if name == "pyproject.toml" else ""
     (tmp_path / name).write_text(f"{head}keepalive-timeout = 5\n")
-    with pytest.raises(ConfigError, match="did you mean KEEP_ALIVE_TIMEOUT") as caught:
+    with pytest.raises(ConfigError, match=r"did you mean keep-alive-timeout\?") as caught:
         load(tmp_path)
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("prot", "port"),
+        ("log_fromat", "log_format"),
+        ("log-fromat", "log-format"),
+        ("keepalivetimeout", "keep-alive-timeout"),
+        ("LOG_FROMAT", "LOG_FORMAT"),
+        ("Prot", "PORT"),
+    ],
+)
+def test_a_key_is_suggested_as_the_file_writes_its_keys(tmp_path: Path, key: str, meant: str) -> None:
+    (tmp_path / "vivace.toml").write_text(f"{key} = 5\n")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path)
+    assert str(caught.value).endswith(f"unknown setting {key!r}; did you mean {meant}?")
+
+
+@pytest.mark.parametrize("table", ["tool.vivace", "vivace"])
+def test_a_table_that_our_own_file_does_not_need(tmp_path: Path, table: str) -> None:
+    (tmp_path / "vivace.toml").write_text(f"[{table}]\nport = 5\n")
+    with pytest.raises(ConfigError, match=rf"vivace.toml: the line \[{table}\] is not needed here"):
+        load(tmp_path)
+
+
+def test_a_project_file_whose_entry_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool]\nvivace = 5\n")
+    with pytest.raises(ConfigError, match=r"tool\.vivace is 5; expected a table"):
+        load(tmp_path)
+
+
+def test_settings_without_effect_are_named() -> None:
+    assert Config().without_effect() == []
+    (said,) = Config(PROXIES_COUNT=1).without_effect()
+    assert said.startswith("PROXIES_COUNT does nothing yet")
 
 
 def test_a_bad_value_in_a_file_names_file_and_key(tmp_path: Path) -> None:

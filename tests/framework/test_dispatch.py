@@ -137,6 +137,16 @@ async def test_a_client_error_is_shown_and_not_logged(app: Vivace, caplog: pytes
     assert "your fault" in caplog.text
 
 
+async def test_without_threads_a_plain_function_runs_on_the_loop(app: Vivace) -> None:
+    app.config.THREADS = 0
+
+    @app.get("/<n:int>")
+    def plain(request: Request, n: int) -> object:
+        return text(f"{n} {threading.current_thread() is threading.main_thread()}")
+
+    assert (await ask(app, target="/3")).body == b"3 True"
+
+
 async def test_a_plain_function_runs_in_a_thread_with_its_context(app: Vivace) -> None:
     word = contextvars.ContextVar("word", default="none")
     seen: list[object] = []

@@ -60,6 +60,7 @@ def test_a_stop_finishes_the_request_in_flight(tmp_path: Path, workers: str, num
         client.close()
         assert server.wait() == 0
         assert server.log.count("stopped ") == int(workers)
+        assert server.log.count("stopping: waiting for 1 request, at most 15 s") == 1
         assert "Traceback" not in server.log
 
 
@@ -74,6 +75,7 @@ def test_an_idle_server_stops_at_once_and_ends_idle_connections(tmp_path: Path, 
         idle.close()
         assert server.wait() == 0
         assert time.monotonic() - start < 2
+        assert "stopping" not in server.log
 
 
 def test_workers_share_the_port(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from vivace.errors import ConfigError
 __all__ = ["Config"]
 
 _NOT_SETTINGS: Final = frozenset({"VIVACE_PURE"})
+_LATER: Final = ("AUTO_RELOAD", "FORWARDED_SECRET", "REAL_IP_HEADER", "PROXIES_COUNT")
+"""Settings that have no effect so far."""
 
 
 class Config(MutableMapping[str, Any]):
@@ -166,6 +168,14 @@ class Config(MutableMapping[str, Any]):
         for name, value in found.items():
             self._store(name, value, "application code")
 
+    def without_effect(self) -> list[str]:
+        """What to say of settings that were given and that this version takes without doing anything."""
+        return [
+            f"{name} does nothing yet: it comes with a later version of Vivace"
+            for name in _LATER
+            if self[name]
+        ]
+
     def as_rows(self) -> list[tuple[str, str, str]]:
         """Name, value and source of every setting, then of the application's own keys; secrets are masked."""
         rows = []
@@ -285,7 +295,10 @@ def _declared_by(cls: type) -> dict[str, Any]:
 def _known(key: str, source: str) -> Setting:
     setting = BY_NAME.get(key.upper().replace("-", "_"))
     if setting is None:
-        raise ConfigError(f"{source}: unknown setting {key!r}{_did_you_mean(key)}", key=key, source=source)
+        hint = _did_you_mean(key)
+        if key.islower():  # as the file writes its keys
+            hint = hint.lower().replace("_", "-") if "-" in key or "_" not in key else hint.lower()
+        raise ConfigError(f"{source}: unknown setting {key!r}{hint}", key=key, source=source)
     return setting
 
 
@@ -299,8 +312,19 @@ def _did_you_mean(name: str, cutoff: float = 0.6) -> str:
 def _read_files(directory: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
     project = _read_toml(directory / "pyproject.toml").get("tool", {})
     if isinstance(project, dict) and "vivace" in project:
-        yield "pyproject.toml [tool.vivace]", project["vivace"]
+        table = project["vivace"]
+        if not isinstance(table, dict):
+            raise ConfigError(f"pyproject.toml: tool.vivace is {table!r}; expected a table of settings")
+        yield "pyproject.toml [tool.vivace]", table
     own = _read_toml(directory / "vivace.toml")
+    for name, inner in (("tool", "[tool.vivace]"), ("vivace", "[vivace]")):
+        if isinstance(own.get(name), dict):
+            raise ConfigError(
+                f"vivace.toml: the line {inner} is not needed here: the whole file is about Vivace, write the"
+                " settings without it",
+                key=name,
+                source="vivace.toml",
+            )
     if own:
         yield "vivace.toml", own
 

@@ -145,7 +145,10 @@ class Dispatcher:
     async def _in_thread(self, route: Route, request: Request) -> Any:
         pool = self._pool
         if pool is None:
-            pool = self._pool = ThreadPoolExecutor(self._app.config.THREADS, "vivace-handler")
+            count = self._app.config.THREADS
+            if not count:
+                return route.handler(request, **request.match_info)
+            pool = self._pool = ThreadPoolExecutor(count, "vivace-handler")
         call = partial(copy_context().run, route.handler, request, **request.match_info)
         return await asyncio.get_running_loop().run_in_executor(pool, call)
 

@@ -45,21 +45,13 @@ _NOTED: Final = (
 )
 
 
-_LATER = ("AUTO_RELOAD", "FORWARDED_SECRET", "REAL_IP_HEADER", "PROXIES_COUNT")
-"""Settings that are taken and have no effect so far."""
-
-
 def launch(job: Job) -> int:
     """Serve in this process or in several, until a signal ends it; the exit code.
 
     Raises:
         StartupError: The address cannot be used; exit code 4.
     """
-    job.config.warnings.extend(
-        f"{name} does nothing yet: it comes with a later version of Vivace"
-        for name in _LATER
-        if job.config[name]
-    )
+    job.config.warnings.extend(job.config.without_effect())
     listeners = Listeners(job.config)
     try:
         if job.config.WORKERS > 1:

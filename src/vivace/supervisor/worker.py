@@ -240,6 +240,7 @@ async def serve_until_stopped(
         stop.started()
         ready()
         await stop.wait()
+        _say_what_is_waited_for(server.active, graceful)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if not stop.requested or task is None:
@@ -251,6 +252,12 @@ async def serve_until_stopped(
         # refused, instead of waiting in a queue that nobody empties.
         asyncio.get_running_loop().call_soon(leave)
         await server.stop()
+
+
+def _say_what_is_waited_for(requests: int, graceful: float) -> None:
+    if requests:
+        what = "1 request" if requests == 1 else f"{requests} requests"
+        logger.info("stopping: waiting for %s, at most %g s", what, graceful)
 
 
 def run_worker(
