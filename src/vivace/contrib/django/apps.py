@@ -2,6 +2,9 @@
 
 from django.apps import AppConfig, apps
 from django.conf import settings
+from django.core.checks import register
+
+from vivace.contrib.django.checks import check_order
 
 __all__ = ["VivaceConfig"]
 
@@ -21,6 +24,7 @@ class VivaceConfig(AppConfig):
     verbose_name = "Vivace"
 
     def ready(self) -> None:
-        """Add the middleware where django.contrib.staticfiles is there to find the files."""
+        """Register the checks; add the middleware where django.contrib.staticfiles is there to find files."""
+        register(check_order)
         if apps.is_installed("django.contrib.staticfiles") and _MIDDLEWARE not in settings.MIDDLEWARE:
             settings.MIDDLEWARE = [_MIDDLEWARE, *settings.MIDDLEWARE]
