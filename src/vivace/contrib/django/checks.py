@@ -11,7 +11,7 @@ _NAME = "vivace.contrib.django"
 
 
 def check_order(**_: Any) -> list[CheckWarning]:
-    """Warn if ``runserver`` is the command of another app: the one that comes first in INSTALLED_APPS wins."""
+    """Warn if ``runserver`` is the command of another app: the first one in INSTALLED_APPS wins."""
     name = get_commands()["runserver"]
     if name == _NAME:
         return []

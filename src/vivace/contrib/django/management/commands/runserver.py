@@ -82,7 +82,7 @@ class Command(DjangoCommand):
         """Serve until a signal comes."""
         from vivace.interfaces.kind import classify
         from vivace.supervisor.supervisor import launch
-        from vivace.supervisor.target import Loaded
+        from vivace.supervisor.target import Loaded, mount_all
         from vivace.supervisor.worker import Job
 
         overrides = {
@@ -95,7 +95,8 @@ class Command(DjangoCommand):
         name = str(settings.SETTINGS_MODULE)
         self.stdout.write(f"Django {self.get_version()}, settings {name}")
         loaded = Loaded(name, handler, *classify(handler))
-        code = launch(Job(lambda: loaded, Config.load(overrides=overrides), overrides))
+        config = Config.load(overrides=overrides)
+        code = launch(Job(lambda: mount_all(loaded, config), config, overrides))
         # With the reloader it goes on after a failed start: a change may mend it.
         if code and _is_main():
             _end(code)
