@@ -14,7 +14,8 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from vivace.framework.app import Vivace
-from vivace.interfaces.guest_stream import GuestStream, Receive, Send
+from vivace.interfaces.guest_input import Receive
+from vivace.interfaces.guest_stream import GuestStream, Send
 from vivace.interfaces.native import NativeInterface
 from vivace.server.interface import Interface
 

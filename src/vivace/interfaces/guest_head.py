@@ -18,6 +18,8 @@ __all__ = ["GuestHead"]
 
 _UNESCAPED: Final = "/:@!$&'()*+,;=~"
 """What may stand in a path beside letters, digits and ``-._`` (RFC 3986 section 3.3)."""
+_VISIBLE: Final = bytes(range(0x21, 0x7F))
+"""What our own parser lets through in a target."""
 
 
 class GuestHead(RequestReceived):
@@ -64,6 +66,8 @@ def _path_of(scope: Mapping[str, Any]) -> bytes:
     """The path below the root path, percent-encoded."""
     path: str = scope["path"]
     raw = bytes(scope.get("raw_path") or b"").partition(b"?")[0] or _encode(path)
+    if raw.translate(None, _VISIBLE):
+        raw = quote(raw, _UNESCAPED + "%").encode("ascii")
     root = scope.get("root_path", "").rstrip("/")
     if root and (path == root or path.startswith(root + "/")):
         prefix = _encode(root)

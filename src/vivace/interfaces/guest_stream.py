@@ -7,8 +7,8 @@ Rules of this file:
 - The stream's `respond` and `start` are plain calls, ASGI's `send` is not: whole responses wait in `_outbox`
   until the handler returns, or until the next turn of the loop if it goes on; streamed ones are sent at once.
 - A client that leaves is looked for only while a handler takes longer than `WATCH_AFTER`; most requests cost
-  a timer. Only one message is ever read ahead, and no ``100 Continue`` is caused that way.
-- Nothing but `run` cancels or uncancels the server's task, and only by what it has asked for itself.
+  no more than a timer.
+- The task that is cancelled is the server's: `run` takes back what was asked for here, and nothing else.
 - Follows the ASGI specification, HTTP & WebSocket 2.5 with its extensions, and `vivace.protocols.stream`.
 """
 
@@ -17,28 +17,19 @@ import os
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 
-from vivace.errors import (
-    BrokenResourceError,
-    ClientDisconnected,
-    LocalProtocolError,
-    PayloadTooLarge,
-    RequestTimeout,
-)
+from vivace.errors import BrokenResourceError, ClientDisconnected, LocalProtocolError
 from vivace.interfaces.guest_head import GuestHead
+from vivace.interfaces.guest_input import GuestInput, Message, Receive
 from vivace.protocols.events import RequestReceived
 from vivace.server.interface import Interface
 from vivace.wire.chunk import FORBIDDEN_TRAILERS
 from vivace.wire.field import check_field
 from vivace.wire.response import WITH_CHUNKS, WITH_LENGTH, WITH_LENGTH_OF_GET, WITH_NOTHING, render_head
 
-__all__ = ["FILE_PIECE", "WATCH_AFTER", "GuestStream", "Message", "Receive", "Send"]
+__all__ = ["FILE_PIECE", "WATCH_AFTER", "GuestStream", "Send"]
 
-Message = MutableMapping[str, Any]
-"""An event of ASGI."""
-Receive = Callable[[], Awaitable[Message]]
-"""Gives the next event from the server."""
 Send = Callable[[Message], Awaitable[None]]
-"""Gives an event to the server."""
+"""Takes an event for the server."""
 
 WATCH_AFTER: Final = 0.05
 """Seconds that a handler runs before anybody looks whether its client is still there."""
@@ -78,25 +69,17 @@ class GuestStream:
     __slots__ = (
         "_aborted",
         "_announced",
-        "_asked",
-        "_asking",
-        "_body_complete",
         "_cancelled",
         "_cancels",
-        "_deadline",
-        "_error",
         "_extensions",
+        "_failure",
         "_flush_soon",
         "_flushing",
         "_gone",
-        "_limit",
+        "_input",
         "_loop",
         "_outbox",
         "_patience",
-        "_piece",
-        "_reading",
-        "_receive",
-        "_received",
         "_scope",
         "_send",
         "_silent",
@@ -106,6 +89,7 @@ class GuestStream:
         "complete",
         "disconnected",
         "head",
+        "memo",
         "response_started",
         "timed_out",
     )
@@ -114,29 +98,19 @@ class GuestStream:
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send, response_timeout: float
     ) -> None:
         self.head: RequestReceived = GuestHead(scope)
+        self.memo: Any = None
         self.complete = False
         self.disconnected = False
         self.response_started = False
         self.timed_out = False
         self._scope = scope
         self._extensions: dict[str, Any] = scope.get("extensions") or {}
-        self._receive = receive
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._patience = response_timeout
-        # the request
-        self._piece = b""
-        self._received = 0
-        self._limit = -1
-        self._deadline = 0.0
-        self._body_complete = False
-        self._asked = False
-        self._asking = False
-        self._error: Exception | None = None
-        self._reading: asyncio.Task[Message] | None = None
+        self._input = GuestInput(self.head, receive, self._lose)
         self._timer: asyncio.TimerHandle | None = None
-        # the response
         self._outbox: list[Message] = []
         self._to_send = -1
         self._silent = False
@@ -146,6 +120,7 @@ class GuestStream:
         self._cancels = True
         self._flush_soon: asyncio.Handle | None = None
         self._flushing: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
         self._gone: asyncio.Future[None] | None = None
 
     @property
@@ -197,7 +172,7 @@ class GuestStream:
         if answer is not None:
             await answer
         else:
-            await self.wait_disconnected()
+            await self._until_gone()
         if not (self.complete or self.disconnected):
             if self.response_started:
                 self.abort()
@@ -220,23 +195,20 @@ class GuestStream:
         for handle in (self._timer, self._flush_soon):
             if handle is not None:
                 handle.cancel()
-        for task in (self._reading, self._flushing):
-            if task is not None:
-                task.cancel()
-        self._timer = self._flush_soon = None
+        if self._flushing is not None:
+            self._flushing.cancel()
+        self._input.close()
 
     def _look(self) -> None:
         """The handler takes a while: from now on notice when the client leaves."""
         self._timer = None
         if self.complete or self.disconnected:
             return
-        if not self._body_complete and self.head.has_body:
+        if self.head.has_body and not self._input.complete:
             self._timer = self._loop.call_later(WATCH_AFTER, self._look)
         elif self._patience > 0 and not self.response_started:
             self._timer = self._loop.call_later(self._patience, self._time_out)
-        continues = self.head.expect_continue and not self._asked
-        if self._reading is None and not (self._asking or self._piece or continues or self._error):
-            self._read_ahead()
+        self._input.look_ahead()
 
     def _time_out(self) -> None:
         """RESPONSE_TIMEOUT is over."""
@@ -258,8 +230,7 @@ class GuestStream:
             return
         self.disconnected = True
         self._outbox.clear()
-        if self._error is None and not self._body_complete:
-            self._error = ClientDisconnected("the client left before its body was complete")
+        self._input.lose()
         self._let_go()
         self._cancelled = self._cancels and self._cancel()
 
@@ -269,13 +240,14 @@ class GuestStream:
 
     async def wait_disconnected(self) -> None:
         """Return when the client is gone or the response is complete."""
+        self._input.look_ahead()
+        await self._until_gone()
+
+    async def _until_gone(self) -> None:
         if self.disconnected or self.complete:
             return
         if self._gone is None:
             self._gone = self._loop.create_future()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._look()
         await asyncio.shield(self._gone)
 
     def abort(self) -> None:
@@ -284,98 +256,21 @@ class GuestStream:
             self._aborted = True
             self._lose()
 
-    # -- the request ------------------------------------------------------------------------------------
-
     async def receive(self) -> bytes:
         """The next piece of the body; ``b""`` at its end."""
-        if not self.head.has_body:
-            return b""
-        self._asked = True
-        while not self._piece:
-            if self._error is not None:
-                raise self._error
-            if self._body_complete:
-                return b""
-            self._asking = True
-            try:
-                await self._next_message()
-            finally:
-                self._asking = False
-        data, self._piece = self._piece, b""
-        return data
+        return await self._input.receive()
 
     def limit_body(self, size: int, seconds: float) -> None:
         """Bound the rest of the body."""
-        if not self.head.has_body:
-            return
-        if seconds > 0:
-            self._deadline = self._loop.time() + seconds
-        self._limit = size
-        if 0 <= size < max(self.head.content_length, self._received):
-            self._error = PayloadTooLarge(f"the body is larger than {size} octets")
-            self._piece = b""
-            raise self._error
-
-    async def _next_message(self) -> None:
-        if not self._deadline:
-            await self._read()
-            return
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                await self._read()
-        except TimeoutError:
-            self._error = RequestTimeout("the request was not complete in time")
-
-    async def _read(self) -> None:
-        """Take the next message, which may have been asked for already."""
-        if self._reading is not None:
-            await asyncio.wait((self._reading,))
-        else:
-            self._take(await self._receive())
-
-    def _read_ahead(self) -> None:
-        self._reading = self._loop.create_task(_call(self._receive))
-        self._reading.add_done_callback(self._on_read)
-
-    def _on_read(self, reading: "asyncio.Task[Message]") -> None:
-        self._reading = None
-        if reading.cancelled():
-            return
-        error = reading.exception()
-        if error is not None:
-            self._error = error if isinstance(error, Exception) else BrokenResourceError(repr(error))
-            return
-        before = self._body_complete
-        self._take(reading.result())
-        if self._body_complete and not (before or self.disconnected or self.complete):
-            self._read_ahead()
-
-    def _take(self, message: Message) -> None:
-        """Account for a message of the server."""
-        kind = message["type"]
-        if kind == "http.disconnect":
-            self._lose()
-            return
-        if kind != "http.request":
-            self._error = BrokenResourceError(f"the server sent {kind!r}, expected the body of a request")
-            return
-        if not message.get("more_body", False):
-            self._body_complete = True
-        data = message.get("body", b"")
-        self._received += len(data)
-        if 0 <= self._limit < self._received:
-            self._error = PayloadTooLarge(f"the body is larger than {self._limit} octets")
-        elif self._error is None and self.head.has_body:
-            self._piece = bytes(data)
+        self._input.limit_body(size, seconds)
 
     # -- the response -----------------------------------------------------------------------------------
 
     def respond(self, status: int, fields: _Fields, body: bytes) -> None:
         """Send a whole response."""
         self._begin(status, fields, len(body))
-        self._outbox.append({"type": "http.response.body", "body": b"" if self._silent else body})
+        self._post({"type": "http.response.body", "body": b"" if self._silent else body})
         self._end()
-        self._send_soon()
 
     def inform(self, status: int, fields: _Fields) -> None:
         """Send an informational response: 103 where the server can; it sends ``100 Continue`` by itself."""
@@ -383,10 +278,9 @@ class GuestStream:
             raise LocalProtocolError(f"no interim response {status} can be sent now")
         for name, value in fields:
             check_field(name, value)
-        if status == 103 and "http.response.early_hint" in self._extensions and not self.disconnected:
+        if status == 103 and "http.response.early_hint" in self._extensions:
             links = [value for name, value in fields if name.lower() == b"link"]
-            self._outbox.append({"type": "http.response.early_hint", "links": links})
-            self._send_soon()
+            self._post({"type": "http.response.early_hint", "links": links})
 
     def start(self, status: int, fields: _Fields) -> None:
         """Begin a response whose body follows."""
@@ -493,25 +387,33 @@ class GuestStream:
 
     # -- on the way out ---------------------------------------------------------------------------------
 
-    def _send_soon(self) -> None:
-        """Send what waits in the next turn of the loop, unless the handler has returned by then."""
+    def _post(self, message: Message) -> None:
+        """Send what waits, and this, in the next turn of the loop unless the handler has returned by then."""
+        if self.disconnected:
+            return
+        self._outbox.append(message)
         if self._flush_soon is None and self._flushing is None:
             self._flush_soon = self._loop.call_soon(self._begin_flushing)
 
     def _begin_flushing(self) -> None:
         self._flush_soon = None
         self._flushing = self._loop.create_task(self._empty())
+        self._flushing.add_done_callback(self._on_flushed)
+
+    def _on_flushed(self, flushing: "asyncio.Task[None]") -> None:
+        self._flushing = None
+        if not flushing.cancelled():
+            self._failure = flushing.exception()
 
     async def _flush(self) -> None:
         """Send what waits; return when it is sent, whoever does it."""
         if self._flush_soon is not None:
             self._flush_soon.cancel()
             self._flush_soon = None
-        if self._flushing is not None:
+        while self._flushing is not None:
             await asyncio.wait((self._flushing,))
-            flushing, self._flushing = self._flushing, None
-            if flushing is not None and not flushing.cancelled():
-                flushing.result()
+        if self._failure is not None:
+            raise self._failure
         await self._empty()
 
     async def _deliver(self, *messages: Message) -> None:
@@ -541,7 +443,3 @@ def _check_trailers(trailers: _Fields) -> None:
         check_field(name, value)
         if name.lower() in FORBIDDEN_TRAILERS:
             raise LocalProtocolError(f"{name.decode('ascii')} may not stand in a trailer section")
-
-
-async def _call(receive: Receive) -> Message:
-    return await receive()
