@@ -139,46 +139,47 @@ def make_file(folder: Path, mib: int) -> Path:
 
 
 def transfers(
-    servers: Mapping[str, Server], direction: str, file: Path, *, rounds: int, repeats: int
+    servers: Mapping[str, Server],
+    direction: str,
+    file: Path,
+    *,
+    rounds: int,
+    repeats: int,
+    tell: Callable[[str], None],
 ) -> dict[str, Transfer]:
     """CPU per GiB and growth of memory; `direction` is ``download`` or ``upload``.
 
-    One MiB goes before, so that what a first transfer loads does not count as growth.
+    One MiB goes before, so that what a first transfer loads does not count as growth. What a server fails at
+    is told and not counted.
     """
     found = {name: Transfer() for name in servers}
     moved = file.stat().st_size * repeats / GIB
     small = make_file(file.parent, 1)
     for server in servers.values():
-        _move(server, direction, small, 1)
+        _move(server, direction, small, 1, tell)
     for _ in range(rounds):
-        for name, server in servers.items():
+        for name, result in found.items():
+            server = servers[name]
             resident = rss(server.pid)
             reset_peak(server.pid)
             before = cpu_seconds(server.pid)
-            _move(server, direction, file, repeats)
-            result = found[name]
-            result.cpu.append((cpu_seconds(server.pid) - before) / moved)
-            result.growth = max(result.growth, peak_rss(server.pid) - resident)
+            if _move(server, direction, file, repeats, tell):
+                result.cpu.append((cpu_seconds(server.pid) - before) / moved)
+                result.growth = max(result.growth, peak_rss(server.pid) - resident)
     return found
 
 
-def _move(server: Server, direction: str, file: Path, repeats: int) -> None:
+def _move(server: Server, direction: str, file: Path, repeats: int, tell: Callable[[str], None]) -> bool:
+    """Whether all of it was moved."""
     base = f"http://127.0.0.1:{server.port}"
     if direction == "download":
-        argv = ["curl", "-sf", "-o", "/dev/null", f"{base}/files/{file.name}?n=[1-{repeats}]"]
+        what = ["-o", "/dev/null", f"{base}/files/{file.name}?n=[1-{repeats}]"]
     else:
-        argv = [
-            "curl",
-            "-sf",
-            "-o",
-            "/dev/null",
-            "-H",
-            "Expect:",
-            "-T",
-            str(file),
-            f"{base}/upload?n=[1-{repeats}]",
-        ]
-    subprocess.run(pinned(1, argv), check=True)
+        what = ["-o", "/dev/null", "-H", "Expect:", "-T", str(file), f"{base}/upload?n=[1-{repeats}]"]
+    answer = subprocess.run(pinned(1, ["curl", "-sSf", *what]), capture_output=True, text=True, check=False)
+    if answer.returncode:
+        tell(f"{server.name} fails at {file.name}: {answer.stderr.strip()}")
+    return answer.returncode == 0
 
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

@@ -19,8 +19,8 @@ _STYLE = (
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column is text and whose others are numbers."""
-    marks = ["---", *["---:"] * (len(header) - 1)]
+    """A table of numbers; its first column is text, and one of skipped duties."""
+    marks = ["---" if name in (header[0], "skips") else "---:" for name in header]
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, marks, *rows]) + "\n"
 
 
@@ -57,7 +57,7 @@ def _cells(cost: Cost, base: float | None) -> list[str]:
 
 def transfers_table(found: Mapping[str, Transfer], reference: str) -> str:
     """CPU per GiB, its ratio to the reference, growth of memory."""
-    base = found[reference].median if reference in found else None
+    base = found[reference].median if reference in found and found[reference].cpu else None
     rows = [
         [
             name,
@@ -65,6 +65,8 @@ def transfers_table(found: Mapping[str, Transfer], reference: str) -> str:
             f"{transfer.median / base:.2f}" if base else "-",
             f"{transfer.growth / MIB:.2f}",
         ]
+        if transfer.cpu
+        else [name, "-", "-", "-"]
         for name, transfer in found.items()
     ]
     return markdown(["server", "CPU s / GiB", f"x {reference}", "memory growth MiB"], rows)

@@ -95,6 +95,7 @@ class Bench:
                     file,
                     rounds=min(self._options.rounds, spec.get("rounds", self._options.rounds)),
                     repeats=spec.get("repeats", self._options.repeats),
+                    tell=tell,
                 )
             self._keep(group, spec["title"], report.transfers_table(found, "nginx"))
             self.results[group] = {name: asdict(transfer) for name, transfer in found.items()}

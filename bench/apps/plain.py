@@ -71,5 +71,8 @@ def count_input(source: Any) -> bytes:
 def send_file(environ: Message, start_response: Callable[..., Any], path: Path) -> Iterable[bytes]:
     size = str(path.stat().st_size)
     start_response("200 OK", [("content-type", "application/octet-stream"), ("content-length", size)])
-    content: Iterable[bytes] = environ["wsgi.file_wrapper"](path.open("rb"), 65536)
-    return content
+    file = path.open("rb")
+    if wrapper := environ.get("wsgi.file_wrapper"):
+        content: Iterable[bytes] = wrapper(file, 65536)
+        return content
+    return iter(lambda: file.read(65536), b"")

@@ -60,6 +60,18 @@ def test_table_names_the_duties_that_are_skipped() -> None:
     assert [row.split(" | ")[-1] for row in rows] == ["- |", "nothing |", "Date, HEAD |"]
 
 
+def test_transfers_that_failed_have_a_row_too() -> None:
+    found = {
+        "nginx": measure.Transfer([0.2, 0.4]),
+        "vivace": measure.Transfer([0.15], measure.MIB),
+        "x": measure.Transfer(),
+    }
+    table = report.transfers_table(found, "nginx")
+    assert "| vivace | 0.150 | 0.50 | 1.00 |" in table
+    assert "| x | - | - | - |" in table
+    assert "| vivace | 0.150 | - | 1.00 |" in report.transfers_table(found, "x")
+
+
 def test_file_of_a_transfer_has_its_size_and_is_made_once(tmp_path: Path) -> None:
     file = measure.make_file(tmp_path, 2)
     assert file.stat().st_size == 2 * measure.MIB
