@@ -8,6 +8,7 @@ Rules of this file:
   woken once for all that was done until it looks.
 - A thread that blocks does not keep others waiting: what is still queued after `NUDGE` wakes further threads.
 - A thread sleeps in a lock of its own; the one that went to sleep last is woken first.
+- There is one pool a loop, however many apps are mounted: THREADS is the number of threads of a worker.
 - Threads are daemons: an app that never returns does not keep the process from ending.
 """
 
@@ -18,13 +19,16 @@ import time
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
 
-__all__ = ["Job", "Settled", "ThreadPool"]
+__all__ = ["Job", "Settled", "ThreadPool", "open_pool"]
 
 logger = logging.getLogger("vivace.error")
 
 NUDGE: Final = 0.001
 """Seconds after which jobs that wait for a thread wake further ones."""
+RETRY: Final = 1.0
+"""Seconds until a thread that could not be started is tried again."""
 STOP_TIME: Final = 1.0
 """Seconds that threads get to end once the pool is closed."""
 
@@ -47,15 +51,31 @@ class Settled(Protocol):
         """Do it; called on the loop's thread."""
 
 
+def open_pool(size: int) -> "ThreadPool":
+    """The pool of the running loop, to be given back by `ThreadPool.close`.
+
+    Args:
+        size: Threads at most, unless it is open already.
+    """
+    loop = asyncio.get_running_loop()
+    pool = _pools.get(loop)
+    if pool is None:
+        pool = _pools[loop] = ThreadPool(size, "vivace-wsgi", loop)
+    pool.users += 1
+    return pool
+
+
 class ThreadPool:
     """Up to `size` threads that start when they are needed.
 
     Args:
         size: Threads at most.
         name: What their names begin with.
+        loop: The event loop that hands over and is handed back.
 
     Attributes:
-        loop: The event loop that hands over and is handed back.
+        loop: That loop.
+        users: How many have to close it.
     """
 
     __slots__ = (
@@ -71,10 +91,12 @@ class ThreadPool:
         "_tasks",
         "_threads",
         "loop",
+        "users",
     )
 
     def __init__(self, size: int, name: str, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.users = 0
         self._size = size
         self._name = name
         self._jobs: deque[Any] = deque()
@@ -125,9 +147,17 @@ class ThreadPool:
             except IndexError:  # it found a job by itself just now
                 return
         elif len(self._threads) < self._size:
-            worker = _Worker(self, f"{self._name}-{len(self._threads) + 1}")
-            self._threads.append(worker)
+            self._start_one()
+
+    def _start_one(self) -> None:
+        worker = _Worker(self, f"{self._name}-{len(self._threads) + 1}")
+        try:
             worker.thread.start()
+        except RuntimeError as error:  # the system has no more
+            logger.error("no thread for the WSGI app: %s", error)  # noqa: TRY400  # where it came from is plain
+            self.loop.call_later(RETRY, self._nudge)
+            return
+        self._threads.append(worker)
 
     def _nudge(self) -> None:
         """Jobs still wait: the threads that are awake are busy or blocked."""
@@ -146,8 +176,12 @@ class ThreadPool:
                 logger.exception("an answer of a thread could not be sent")
 
     async def close(self) -> None:
-        """End the threads; those that are still at work after `STOP_TIME` are named in the log and left."""
+        """End the threads with the last user; one that is at work after `STOP_TIME` is named and left behind."""
+        self.users -= 1
+        if self.users > 0:
+            return
         self._closed = True
+        _pools.pop(self.loop, None)
         until = time.monotonic() + STOP_TIME
         while self._threads and time.monotonic() < until:
             for worker in self._threads:
@@ -211,3 +245,7 @@ class _Worker:
                 self.lock.release()
             except RuntimeError:
                 return
+
+
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPool] = WeakKeyDictionary()
+"""The open pool of each loop."""

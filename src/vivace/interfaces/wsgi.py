@@ -18,7 +18,7 @@ from typing import Any
 from vivace.config import Config
 from vivace.errors import HTTPException
 from vivace.interfaces.environ import EnvironMaker
-from vivace.interfaces.pool import ThreadPool
+from vivace.interfaces.pool import ThreadPool, open_pool
 from vivace.interfaces.wsgi_call import HostedApp, WsgiCall
 from vivace.interfaces.wsgi_input import LiveInput, ReceivedBody, receive_body
 from vivace.interfaces.wsgi_reply import TEXT_FIELDS, answer, send_pieces, send_stretch
@@ -75,7 +75,7 @@ class WsgiInterface:
         self._environs.open()
         self._hosted.context = contextvars.copy_context()
         if self._threads:
-            self._hosted.pool = ThreadPool(self._threads, "vivace-wsgi", asyncio.get_running_loop())
+            self._hosted.pool = open_pool(self._threads)
 
     async def after_start(self) -> None:
         """Nothing: WSGI knows no such moment."""
@@ -168,6 +168,7 @@ class _InlinePieces:
         else:
             await asyncio.sleep(0)
             piece = call.step()
+        call.sent = True
         written, call.written = call.written, None
         if written:
             return b"".join(written) + (piece or b"")

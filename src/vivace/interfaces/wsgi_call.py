@@ -326,8 +326,10 @@ class WsgiCall:
         if self.body is None and self.failure is None and pool is not None:
             pool.spawn(self._send_file(pool))
             return
-        answer(self)
-        self.release()
+        try:
+            answer(self)
+        finally:
+            self.release()
 
     async def _send_file(self, pool: ThreadPool) -> None:
         try:
@@ -366,7 +368,8 @@ class WsgiCall:
 
     def _finish(self) -> None:
         try:
-            if self._iterator is not None and not self.is_silent() and self.next_piece() is not None:
+            whole = self.failure is None and self._iterator is not None and not self.is_silent()
+            if whole and self.next_piece() is not None:
                 self.complain(LocalProtocolError("the content is longer than its Content-Length"))
         except BaseException:  # the response is out: nobody else could be told
             logger.exception("the WSGI app failed behind its response to %s", self.describe())
