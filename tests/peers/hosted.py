@@ -11,6 +11,7 @@ import hashlib
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -26,6 +27,44 @@ visitor: ContextVar[str] = ContextVar("visitor", default="nobody")
 FOLDER = os.environ.get("HOSTED_FOLDER", "")
 if FOLDER:
     app.static("/files", FOLDER)
+
+
+# Mounted apps
+
+
+async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
+    """Tells where it is, echoes, and is told when its client leaves."""
+    if scope["type"] == "lifespan":
+        await receive()
+        order.append("lifespan")
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        print("ran lifespan.shutdown", file=sys.stderr, flush=True)
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    data, message = b"", {"more_body": True}
+    while message["more_body"]:
+        message = await receive()
+        data += message["body"]
+    if scope["path"].endswith("/hang"):
+        seen["mounted"] += 1
+        seen["mounted-" + (await receive())["type"]] += 1
+    place = f"{scope['root_path']} {scope['path']} ".encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": place, "more_body": True})
+    await send({"type": "http.response.body", "body": data})
+
+
+def wsgi_app(environ: Any, start_response: Any) -> Iterator[bytes]:
+    """Tells where it is, and echoes."""
+    start_response("201 Created", [("Content-Type", "text/plain")])
+    yield f"{environ['SCRIPT_NAME']} {environ['PATH_INFO']} ".encode()
+    while piece := environ["wsgi.input"].read(65536):
+        yield piece
+
+
+app.mount("/asgi", asgi_app)
+app.mount("/wsgi", wsgi_app)
 
 
 @app.before_server_start

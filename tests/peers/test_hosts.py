@@ -114,8 +114,8 @@ def host(
         process.stop()
     finally:
         process.remove()
-    for stage in ("before_server_stop", "after_server_stop"):
-        assert f"ran {stage}" in process.output, "listeners of the stop run"
+    for stage in ("before_server_stop", "lifespan.shutdown", "after_server_stop"):
+        assert f"ran {stage}" in process.output, "listeners and mounted apps are told of the stop"
 
 
 def raw_head(path: str, method: str = "GET", *fields: str) -> bytes:
@@ -127,7 +127,7 @@ def raw_head(path: str, method: str = "GET", *fields: str) -> bytes:
 
 def test_listeners_ran_before_the_first_request_and_once(host: Host) -> None:
     told = json.loads(host.ask("/order").body)
-    assert told == {"order": ["before_server_start", "after_server_start"], "ctx": "yes"}
+    assert told == {"order": ["before_server_start", "lifespan", "after_server_start"], "ctx": "yes"}
     assert "announces no start" not in host.log
 
 
@@ -322,6 +322,31 @@ def test_the_connection_belongs_to_the_server(host: Host) -> None:
     if host.name not in OURS:  # our own server passes them on and says so in its documentation
         assert "upgrade" not in answer.fields
         assert "keep-alive" not in answer.fields
+
+
+# Mounted apps
+
+
+@pytest.mark.parametrize("size", [0, 100, 300_000])
+def test_mounted_apps_are_served_too(host: Host, size: int) -> None:
+    body = os.urandom(size)
+    for given in (body, iter([body[:1000], body[1000:]])) if size > 1000 else (body,):
+        answer = host.ask("/asgi/a%20b", "POST", given)
+        assert (answer.status, answer.body) == (200, b"/asgi /asgi/a b " + body)
+    for given in (body, iter([body[:1000], body[1000:]])) if size > 1000 else (body,):
+        answer = host.ask("/wsgi/a%20b", "POST", given)
+        assert (answer.status, answer.body) == (201, b"/wsgi /a b " + body)
+    assert host.ask("/asgi", "HEAD").status == 200
+    assert host.ask("/wsgi").body == b"/wsgi  "
+
+
+def test_a_mounted_app_is_told_of_a_client_that_leaves(host: Host) -> None:
+    before = host.count("mounted-http.disconnect"), host.count("mounted")
+    client = host.connect()
+    client.sendall(raw_head("/asgi/hang"))
+    until(lambda: host.count("mounted") == before[1] + 1)
+    leave(client)
+    until(lambda: host.count("mounted-http.disconnect") == before[0] + 1)
 
 
 # What goes wrong
