@@ -195,9 +195,11 @@ def test_factories_by_flasks_convention() -> None:
     write(
         "made.py",
         """
+        import functools
         from vivace import Vivace
         def create_app(config=None, *, debug=False):
             return Vivace("made")
+        make_partly = functools.partial(Vivace, "made")
         async def make_async():
             return Vivace("made")
         def make_with(config):
@@ -210,6 +212,7 @@ def test_factories_by_flasks_convention() -> None:
         loaded = load_target(target)
         assert loaded.app.name == "made"
         assert loaded.why == "an instance of Vivace, made by create_app()"
+    assert load_target("made:make_partly").why == "an instance of Vivace, made by make_partly()"
     assert "no loop runs yet" in failure("made:make_async")
     assert "no loop runs yet" in failure("made:make_async()")
     assert "with config" in failure("made:make_with")

@@ -7,6 +7,7 @@ Rules of this file:
 - What cannot be found is answered with what is near.
 """
 
+import functools
 import importlib.util
 import inspect
 from types import ModuleType
@@ -75,7 +76,8 @@ def _look_up(module: ModuleType, name: str, target: str) -> Picked:
 
 def _settle(found: Any, name: str, target: str) -> Picked:
     """`found` as it is, or what it makes if it is a factory."""
-    if inspect.isroutine(found) and only_defaults(found) and not protocol_by_names(found):
+    function = inspect.isroutine(found) or isinstance(found, functools.partial)
+    if function and only_defaults(found) and not protocol_by_names(found):
         return _call_factory(found, name, target)
     return Picked(found)
 
