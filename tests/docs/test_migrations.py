@@ -1,4 +1,4 @@
-"""The pages for those who come from another server name each of its options, and claim nothing that is not there."""
+"""The pages for those who come from another server name each of its options, and claim only what is there."""
 
 import re
 import subprocess
@@ -33,7 +33,7 @@ def theirs(name: str) -> list[str]:
 
 def printed_options(command: str, *arguments: str) -> set[str]:
     """The long options that a command's help begins a line with."""
-    argv = [Path(sys.executable).with_name(command), *arguments, "--help"]
+    argv = [str(Path(sys.executable).with_name(command)), *arguments, "--help"]
     environment = {**clean_environment(), "COLUMNS": "300"}
     answer = subprocess.run(argv, capture_output=True, text=True, check=True, env=environment)
     lines = [line for line in answer.stdout.splitlines() if re.match(r" +-", line)]
@@ -56,7 +56,7 @@ def test_options_of_gunicorn_that_are_not_called_like_their_setting_are_in_its_p
     found = set(theirs("gunicorn"))
     for setting in KNOWN_SETTINGS:
         long = {option for option in setting.cli or () if option.startswith("--")}
-        if f"--{setting.name.replace('_', '-')}" not in long:
+        if "--" + str(setting.name).replace("_", "-") not in long:
             assert long <= found, setting.name
 
 
