@@ -201,10 +201,10 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
 
         Of a route and a mount that both fit, the one with the longer literal beginning answers, on a tie the
         route: below a mount at ``/`` routes take over one by one. The other app's lifespan or listeners run
-        with the server; this app's middleware and error handlers do not see its requests, its RESPONSE_TIMEOUT
-        holds for them. A Vivace app keeps its own settings. Paths stay whole: they begin with the prefix, which
-        the other app is told (``root_path``, SCRIPT_NAME, `url_for`). A path that is the prefix and no more
-        goes there too: what becomes of the missing slash is the other app's business.
+        with the server; this app's middleware and error handlers do not see its requests; RESPONSE_TIMEOUT of
+        this app counts. A Vivace app keeps its own settings. Paths stay whole: they begin with the prefix,
+        which the other app is told (``root_path``, SCRIPT_NAME, `url_for`). A path that is the prefix and no
+        more goes there too: what becomes of the missing slash is the other app's business.
 
         Args:
             prefix: Such as ``/old``, written decoded; ``/`` for everything.
