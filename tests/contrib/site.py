@@ -12,6 +12,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
+from django.utils.decorators import async_only_middleware
 
 PATIENCE = 20.0
 DIGITS = b"0123456789" * 20_000
@@ -116,6 +117,45 @@ def file(request: HttpRequest) -> Any:
     return response
 
 
+def seen(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"seen": request.META.get("seen", [])})
+
+
+async def seen_later(request: HttpRequest) -> HttpResponse:
+    return seen(request)
+
+
+def plain_only(get_response: Any) -> Any:
+    """Middleware that knows nothing of async."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        request.META["seen"] = [*request.META.get("seen", []), "plain"]
+        return get_response(request)
+
+    return middleware
+
+
+@async_only_middleware
+def async_only(get_response: Any) -> Any:
+    """Middleware that knows nothing else."""
+
+    async def middleware(request: HttpRequest) -> HttpResponse:
+        request.META["seen"] = [*request.META.get("seen", []), "async"]
+        return await get_response(request)
+
+    return middleware
+
+
+def swapping(get_response: Any) -> Any:
+    """Middleware that chooses other URLs, in which the two views have each other's paths."""
+
+    def middleware(request: Any) -> HttpResponse:
+        request.urlconf = (path("seen/", seen_later), path("seen/async/", seen))
+        return get_response(request)
+
+    return middleware
+
+
 def failing(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("boom in a view")
 
@@ -128,5 +168,7 @@ urlpatterns = [
     path("streaming/", streaming),
     path("streaming/async/", streaming_async),
     path("file/", file),
+    path("seen/", seen),
+    path("seen/async/", seen_later),
     path("failing/", failing),
 ]

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from asgiref.sync import SyncToAsync
 from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
 
 from tests.contrib.site import DIGITS, PATIENCE, Watch
 from vivace.contrib.django import get_asgi_application
 from vivace.contrib.django.handler import BoundedHandler, count_threads
+from vivace.contrib.django.threads import OneThread
 
 Message = dict[str, Any]
 
@@ -162,6 +164,35 @@ async def test_a_plain_iterator_is_sent_as_it_comes_and_without_a_warning(watch:
         slow.read.set()
         assert await slow.answer() == (200, b"0\n1\n2\n")
     assert [m.get("body", b"") for m in slow.sent[1:]] == [b"0\n", b"1\n", b"2\n", b""]
+
+
+async def test_a_sync_view_runs_in_one_go_with_its_middleware(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    submit = OneThread.submit
+
+    def count(thread: OneThread, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        calls.append(fn)
+        return submit(thread, fn, *args, **kwargs)
+
+    monkeypatch.setattr(OneThread, "submit", count)
+    with override_settings(MIDDLEWARE=["tests.contrib.site.plain_only"] * 10):
+        client = Client(BoundedHandler(1), "/seen/")
+        assert await client.answer() == (200, json.dumps({"seen": ["plain"] * 10}).encode())
+    assert len(calls) <= 3  # the signal at the start, the view, the end of the response
+
+
+@pytest.mark.parametrize("path", ["/seen/", "/seen/async/"])
+@pytest.mark.parametrize("last", ["plain_only", "async_only", "swapping"])
+async def test_any_middleware_goes_with_any_view(watch: Watch, path: str, last: str) -> None:
+    names = ["plain_only", "async_only", last]
+    expected = ["plain", "async", *{"plain_only": ["plain"], "async_only": ["async"]}.get(last, [])]
+    with override_settings(MIDDLEWARE=[f"tests.contrib.site.{name}" for name in names]):
+        handler = BoundedHandler(1)
+        for _ in range(2):  # each gives its thread back
+            status, body = await Client(handler, path).answer()
+            assert (status, json.loads(body)) == (200, {"seen": expected})
 
 
 ZERO_COPY: Message = {"extensions": {"http.response.zerocopysend": {}}}

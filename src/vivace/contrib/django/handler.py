@@ -2,18 +2,25 @@
 
 Rules of this file:
 
-- It is Django's handler. Only where a request gets its thread, and when it shares it, is decided here.
-- What is overridden besides `__call__` is no public interface of Django: `read_body`, `make_view_atomic` and
-  `send_response` are as they are since Django 5.0. The tests count threads, so they tell if one is gone.
+- It is Django's handler. What is decided here: where a request gets its thread, when it shares it, and that a
+  sync view runs there with all of its middleware in one go, as under WSGI. Django's own handler goes to the
+  thread and back for each piece of each middleware, which costs more than all the rest of a request.
+- What is overridden besides `__call__` is no public interface of Django: `read_body`, `run_get_response`,
+  `make_view_atomic` and `send_response` are as they are since Django 5.0. The tests count threads, and calls
+  to them, so they tell if one is gone.
 """
 
 import os
 from collections.abc import Callable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.base import BaseHandler
+from django.http import FileResponse
+from django.urls import Resolver404, get_resolver
 
 from vivace.config import Config
 from vivace.contrib.django.streaming import FileSender, piece_by_piece
@@ -50,6 +57,8 @@ class BoundedHandler(ASGIHandler):
             )
         super().__init__()
         self._threads = Threads(threads)
+        self._sync = BaseHandler()
+        self._sync.load_middleware()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request.
@@ -74,6 +83,16 @@ class BoundedHandler(ASGIHandler):
         await current_seat().take()
         return body
 
+    async def run_get_response(self, request: Any) -> Any:
+        """The response of middleware and view: in one go for a sync view, step by step for an async one."""
+        if _is_async(request):
+            return await super().run_get_response(request)
+        response: Any = await sync_to_async(self._sync.get_response)(request)
+        response._handler_class = type(self)
+        if isinstance(response, FileResponse):
+            response.block_size = self.chunk_size
+        return response
+
     def make_view_atomic(self, view: Callable[..., Any]) -> Callable[..., Any]:
         """The view; while an async one runs the request shares its thread."""
         atomic: Any = super().make_view_atomic(view)
@@ -90,3 +109,16 @@ class BoundedHandler(ASGIHandler):
         current_seat().share()
         send.take_file(response)
         await super().send_response(piece_by_piece(response), send)
+
+
+def _is_async(request: Any) -> bool:
+    """Whether an async view will answer.
+
+    A guess: middleware may choose other URLs later. A wrong one costs threads or time and changes no answer,
+    for each way runs each kind of view.
+    """
+    try:
+        view = get_resolver(settings.ROOT_URLCONF).resolve(request.path_info).func
+    except Resolver404:
+        return False
+    return bool(iscoroutinefunction(view))
