@@ -4,6 +4,7 @@ import concurrent.futures
 import hashlib
 import json
 import re
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.apps.support import Hosted, Serving, host
+from tests.apps.support import Hosted, Serving, host, until
 from tests.conftest import ROOT
+from tests.supervisor.serving import is_refused
 
 BIG = bytes(range(256)) * (20 * 4096)  # 20 MiB
 
@@ -390,7 +392,8 @@ def test_a_stop_finishes_the_request_and_its_task(tmp_path: Path) -> None:
         word = shop.word()
         with ask_and_leave(shop, "POST", f"/slow-mails?word={word}") as client:
             shop.noted(f"{word} handler began")
-            shop.server.signal(15)
+            shop.server.signal(signal.SIGTERM)
+            until(lambda: is_refused(shop.server.port))
             shop.open(word)
             assert client.recv(12) == b"HTTP/1.1 202"
         assert shop.server.wait() == 0

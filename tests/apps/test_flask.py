@@ -4,6 +4,7 @@ import concurrent.futures
 import hashlib
 import json
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ import httpx2
 import pytest
 
 from tests.apps.flask_app import FOLDER
-from tests.apps.support import Hosted, host, need
+from tests.apps.support import Hosted, host, need, until
+from tests.supervisor.serving import is_refused
 
 BIG = bytes(range(256)) * (20 * 4096)  # 20 MiB
 DIGEST = hashlib.sha256(BIG).hexdigest()
@@ -321,13 +323,15 @@ def test_a_stop_finishes_the_request(folder: Path, threads: str, workers: str) -
         with shop.server.connect() as client:
             client.sendall(f"GET /slow/{word} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
             shop.noted(f"{word} began")
-            shop.server.signal(15)
+            shop.server.signal(signal.SIGTERM)
+            if threads != "0":  # else the worker learns of the stop when the request is done
+                until(lambda: is_refused(shop.server.port))
             shop.open(word)
             octets = b""
             while piece := client.recv(65536):
                 octets += piece
         assert octets.startswith(b"HTTP/1.1 200")
-        if threads != "0":  # else the worker learns of the stop when the request is done
+        if threads != "0":
             assert re.search(rb"(?i)\r\nconnection: close\r\n", octets)
         assert octets.endswith(b"done")
         assert shop.server.wait() == 0
