@@ -96,6 +96,12 @@ class SlotCall:
         self.__call__ = asgi
 
 
+class Opaque:
+    """Its call is written in C and tells no parameters."""
+
+    __call__ = max
+
+
 def transparent(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -129,6 +135,7 @@ def view(request: Any) -> list[bytes]:
         (AsgiEndpoint, "asgi"),
         (SlotCall(), "asgi"),
         (functools.partial(other_names), "asgi"),
+        (functools.partial(anything), "asgi"),
         (transparent(asgi), "asgi"),
         (transparent(other_names), "asgi"),
         (asgi2, "asgi2"),
@@ -187,6 +194,7 @@ def open_ended(*args: Any) -> None:
         (asgi_instance, "an async call with receive, send"),
         (plain_instance, "a call with receive, send"),
         (keyword_only, "keywords without a default"),
+        (Opaque(), "does not tell its parameters; .*--interface"),
         (WsgiObject, "the class WsgiObject: an app is an instance of it"),
         (dict.fromkeys, "does not tell|is no app"),
         (type, "type"),

@@ -208,6 +208,25 @@ async def test_an_app_that_cannot_start_is_named_and_the_others_are_stopped(main
     assert seen == ["one starts", "one stops"]
 
 
+async def test_a_start_that_is_interrupted_stops_what_was_started() -> None:
+    seen: Seen = []
+
+    class Hanging:
+        cancels = False
+
+        async def before_start(self) -> None:
+            await asyncio.Event().wait()
+
+    mounts = Mounts([Mount("/one", Asgi(seen, "one"), None)], Config())
+    mounts._interfaces.append(("/hanging", Hanging()))  # type: ignore[arg-type]
+    start = asyncio.create_task(mounts.before_start())
+    await until(lambda: seen == ["one starts"])
+    start.cancel()
+    await asyncio.wait([start])
+    assert start.cancelled()
+    assert seen == ["one starts", "one stops"]
+
+
 async def test_what_is_no_app_ends_the_start() -> None:
     app = Vivace("main")
     app.mount("/old", lambda request: None)

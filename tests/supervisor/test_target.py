@@ -261,6 +261,11 @@ def test_a_project_is_asked_for_by_its_module(target: str, tmp_path: Path) -> No
         find_target(tmp_path)
 
 
+def test_a_package_whose_parts_cannot_be_looked_for_gets_no_hint() -> None:
+    write("odd/__init__.py", "import sys\nsys.modules[__name__ + '.asgi'] = None\n")
+    assert failure("odd").endswith("odd has no attribute app or application")
+
+
 def test_a_folder_without_an_app() -> None:
     write("empty/readme.txt", "")
     assert "empty is a folder; name a module or file in it" in failure("./empty")
