@@ -30,6 +30,7 @@ from vivace.compat.gunicorn_settings import graceful_seconds, ignored_options, s
 from vivace.config import Config
 from vivace.errors import ConfigError
 from vivace.interfaces.choose import make_interface
+from vivace.interfaces.hosted import unlimit
 from vivace.interfaces.kind import classify
 from vivace.protocols.stream import Stream
 from vivace.server import Interface, Server
@@ -137,12 +138,14 @@ class GunicornWorker(Worker):  # type: ignore[misc]
     def _configure(self, kind: str) -> Config:
         own = getattr(self.wsgi, "config", None) if kind == "native" else None
         config = own if isinstance(own, Config) else Config.load()
-        config.override(settings_of(self.cfg, kind), "gunicorn")
+        config.override(settings_of(self.cfg, kind, config), "gunicorn")
         config.override(
             {"ACCESS_LOG": False, "GRACEFUL_SHUTDOWN_TIMEOUT": graceful_seconds(self.cfg, config)}, "gunicorn"
         )
         if kind == "native":  # app.stop() means the server, not this worker
             self.wsgi.stopper = partial(os.kill, self.ppid, signal.SIGTERM)
+        else:
+            unlimit(config)
         return config
 
     def _attach_logging(self) -> None:
@@ -152,6 +155,7 @@ class GunicornWorker(Worker):  # type: ignore[misc]
         if theirs is None or logging.getLogger().handlers or ours.handlers:
             return
         ours.handlers = list(theirs.handlers)
+        ours.propagate = False
         ours.setLevel(theirs.level)
 
     async def _serve(self, server: Server, graceful: float) -> None:
@@ -169,7 +173,7 @@ class GunicornWorker(Worker):  # type: ignore[misc]
         while True:
             self.notify()
             if self.ppid != os.getppid():
-                self.log.info("Parent changed, shutting down: %s", self)
+                self.log.error("the arbiter is gone: this worker stops")
                 self.alive = False
             if not self.alive:
                 self._stop.request()
@@ -177,7 +181,7 @@ class GunicornWorker(Worker):  # type: ignore[misc]
 
     def _retire(self) -> None:
         if self.alive:
-            self.log.info("Autorestarting worker after current request.")
+            self.log.info("Worker (pid:%s) retires after %d requests", self.pid, self.max_requests)
             self.alive = False
             self._stop.request()
 

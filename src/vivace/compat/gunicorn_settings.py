@@ -10,10 +10,10 @@ Rules of this file:
 - Follows gunicorn's documentation of its settings.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from vivace.config import Config
+from vivace.interfaces.hosted import explicit
 
 __all__ = ["graceful_seconds", "ignored_options", "settings_of"]
 
@@ -21,6 +21,8 @@ STOP_MARGIN: Final = 1.0
 """Seconds before the arbiter kills: requests that are left are cut, and the app is told of the stop."""
 MIN_LINE: Final = 64
 """REQUEST_MAX_LINE_SIZE takes no less."""
+NO_LIMIT: Final = 1 << 20
+"""Octets of a line where gunicorn is told to take any."""
 
 _SAME: Final = {
     "asgi_lifespan": "LIFESPAN",
@@ -36,6 +38,8 @@ _NO_EFFECT: Final = (
     "forwarder_headers",
     "http_parser",
     "http_protocols",
+    "post_request",
+    "pre_request",
     "proxy_allow_ips",
     "proxy_protocol",
     "secure_scheme_headers",
@@ -44,23 +48,25 @@ _NO_EFFECT: Final = (
 """Options that a user may count on and that do nothing here."""
 
 
-def settings_of(cfg: Any, kind: str) -> dict[str, object]:
+def settings_of(cfg: Any, kind: str, config: Config) -> dict[str, object]:
     """The settings that gunicorn's options give.
 
     Args:
         cfg: gunicorn's configuration.
         kind: Of the app: ``native``, ``asgi``, ``asgi2`` or ``wsgi``. A WSGI app that gunicorn would run in
-            one thread gets no more here.
+            one thread gets no more here, unless THREADS says so.
+        config: What is known already.
     """
-    given = _given(cfg)
-    found: dict[str, object] = {ours: given[theirs] for theirs, ours in _SAME.items() if theirs in given}
+    found: dict[str, object] = {ours: _given(cfg, theirs) for theirs, ours in _SAME.items()}
+    found = {name: value for name, value in found.items() if value is not None}
     found["WORKERS"] = max(int(cfg.workers), 1)
-    if kind == "wsgi":
+    if kind == "wsgi" and not explicit(config, "THREADS"):
         found["THREADS"] = int(cfg.threads)
-    if "keepalive" in given:
-        found["KEEP_ALIVE"] = given["keepalive"] > 0
-        found["KEEP_ALIVE_TIMEOUT"] = float(given["keepalive"])
-    if "limit_request_line" in given or "limit_request_field_size" in given:
+    keepalive = _given(cfg, "keepalive")
+    if keepalive is not None:
+        found["KEEP_ALIVE"] = keepalive > 0
+        found["KEEP_ALIVE_TIMEOUT"] = float(keepalive)
+    if _given(cfg, "limit_request_line") is not None or _given(cfg, "limit_request_field_size") is not None:
         found["REQUEST_MAX_LINE_SIZE"] = _longest_line(cfg)
     return found
 
@@ -69,31 +75,28 @@ def graceful_seconds(cfg: Any, config: Config) -> float:
     """How long a graceful stop may take, so that it is over when the arbiter would kill."""
     theirs = float(cfg.graceful_timeout)
     most = max(theirs - STOP_MARGIN, theirs / 2)
-    if "graceful_timeout" in _given(cfg):
+    if _given(cfg, "graceful_timeout") is not None:
         return most
     return min(float(config.GRACEFUL_SHUTDOWN_TIMEOUT), most)
 
 
 def ignored_options(cfg: Any) -> list[str]:
     """The options that were given and have no effect."""
-    given = _given(cfg)
-    return [name for name in _NO_EFFECT if name in given]
+    return [name for name in _NO_EFFECT if _given(cfg, name) is not None]
 
 
-def _given(cfg: Any) -> Mapping[str, Any]:
-    """The options that differ from their defaults."""
-    given = {}
-    for name, setting in cfg.settings.items():
-        default = setting.default
-        if callable(setting.validator) and isinstance(default, str | list | tuple):
-            default = setting.validator(default)  # as the value was
-        value = setting.get()
-        if value != default:
-            given[name] = value
-    return given
+def _given(cfg: Any, name: str) -> Any:
+    """The value of an option that differs from its default; None if it does not, or gunicorn knows none."""
+    setting = cfg.settings.get(name)
+    if setting is None:
+        return None
+    default = setting.default
+    usual = setting.validator(default) if default is not None else None  # as the value was
+    value = setting.get()
+    return value if value != usual else None
 
 
 def _longest_line(cfg: Any) -> int:
     """One number stands for both of gunicorn's here; nothing that gunicorn takes is refused."""
     sizes = (int(cfg.limit_request_line), int(cfg.limit_request_field_size))
-    return 1 << 20 if 0 in sizes else max(*sizes, MIN_LINE)
+    return NO_LIMIT if 0 in sizes else max(*sizes, MIN_LINE)
