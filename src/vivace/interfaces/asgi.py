@@ -13,7 +13,6 @@ Rules of this file:
   client that leaves a stream which has nothing to send), and its extensions.
 """
 
-import asyncio
 import logging
 import os
 from collections.abc import Coroutine
@@ -274,7 +273,8 @@ class Exchange:
         """
         stream = self._stream
         if stream.disconnected or self._state == REFUSED:
-            return self._drop()
+            self._drop()
+            return _COMPLETED
         kind = message["type"]
         if kind == _START:
             self._start(message)
@@ -306,7 +306,7 @@ class Exchange:
     async def _send_rest(self, kind: Any, message: dict[str, Any]) -> None:
         """Whatever is not the short way."""
         if self._stream.complete and self._state == SENDING:  # it was a HEAD request
-            await self._drop()
+            self._drop()
             return
         try:
             if kind == _BODY:
@@ -314,7 +314,7 @@ class Exchange:
             else:
                 await self._send_other(kind, message)
         except ClientDisconnected:
-            await self._drop()
+            self._drop()
 
     async def _send_piece(self, message: dict[str, Any]) -> None:
         """A piece of a response that is streamed."""
@@ -330,12 +330,14 @@ class Exchange:
         if not more:
             await self._end()
 
-    async def _drop(self) -> None:
-        """Take a message that nobody will read; the app learns that by `receive`, or in the end by this."""
+    def _drop(self) -> None:
+        """Take a message that nobody will read; the app learns that by `receive`, or in the end by this.
+
+        It never waits: a cancelled app is to notice that in its own code, where it can clean up.
+        """
         self._unheard += 1
         if self._unheard > UNHEARD:
             raise ClientDisconnected("nobody is there: the client is gone or has all it asked for")
-        await asyncio.sleep(0)
 
     async def _end(self) -> None:
         """The body is complete; trailers may follow."""
