@@ -3,7 +3,7 @@
 
 Rules of this file:
 
-- What is the same for all requests of a listener is made once and copied.
+- What is the same for all requests of a connection is made once and copied.
 - PATH_INFO is the path percent-decoded exactly once, an octet a character; it is not normalized, so ``//``,
   ``..`` and ``%2f`` are the app's business. RAW_URI and REQUEST_URI are the target as it was sent.
 - Fields that could forge others are left out; `vivace.wire.environ` says which.
@@ -35,7 +35,7 @@ class EnvironMaker:
         ConfigError: ROOT_PATH does not begin with a slash.
     """
 
-    __slots__ = ("_base", "_common", "_mount", "_scheme", "_server")
+    __slots__ = ("_common", "_mount")
 
     def __init__(self, config: Config, root_path: str = "") -> None:
         outer = config.ROOT_PATH.rstrip("/")
@@ -61,45 +61,42 @@ class EnvironMaker:
             "wsgi.run_once": False,
             "wsgi.file_wrapper": FileWrapper,
         }
-        self._server: tuple[str, int] | None = None
-        self._scheme = ""
-        self._base: dict[str, Any] = {}
 
     def open(self) -> None:
         """Take over what the process has at the start of the server: its standard error."""
         self._common["wsgi.errors"] = sys.stderr
-        self._scheme = ""
 
     def make(self, stream: Stream) -> dict[str, Any]:
         """The environ of a request; its ``wsgi.input`` is empty."""
         head = stream.head
-        server = stream.server
-        if server is not self._server or stream.scheme != self._scheme:
-            self._listen(server, stream.scheme)
-        environ = self._base.copy()
+        memo = stream.memo
+        if memo is None or memo[0] is not self:
+            memo = self._first(stream)
+        environ: dict[str, Any] = memo[1].copy()
+        path = head.path
         environ["REQUEST_METHOD"] = head.method
-        path = unquote_octets(head.path).decode("latin-1")
-        environ["PATH_INFO"] = path
+        environ["PATH_INFO"] = (unquote_octets(path) if b"%" in path else path).decode("latin-1")
         if head.query:
             environ["QUERY_STRING"] = head.query.decode("latin-1")
         environ["RAW_URI"] = environ["REQUEST_URI"] = head.target.decode("latin-1")
-        client = stream.client
-        if client is not None:
-            environ["REMOTE_ADDR"] = client[0]
-            environ["REMOTE_PORT"] = str(client[1])
         environ["wsgi.input"] = BytesIO()
         head.fill_environ(environ)
-        if self._mount or server is None or path == "*" or head.http_version != "1.1":
+        if memo[2] or head.http_version != "1.1" or path == b"*":
             self._adapt(environ, stream)
         return environ
 
-    def _listen(self, server: tuple[str, int] | None, scheme: str) -> None:
-        """Requests come on another listener than the last one."""
-        self._server = server
-        self._scheme = scheme
+    def _first(self, stream: Stream) -> tuple[Any, ...]:
+        """What is the same for all requests of a connection, and whether there is more to do for each."""
+        scheme = stream.scheme
+        server = stream.server
+        client = stream.client
         name, port = server or ("localhost", _PORTS.get(scheme, "80"))
-        own = {"SERVER_NAME": name, "SERVER_PORT": str(port), "wsgi.url_scheme": scheme}
-        self._base = {**self._common, **own}
+        base = {**self._common, "SERVER_NAME": name, "SERVER_PORT": str(port), "wsgi.url_scheme": scheme}
+        if client is not None:
+            base["REMOTE_ADDR"] = client[0]
+            base["REMOTE_PORT"] = str(client[1])
+        memo = stream.memo = self, base, bool(self._mount) or server is None
+        return memo
 
     def _adapt(self, environ: dict[str, Any], stream: Stream) -> None:
         """What few requests need."""

@@ -46,7 +46,7 @@ class FileWrapper:
 
 def find_stretch(wrapper: FileWrapper) -> tuple[int, int, int] | None:
     """What of a file the kernel can send: descriptor, offset, octets; None: it has to be read."""
-    filelike = wrapper.filelike
+    filelike: Any = wrapper.filelike
     if isinstance(filelike, tempfile._TemporaryFileWrapper):  # NamedTemporaryFile() has no other
         filelike = filelike.file
     raw = filelike.raw if type(filelike) in (io.BufferedReader, io.BufferedRandom) else filelike

@@ -176,7 +176,7 @@ class ThreadPool:
                 logger.exception("an answer of a thread could not be sent")
 
     async def close(self) -> None:
-        """End the threads with the last user; one that is at work after `STOP_TIME` is named and left behind."""
+        """End the threads with the last user; those at work after `STOP_TIME` are named and left behind."""
         self.users -= 1
         if self.users > 0:
             return

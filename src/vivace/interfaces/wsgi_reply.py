@@ -44,8 +44,12 @@ def answer(call: Any) -> None:
             return
         except LocalProtocolError as error:
             call.fail(error)
+    _refuse(call)
+
+
+def _refuse(call: Any) -> None:
     status, text = call.failure
-    stream.respond(status, TEXT_FIELDS, text)
+    call.stream.respond(status, TEXT_FIELDS, text)
 
 
 async def send_stretch(call: Any) -> None:
