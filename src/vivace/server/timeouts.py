@@ -81,15 +81,18 @@ def _expire(connection: "Connection", now: float) -> None:
 def _time_out(connection: "Connection", stream: Stream, now: float) -> None:
     """RESPONSE_TIMEOUT: let the app answer 503, or do it ourselves a moment later."""
     stream.timed_out = True
+    if stream.task is None:  # nothing to cancel: a thread of a WSGI app
+        _give_up(connection, stream)
+        return
     connection.phase = FAILING
     connection.deadline = now + CANCEL_GRACE
-    if stream.task is not None:
-        stream.task.cancel()
+    stream.task.cancel()
 
 
 def _give_up(connection: "Connection", stream: Stream) -> None:
     """The handler ignored its cancellation or the failure of its body."""
-    logger.error("%s %r does not end: answered in its place", stream.head.method, stream.head.path)
+    where = f"{stream.head.method} {stream.head.path.decode('latin-1')}"
+    logger.error("%s does not end: answered in its place", where)
     if stream.response_started:
         connection.abort()
     else:
