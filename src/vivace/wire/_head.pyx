@@ -13,11 +13,22 @@ from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport int64_t
 from libc.string cimport memchr, memcmp
 
-from vivace.wire import refusal as _refusal
 from vivace.wire.known import NAMES as _NAMES
 from vivace.wire.known cimport SLOTS, Known, known, learn
 from vivace.wire.octets cimport Octets, is_blank, is_digit, is_host, is_tchar, is_uri, same, skip_tchars, skip_text, trim
 from vivace.wire.refusal import refuse
+
+# As numbers of C, for the calls that are made on every line.
+cdef int CODING_TOO_OLD, EMPTY_LINES, EXPECTATION, FIELDS_MANY, FIELD_LONG, FOLDED, HOST_BAD, HOST_MISSING
+cdef int LENGTH_AND_CODING, LENGTH_BAD, LENGTH_HUGE, LINE_END, METHOD_LONG, METHOD_OCTET, METHOD_UNSUPPORTED
+cdef int NAME_EMPTY, NAME_OCTET, REPEATED, TARGET_FORM, TARGET_LONG, TARGET_OCTET, VALUE_OCTET, VERSION
+cdef int VERSION_UNSUPPORTED
+from vivace.wire.refusal import (
+    CODING_TOO_OLD, EMPTY_LINES, EXPECTATION, FIELDS_MANY, FIELD_LONG, FOLDED, HOST_BAD, HOST_MISSING,
+    LENGTH_AND_CODING, LENGTH_BAD, LENGTH_HUGE, LINE_END, METHOD_LONG, METHOD_OCTET, METHOD_UNSUPPORTED,
+    NAME_EMPTY, NAME_OCTET, REPEATED, TARGET_FORM, TARGET_LONG, TARGET_OCTET, VALUE_OCTET, VERSION,
+    VERSION_UNSUPPORTED,
+)
 
 cdef enum Flag:
     CHUNKED = 1
@@ -65,21 +76,21 @@ cdef bytes NOTHING = b""
 
 # -- refusing -----------------------------------------------------------------------------------------------
 
-cdef int refuse_at(Scan* s, Octets p, object reason) except -1:
+cdef int refuse_at(Scan* s, Octets p, int reason) except -1:
     refuse(reason, PyBytes_FromStringAndSize(<char*>s.base, s.end - s.base), p - s.base)
     return -1
 
 
-cdef int refuse_field(object reason) except -1:
+cdef int refuse_field(int reason) except -1:
     refuse(reason)
     return -1
 
 
 cdef int refuse_long(Scan* s, Octets p) except -1:
-    return refuse_at(s, p, _refusal.TARGET_LONG if s.line == s.start else _refusal.FIELD_LONG)
+    return refuse_at(s, p, TARGET_LONG if s.line == s.start else FIELD_LONG)
 
 
-cdef int stop(Scan* s, Octets p, object reason) except -1:
+cdef int stop(Scan* s, Octets p, int reason) except -1:
     """Refuse the octet at `p`, by a limit or for `reason`; 0 if it has not come yet."""
     if p - s.line > s.max_line or p - s.start >= s.max_head:
         return refuse_long(s, p)
@@ -87,10 +98,10 @@ cdef int stop(Scan* s, Octets p, object reason) except -1:
         return 0
     if p - s.line == s.max_line and p[0] != 13:
         return refuse_long(s, p)
-    return refuse_at(s, p, _refusal.LINE_END if p[0] == 13 or p[0] == 10 else reason)
+    return refuse_at(s, p, LINE_END if p[0] == 13 or p[0] == 10 else reason)
 
 
-cdef int end_line(Scan* s, Octets p, object reason) except -1:
+cdef int end_line(Scan* s, Octets p, int reason) except -1:
     """Go behind the CR LF that must stand at `p`; 0 if it has not come yet."""
     if p >= s.end or p[0] != 13 or p - s.line > s.max_line or p - s.start >= s.max_head:
         return stop(s, p, reason)
@@ -99,7 +110,7 @@ cdef int end_line(Scan* s, Octets p, object reason) except -1:
     if p + 1 >= s.end:
         return 0
     if p[1] != 10:
-        return refuse_at(s, p, _refusal.LINE_END)
+        return refuse_at(s, p, LINE_END)
     s.line = p + 2
     return 1
 
@@ -131,9 +142,9 @@ cdef int skip_empty_lines(Scan* s) except -1:
     cdef Octets p = s.start
     while p < s.end and (p[0] == 13 or p[0] == 10):
         if p[0] == 10 or (p + 1 < s.end and p[1] != 10):
-            return refuse_at(s, p, _refusal.LINE_END)
+            return refuse_at(s, p, LINE_END)
         if p - s.start >= 16:
-            return refuse_at(s, p, _refusal.EMPTY_LINES)
+            return refuse_at(s, p, EMPTY_LINES)
         p += 2
     s.start = s.line = p
     return p < s.end
@@ -144,11 +155,11 @@ cdef int read_version(Scan* s, Octets p) except -1:
     cdef int i
     for i in range(8):
         if p + i >= s.end:
-            return stop(s, p + i, _refusal.VERSION)
+            return stop(s, p + i, VERSION)
         if (p[i] < 0x30 or p[i] > 0x39) if i == 5 or i == 7 else p[i] != <unsigned char>(b"HTTP/1.1"[i]):
-            return stop(s, p + i, _refusal.VERSION)
+            return stop(s, p + i, VERSION)
     if p[5] != 0x31:
-        return stop(s, p + 7, _refusal.VERSION_UNSUPPORTED)
+        return stop(s, p + 7, VERSION_UNSUPPORTED)
     s.minor = p[7] - 0x30
     return 1
 
@@ -158,7 +169,7 @@ cdef int read_version(Scan* s, Octets p) except -1:
 cdef int see(Scan* s, unsigned int noted) except -1:
     """Note a field that may stand once."""
     if s.seen & noted:
-        return refuse_field(_refusal.REPEATED)
+        return refuse_field(REPEATED)
     s.seen |= noted
     return 0
 
@@ -166,7 +177,7 @@ cdef int see(Scan* s, unsigned int noted) except -1:
 cdef int note_host(Scan* s, Octets p, Octets end) except -1:
     see(s, SAW_HOST)
     if p == end:
-        return refuse_field(_refusal.HOST_BAD)
+        return refuse_field(HOST_BAD)
     s.host = p
     s.host_size = end - p
     cdef Octets begin
@@ -196,9 +207,9 @@ cdef int note_length(Scan* s, Octets p, Octets end) except -1:
         length = length * 10 + (q[0] - 0x30)
         q += 1
     if q == p or q < end:
-        return refuse_field(_refusal.LENGTH_BAD)
+        return refuse_field(LENGTH_BAD)
     if huge:
-        return refuse_field(_refusal.LENGTH_HUGE)
+        return refuse_field(LENGTH_HUGE)
     s.length = length
     return 0
 
@@ -234,7 +245,7 @@ cdef int note_expectation(Scan* s, Octets p, Octets end) except -1:
     if s.minor == 0:
         return 0
     if end - p != 12 or not same(p, "100-continue", 12):
-        return refuse_field(_refusal.EXPECTATION)
+        return refuse_field(EXPECTATION)
     s.flags |= EXPECT_CONTINUE
     return 0
 
@@ -281,12 +292,12 @@ cdef int judge(Scan* s, bint is_get) except -1:
     """What these fields say together."""
     cdef bint has_body
     if not s.seen & SAW_HOST and s.minor:
-        return refuse_field(_refusal.HOST_MISSING)
+        return refuse_field(HOST_MISSING)
     if s.seen & SAW_CODING:
         if s.minor == 0:
-            return refuse_field(_refusal.CODING_TOO_OLD)
+            return refuse_field(CODING_TOO_OLD)
         if s.seen & SAW_LENGTH:
-            return refuse_field(_refusal.LENGTH_AND_CODING)
+            return refuse_field(LENGTH_AND_CODING)
     has_body = s.length > 0 or s.seen & SAW_CODING
     if not s.seen & SAYS_CLOSE and (s.minor or s.seen & SAYS_KEEP_ALIVE):
         s.flags |= KEEP_ALIVE
@@ -303,12 +314,12 @@ cdef object read_method(Scan* s):
     while p < s.end and is_tchar(p[0]) and p - s.line < 33:
         p += 1
     if p - s.line == 33:
-        refuse_at(s, p - 1, _refusal.METHOD_LONG)
+        refuse_at(s, p - 1, METHOD_LONG)
     if p >= s.end or p[0] != 32 or p == s.line:
-        stop(s, p, _refusal.METHOD_OCTET)
+        stop(s, p, METHOD_OCTET)
         return None
     if p - s.line == 7 and memcmp(s.line, b"CONNECT", 7) == 0 or p - s.line == 5 and memcmp(s.line, b"TRACE", 5) == 0:
-        refuse_at(s, p, _refusal.METHOD_UNSUPPORTED)
+        refuse_at(s, p, METHOD_UNSUPPORTED)
     return method_of(s.line, p - s.line)
 
 
@@ -317,11 +328,11 @@ cdef Octets read_target(Scan* s, Octets p) except? NULL:
     cdef Octets begin = p
     if p < s.end and is_uri(p[0]) and p[0] != 0x2F and p[0] != 0x2A:
         if not 0x61 <= (p[0] | 0x20) <= 0x7A:
-            stop(s, p, _refusal.TARGET_FORM)
+            stop(s, p, TARGET_FORM)
     while p < s.end and is_uri(p[0]):
         p += 1
     if p >= s.end or p[0] != 32 or p == begin:
-        stop(s, p, _refusal.TARGET_OCTET)
+        stop(s, p, TARGET_OCTET)
         return NULL
     return p
 
@@ -335,20 +346,20 @@ cdef int read_fields(Scan* s, Py_ssize_t max_fields) except -1:
     while True:
         name = p = s.line
         if p >= s.end or p[0] == 13:
-            return end_line(s, p, _refusal.LINE_END)
+            return end_line(s, p, LINE_END)
         count += 1
         if count > max_fields:
-            return stop(s, p, _refusal.FIELDS_MANY)
+            return stop(s, p, FIELDS_MANY)
         p = skip_tchars(p, s.end)
         if p == name:
             if is_blank(p[0]):
-                return stop(s, p, _refusal.FOLDED)
-            return stop(s, p, _refusal.NAME_EMPTY if p[0] == 0x3A else _refusal.NAME_OCTET)
+                return stop(s, p, FOLDED)
+            return stop(s, p, NAME_EMPTY if p[0] == 0x3A else NAME_OCTET)
         if p >= s.end or p[0] != 0x3A:
-            return stop(s, p, _refusal.NAME_OCTET)
+            return stop(s, p, NAME_OCTET)
         value = p + 1
         p = skip_text(value, s.end)
-        if not end_line(s, p, _refusal.VALUE_OCTET):
+        if not end_line(s, p, VALUE_OCTET):
             return 0
         note_field(s, name, value - 1 - name, value, p)
 
@@ -382,8 +393,8 @@ def parse_head(bytes data not None, Py_ssize_t start, Py_ssize_t max_line, Py_ss
     if at == NULL or not read_version(&s, at + 1):
         return None
     if mark[0] == 0x2A and (at - mark > 1 or method != "OPTIONS"):
-        stop(&s, at + 8, _refusal.TARGET_FORM)
-    if not end_line(&s, at + 9, _refusal.VERSION):
+        stop(&s, at + 8, TARGET_FORM)
+    if not end_line(&s, at + 9, VERSION):
         return None
     first = s.line
     if not read_fields(&s, max_fields):
