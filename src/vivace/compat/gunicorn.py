@@ -83,8 +83,8 @@ class GunicornWorker(Worker):  # type: ignore[misc]
         for number in (signal.SIGQUIT, signal.SIGINT):
             signal.signal(number, self.handle_quit)
         signal.signal(signal.SIGABRT, self.handle_abort)
-        signal.signal(signal.SIGWINCH, self.handle_winch)
-        signal.signal(signal.SIGUSR1, self.handle_usr1)
+        for number, inherited in ((signal.SIGWINCH, self.handle_winch), (signal.SIGUSR1, self.handle_usr1)):
+            signal.signal(number, cast("Any", inherited))
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         """SIGQUIT and SIGINT: stop without waiting for requests."""
@@ -136,14 +136,15 @@ class GunicornWorker(Worker):  # type: ignore[misc]
         return server, config.GRACEFUL_SHUTDOWN_TIMEOUT, factory
 
     def _configure(self, kind: str) -> Config:
-        own = getattr(self.wsgi, "config", None) if kind == "native" else None
+        app: Any = self.wsgi
+        own = app.config if kind == "native" else None
         config = own if isinstance(own, Config) else Config.load()
         config.override(settings_of(self.cfg, kind, config), "gunicorn")
         config.override(
             {"ACCESS_LOG": False, "GRACEFUL_SHUTDOWN_TIMEOUT": graceful_seconds(self.cfg, config)}, "gunicorn"
         )
         if kind == "native":  # app.stop() means the server, not this worker
-            self.wsgi.stopper = partial(os.kill, self.ppid, signal.SIGTERM)
+            app.stopper = partial(os.kill, self.ppid, signal.SIGTERM)
         else:
             unlimit(config)
         return config

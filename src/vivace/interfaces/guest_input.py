@@ -67,9 +67,7 @@ class GuestInput:
         self._reading: asyncio.Task[Message] | None = None
 
     async def receive(self) -> bytes:
-        """The next piece of the body; see `vivace.protocols.stream.Stream`."""
-        if not self._head.has_body:
-            return b""
+        """The next piece of a body that there is; see `vivace.protocols.stream.Stream`."""
         self._asked = True
         while not self._piece:
             if self._error is not None:
@@ -86,8 +84,6 @@ class GuestInput:
 
     def limit_body(self, size: int, seconds: float) -> None:
         """Bound the rest of the body; see `vivace.protocols.stream.Stream`."""
-        if not self._head.has_body:
-            return
         if seconds > 0:
             self._deadline = self._loop.time() + seconds
         self._limit = size

@@ -80,6 +80,7 @@ class GuestStream:
         "_loop",
         "_outbox",
         "_patience",
+        "_receive",
         "_scope",
         "_send",
         "_silent",
@@ -109,7 +110,8 @@ class GuestStream:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._patience = response_timeout
-        self._input = GuestInput(self.head, receive, self._lose)
+        self._receive = receive
+        self._input: GuestInput | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._outbox: list[Message] = []
         self._to_send = -1
@@ -197,18 +199,20 @@ class GuestStream:
                 handle.cancel()
         if self._flushing is not None:
             self._flushing.cancel()
-        self._input.close()
+        if self._input is not None:
+            self._input.close()
 
     def _look(self) -> None:
         """The handler takes a while: from now on notice when the client leaves."""
         self._timer = None
         if self.complete or self.disconnected:
             return
-        if self.head.has_body and not self._input.complete:
+        incoming = self._incoming()
+        if self.head.has_body and not incoming.complete:
             self._timer = self._loop.call_later(WATCH_AFTER, self._look)
         elif self._patience > 0 and not self.response_started:
             self._timer = self._loop.call_later(self._patience, self._time_out)
-        self._input.look_ahead()
+        incoming.look_ahead()
 
     def _time_out(self) -> None:
         """RESPONSE_TIMEOUT is over."""
@@ -230,7 +234,8 @@ class GuestStream:
             return
         self.disconnected = True
         self._outbox.clear()
-        self._input.lose()
+        if self._input is not None:
+            self._input.lose()
         self._let_go()
         self._cancelled = self._cancels and self._cancel()
 
@@ -240,7 +245,7 @@ class GuestStream:
 
     async def wait_disconnected(self) -> None:
         """Return when the client is gone or the response is complete."""
-        self._input.look_ahead()
+        self._incoming().look_ahead()
         await self._until_gone()
 
     async def _until_gone(self) -> None:
@@ -258,11 +263,18 @@ class GuestStream:
 
     async def receive(self) -> bytes:
         """The next piece of the body; ``b""`` at its end."""
-        return await self._input.receive()
+        return await self._incoming().receive() if self.head.has_body else b""
 
     def limit_body(self, size: int, seconds: float) -> None:
         """Bound the rest of the body."""
-        self._input.limit_body(size, seconds)
+        if self.head.has_body:
+            self._incoming().limit_body(size, seconds)
+
+    def _incoming(self) -> GuestInput:
+        """What the server sends; most requests end before anybody asks for it."""
+        if self._input is None:
+            self._input = GuestInput(self.head, self._receive, self._lose)
+        return self._input
 
     # -- the response -----------------------------------------------------------------------------------
 
