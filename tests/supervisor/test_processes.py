@@ -334,3 +334,20 @@ def test_a_socket_that_somebody_else_made_meanwhile_is_left_alone(tmp_path: Path
         path.write_text("other")
         assert server.stop() == 0
         assert path.read_text() == "other"
+
+
+THREAD_COUNTER = """
+import os
+print("threads", os.environ.get("VIVACE_THREADS"), flush=True)
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"x"]
+"""
+
+
+def test_an_app_reads_how_many_threads_it_may_use_wherever_that_was_said(tmp_path: Path) -> None:
+    (tmp_path / "sample.py").write_text(THREAD_COUNTER)
+    with serve(tmp_path, "--threads", "7") as server:
+        server.wait_for("threads 7")
+    with serve(tmp_path) as server:
+        server.wait_for("threads None")

@@ -218,7 +218,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "REQUEST_TIMEOUT",
         "float",
         60.0,
-        "How long a whole buffered request may take to arrive (408); 0 is for ever.",
+        "Time for a whole buffered request to arrive (408); 0, or unset for a hosted app: for ever.",
         _TIME,
         "s",
         minimum=0,
@@ -227,7 +227,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "RESPONSE_TIMEOUT",
         "float",
         60.0,
-        "How long a handler may take to start a response (503); 0 is for ever.",
+        "Time for a handler to start a response (503); 0, or unset for a hosted app: for ever.",
         _TIME,
         "s",
         minimum=0,
@@ -251,7 +251,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     _seconds(
         "LINGER_TIMEOUT", 2.0, "How long input is swallowed after a refusal, so that it can be read.", _TIME
     ),
-    _count("REQUEST_MAX_SIZE", 104_857_600, "octets", 0, "The largest body of a request (413).", _SIZE),
+    _count(
+        "REQUEST_MAX_SIZE",
+        104_857_600,
+        "octets",
+        0,
+        "The largest body of a request (413); hosted apps take any if not set.",
+        _SIZE,
+    ),
     _count("REQUEST_MAX_HEADER_SIZE", 32768, "octets", 256, "The largest head of a request (431).", _SIZE),
     _count(
         "REQUEST_MAX_LINE_SIZE",

@@ -28,6 +28,7 @@ from typing import Any, Final, NamedTuple
 from vivace.config import SETTINGS, Config
 from vivace.errors import ConfigError
 from vivace.interfaces.choose import make_interface
+from vivace.interfaces.hosted import explicit, unlimit
 from vivace.interfaces.mounts import MountedInterface, Mounts, describe_mounts
 from vivace.server import Interface, Server
 from vivace.supervisor.banner import describe_build
@@ -314,6 +315,10 @@ def _serve(
     stop: StopRequest,
 ) -> None:
     detach_logging()
+    if explicit(
+        job.config, "THREADS"
+    ):  # an app that makes threads itself reads how many, wherever it was said
+        os.environ["VIVACE_THREADS"] = str(job.config.THREADS)
     loaded = job.load()
     config = _app_config(job, loaded)
     attach_logging(config)
@@ -353,6 +358,7 @@ def _app_config(job: Job, loaded: Loaded) -> Config:
     """The configuration to serve with: the app's own if it has one, completed by that of the process."""
     own = getattr(loaded.app, "config", None) if loaded.kind == "native" else None
     if not isinstance(own, Config):
+        unlimit(job.config)
         return job.config
     if job.final:
         return own
