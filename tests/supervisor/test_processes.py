@@ -338,7 +338,8 @@ def test_a_socket_that_somebody_else_made_meanwhile_is_left_alone(tmp_path: Path
 
 THREAD_COUNTER = """
 import os
-print("threads", os.environ.get("VIVACE_THREADS"), flush=True)
+import sys
+print("threads", os.environ.get("VIVACE_THREADS"), file=sys.stderr)
 def app(environ, start_response):
     start_response("200 OK", [])
     return [b"x"]
