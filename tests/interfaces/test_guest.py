@@ -369,11 +369,16 @@ async def test_files_are_sent_by_a_server_that_can(tmp_path: Path) -> None:
     assert server.ended
 
 
-@pytest.mark.parametrize(("offered", "wanted"), [(True, True), (True, False), (False, True)])
-async def test_trailers_go_where_server_and_client_take_them(offered: bool, wanted: bool) -> None:
+@pytest.mark.parametrize(
+    ("offered", "wanted", "named"),
+    [(True, True, True), (True, False, True), (False, True, True), (True, True, False)],
+)
+async def test_trailers_that_are_named_go_where_server_and_client_take_them(
+    offered: bool, wanted: bool, named: bool
+) -> None:
     async def answer(request: Request) -> None:
         stream = request.transport
-        stream.start(200, [])
+        stream.start(200, [(b"Trailer", b"X-Sum")] if named else [])
         await stream.send(b"a")
         await stream.end([(b"X-Sum", b"1")])
 
@@ -381,11 +386,11 @@ async def test_trailers_go_where_server_and_client_take_them(offered: bool, want
     extensions: dict[str, Any] = {"http.response.trailers": {}} if offered else {}
     server = await call(app_of(answer), make_scope(fields=fields, extensions=extensions))
     trailers = [m for m in server.sent if m["type"] == "http.response.trailers"]
-    if offered and wanted:
+    if offered and wanted and named:
         assert trailers == [{"type": "http.response.trailers", "headers": [(b"x-sum", b"1")]}]
     else:
         assert trailers == []
-    assert server.sent[0].get("trailers", False) is (offered and wanted)
+    assert server.sent[0].get("trailers", False) is (offered and wanted and named)
 
 
 @pytest.mark.parametrize("offered", [True, False])
@@ -541,6 +546,12 @@ async def test_a_websocket_is_refused_before_it_is_opened() -> None:
     server.events.put_nowait({"type": "websocket.connect"})
     await server.run(app_of(tell_path))
     assert server.sent == [{"type": "websocket.close", "code": 1000}]
+
+
+def test_a_server_without_asyncio_is_told_so() -> None:
+    running = app_of(tell_path)(make_scope(), GuestServer({}).receive, GuestServer({}).send)
+    with pytest.raises(RuntimeError, match="runs on asyncio"):
+        running.send(None)
 
 
 async def test_an_unknown_scope_is_an_error_that_names_it() -> None:

@@ -70,7 +70,7 @@ class Guest:
 
     async def _find(self) -> Interface:
         """The interface that lives on the running loop; it is started if it is not."""
-        loop = asyncio.get_running_loop()
+        loop = _running_loop()
         starting = self._lives.get(loop)
         if starting is None:
             logger.warning(
@@ -106,7 +106,7 @@ class Guest:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """The life of the app as the server tells it."""
-        loop = asyncio.get_running_loop()
+        loop = _running_loop()
         await receive()
         try:
             interface = await (self._lives.get(loop) or self._begin(loop))
@@ -121,6 +121,15 @@ class Guest:
         self._lives.pop(loop, None)
         await _stop(interface)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "Vivace runs on asyncio: tell the server to use it instead of another loop"
+        ) from None
 
 
 async def _stop(interface: Interface) -> None:

@@ -6,6 +6,7 @@ Rules of this file:
   owns is not passed on: connection fields, Transfer-Encoding.
 - The stream's `respond` and `start` are plain calls, ASGI's `send` is not: whole responses wait in `_outbox`
   until the handler returns, or until the next turn of the loop if it goes on; streamed ones are sent at once.
+- Trailers are announced with the start in ASGI, so they go out only where a ``Trailer`` field names them.
 - A client that leaves is looked for only while a handler takes longer than `WATCH_AFTER`; most requests cost
   no more than a timer.
 - The task that is cancelled is the server's: `run` takes back what was asked for here, and nothing else.
@@ -305,6 +306,8 @@ class GuestStream:
             await self.end()
             return
         self._count(len(data))
+        if data.__class__ is not bytes:
+            data = bytes(data)
         if data or self._outbox:
             await self._deliver({"type": "http.response.body", "body": data, "more_body": True})
 
@@ -363,13 +366,13 @@ class GuestStream:
         if self._to_send >= 0:
             headers.append((b"content-length", b"%d" % self._to_send))
         message: Message = {"type": "http.response.start", "status": status, "headers": headers}
-        if size < 0 and self._wants_trailers():
+        if size < 0 and self._takes_trailers() and any(name == b"trailer" for name, _ in headers):
             message["trailers"] = self._announced = True
         self.response_started = True
         if not self.disconnected:
             self._outbox.append(message)
 
-    def _wants_trailers(self) -> bool:
+    def _takes_trailers(self) -> bool:
         """Whether server and client take trailers (RFC 9110 section 6.5.1)."""
         if "http.response.trailers" not in self._extensions:
             return False
