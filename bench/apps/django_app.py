@@ -25,11 +25,11 @@ django.setup(set_prefix=False)
 
 
 async def hello_async(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("Hello, World!", content_type="text/plain")
+    return HttpResponse(b"Hello, World!", content_type="text/plain")
 
 
 def hello(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("Hello, World!", content_type="text/plain")
+    return HttpResponse(b"Hello, World!", content_type="text/plain")
 
 
 urlpatterns = [path("", hello), path("async", hello_async)]

@@ -16,7 +16,7 @@ SEEDS: tuple[bytes, ...] = (
     b"OPTIONS * HTTP/1.1\r\nHost: a\r\nIf-Match: x\r\nDate: y\r\n\r\n\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
     b"POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc",
     b"GET / HTTP/1.1\r\n" + HOST + b"X: y\r\n" * 5 + b"\r\n",
-    b"GET /%41%2f%z HTTP/1.1\r\nHost: a\r\nCookie: a\r\nCookie: b\r\nX_A: c\r\nProxy: d\r\nA:e\r\na:e\r\n\r\n",
+    b"GET /%41%2f%z HTTP/1.1\r\nHost:a\r\nCookie: a\r\nCookie: b\r\nX_A: c\r\nProxy: d\r\nA:e\r\na:e\r\n\r\n",
     b"\r\n\r\nDELETE /%41 HTTP/1.1\r\nhost:a\r\ncontent-length:\t0 \r\n\r\n",
 )
 
