@@ -112,10 +112,10 @@ class Sender:
         while True:
             # Read first: what is given before the end is seen is in the queue then.
             ended = self._ended
-            if self._failed:
-                raise ClientDisconnected("the app failed")
             if self._pieces:
                 return self._take()
+            if ended and self._failed:
+                raise ClientDisconnected("the app failed")
             if ended:
                 return None
             self._wake = self._pool.loop.create_future()
