@@ -18,6 +18,7 @@ import json
 import platform
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import tomllib
@@ -142,7 +143,8 @@ class Bench:
         text = page.read_text()
         for name, table in self.sections.items():
             text = report.replace_section(text, name, "\n" + table + "\n")
-        page.write_text(report.replace_section(text, "machine", machine() + "\n"))
+        words = f"{machine()}\n{versions(self._options.peers)}\n"
+        page.write_text(report.replace_section(text, "machine", words))
         if self.hello:
             chart = report.chart("Server CPU per Hello, World! request", self.hello, "us")
             (docs / "benchmarks.svg").write_text(chart)
@@ -156,6 +158,20 @@ def machine() -> str:
             model = line.partition(":")[2].strip()
             break
     return f"{model}, Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}."
+
+
+def versions(peers: Path) -> str:
+    """What it is measured beside, in one sentence: the packages of requirements.txt that are installed."""
+    lines = (HERE / "requirements.txt").read_text().splitlines()
+    names = [line.partition(">")[0] for line in lines if line and not line.startswith("#")]
+    answer = subprocess.run(
+        [peers / "python", "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = {each["name"].lower(): each["version"] for each in json.loads(answer.stdout or "[]")}
+    return ", ".join(f"{name} {found[name.lower()]}" for name in names if name.lower() in found) + "."
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

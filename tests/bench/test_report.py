@@ -1,6 +1,7 @@
 """The benchmark reads its tools rightly and draws what it measured."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -124,7 +125,9 @@ def test_page_and_chart_are_written(tmp_path: Path) -> None:
     assert not (tmp_path / "benchmarks.svg").exists()
     bench.hello["vivace"] = 7.5
     bench.write(tmp_path)
-    assert "\na table\n" in page.read_text()
+    text = page.read_text()
+    assert "\na table\n" in text
+    assert f"Python {platform.python_version()}" in text
     assert (tmp_path / "benchmarks.svg").read_text().startswith("<svg ")
 
 
