@@ -10,12 +10,13 @@ Rules of this file:
 """
 
 import sys
-from io import BytesIO
 from typing import Any
 
 from vivace.config import Config
 from vivace.errors import ConfigError
 from vivace.interfaces.file_wrapper import FileWrapper
+from vivace.interfaces.wsgi_input import EmptyInput
+from vivace.protocols.events import RequestReceived
 from vivace.protocols.stream import Stream
 from vivace.wire.percent import unquote_octets
 
@@ -53,7 +54,7 @@ class EnvironMaker:
             "SERVER_PROTOCOL": "HTTP/1.1",
             "SERVER_SOFTWARE": "vivace",
             "wsgi.version": (1, 0),
-            "wsgi.input": None,
+            "wsgi.input": EmptyInput(),
             "wsgi.input_terminated": True,
             "wsgi.errors": sys.stderr,
             "wsgi.multithread": config.THREADS > 1,
@@ -66,9 +67,16 @@ class EnvironMaker:
         """Take over what the process has at the start of the server: its standard error."""
         self._common["wsgi.errors"] = sys.stderr
 
-    def make(self, stream: Stream) -> dict[str, Any]:
-        """The environ of a request; its ``wsgi.input`` is empty."""
-        head = stream.head
+    def make(self, stream: Stream, head: RequestReceived) -> dict[str, Any]:
+        """The environ of a request.
+
+        Args:
+            stream: The request.
+            head: Its head.
+
+        Returns:
+            A dictionary of its own; its ``wsgi.input`` is empty.
+        """
         memo = stream.memo
         if memo is None or memo[0] is not self:
             memo = self._first(stream)
@@ -79,7 +87,6 @@ class EnvironMaker:
         if head.query:
             environ["QUERY_STRING"] = head.query.decode("latin-1")
         environ["RAW_URI"] = environ["REQUEST_URI"] = head.target.decode("latin-1")
-        environ["wsgi.input"] = BytesIO()
         head.fill_environ(environ)
         if memo[2] or head.http_version != "1.1" or path == b"*":
             self._adapt(environ, stream)

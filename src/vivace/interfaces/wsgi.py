@@ -19,9 +19,10 @@ from vivace.config import Config
 from vivace.errors import HTTPException
 from vivace.interfaces.environ import EnvironMaker
 from vivace.interfaces.pool import ThreadPool, open_pool
-from vivace.interfaces.wsgi_call import HostedApp, WsgiCall
+from vivace.interfaces.wsgi_call import TEXT_FIELDS, HostedApp, WsgiCall
 from vivace.interfaces.wsgi_input import LiveInput, ReceivedBody, receive_body
-from vivace.interfaces.wsgi_reply import TEXT_FIELDS, answer, send_pieces, send_stretch
+from vivace.interfaces.wsgi_reply import send_pieces, send_stretch
+from vivace.protocols.events import RequestReceived
 from vivace.protocols.stream import Stream
 
 __all__ = ["WsgiInterface"]
@@ -60,10 +61,13 @@ class WsgiInterface:
 
     def __call__(self, stream: Stream) -> Coroutine[Any, Any, None] | None:
         """Answer one request."""
-        if stream.head.has_body:
+        return self._serve(stream, stream.head)
+
+    def _serve(self, stream: Stream, head: RequestReceived) -> Coroutine[Any, Any, None] | None:
+        if head.has_body:
             return self._receive(stream)
         hosted = self._hosted
-        call = WsgiCall(hosted, stream, self._environs.make(stream))
+        call = WsgiCall(hosted, stream, self._environs.make(stream, head))
         pool = hosted.pool
         if pool is None:
             return answer_inline(call)
@@ -101,7 +105,7 @@ class WsgiInterface:
             if not (stream.disconnected or stream.response_started):
                 stream.respond(error.status_code, TEXT_FIELDS, f"{error}\n".encode())
             return
-        call = WsgiCall(hosted, stream, self._environs.make(stream))
+        call = WsgiCall(hosted, stream, self._environs.make(stream, stream.head))
         call.take_upload(body.file)
         if body.complete and stream.head.chunked:
             # As the decoding of chunks ends (RFC 9112 section 7.1.3): many apps know a body by its length.
@@ -134,7 +138,7 @@ def answer_inline(call: WsgiCall) -> Coroutine[Any, Any, None] | None:
     call.begin()
     if call.failure is None and (call.sent or call.body is None):
         return _go_on_inline(call)
-    answer(call)
+    call.answer()
     if call.open:
         call.finish()
     return None

@@ -22,14 +22,15 @@ from vivace.errors import ClientDisconnected, HTTPException, LocalProtocolError
 from vivace.interfaces.file_wrapper import FileWrapper, find_stretch
 from vivace.interfaces.pool import ThreadPool
 from vivace.interfaces.wsgi_head import read_fields, read_status
-from vivace.interfaces.wsgi_reply import answer, send_stretch
+from vivace.interfaces.wsgi_reply import send_stretch
 from vivace.interfaces.wsgi_sender import Sender
 from vivace.protocols.stream import Stream
 
-__all__ = ["HostedApp", "WsgiCall"]
+__all__ = ["TEXT_FIELDS", "HostedApp", "WsgiCall"]
 
 logger = logging.getLogger("vivace.error")
 
+TEXT_FIELDS: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
 SILENT: Final = (204, 205, 304)
 """Statuses whose responses have no content."""
 
@@ -198,9 +199,9 @@ class WsgiCall:
         """Call the app; then `body`, `failure` or `stretch` is set, or the body follows piece by piece."""
         try:
             result = self._context.run(self._hosted.app, self.environ, self.start_response)
-            if result.__class__ is list and len(result) == 1 and self.status and not self.sent:
+            if type(result) is list and len(result) == 1 and self.status and not self.sent:
                 body = result[0]
-                if body.__class__ is bytes and (self.length < 0 or self.length == len(body)):
+                if type(body) is bytes and (self.length < 0 or self.length == len(body)):
                     self.body = body
                     return
             self._result = result
@@ -215,10 +216,10 @@ class WsgiCall:
             hasattr(result, "__iter__") or hasattr(result, "__getitem__")
         ):
             raise LocalProtocolError(f"the app returned {_describe(result)}, not an iterable of bytes")
-        if result.__class__ is FileWrapper and self._take_file(result):
+        if type(result) is FileWrapper and self._take_file(result):
             return
         self._iterator = iter(result)
-        whole = result.__class__ is list or result.__class__ is tuple
+        whole = type(result) is list or type(result) is tuple
         piece = self._join() if whole else self.next_piece() or b""
         if self.sent:
             self.first = piece
@@ -327,7 +328,7 @@ class WsgiCall:
             pool.spawn(self._send_file(pool))
             return
         try:
-            answer(self)
+            self.answer()
         finally:
             self.release()
 
@@ -357,6 +358,32 @@ class WsgiCall:
             logger.debug("the client of %s left", self.describe())
             return
         logger.error("the WSGI app failed on %s %s", head.method, _path(head.path), exc_info=error)
+
+    def answer(self) -> None:
+        """Send a response that is known whole, or the refusal that stands for one; on the loop's thread."""
+        stream = self.stream
+        if stream.disconnected or stream.response_started:
+            self.note_late()
+            return
+        if self.failure is None:
+            try:
+                stream.respond(self.status, self.fields, self.body or b"")
+                return
+            except LocalProtocolError as error:
+                self.fail(error)
+        self._refuse()
+
+    def _refuse(self) -> None:
+        assert self.failure is not None
+        status, text = self.failure
+        self.stream.respond(status, TEXT_FIELDS, text)
+
+    def note_late(self) -> None:
+        """The server has answered by itself, or the client left: what the app answers is dropped."""
+        if self.stream.timed_out:
+            logger.warning("%s was answered after RESPONSE_TIMEOUT: dropped", self.describe())
+        else:
+            logger.debug("nobody waits for the answer to %s", self.describe())
 
     def complain(self, error: BaseException) -> None:
         """Say what was wrong with a response that had begun."""

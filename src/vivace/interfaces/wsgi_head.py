@@ -17,9 +17,10 @@ from vivace.errors import LocalProtocolError
 
 __all__ = ["read_fields", "read_status"]
 
-_CACHED: Final = 512
-"""Statuses and names that are remembered at most; an app has a few dozen."""
+_CACHED: Final = 1024
+"""Statuses, names and whole fields that are remembered at most; an app has a few dozen."""
 _LONGEST: Final = 64
+"""Characters of what is remembered."""
 
 _STATUS: Final = re.compile(r"([2-9][0-9]{2})(?: [^\x00-\x1f\x7f]*)?")
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -38,9 +39,27 @@ _HOP_BY_HOP: Final = frozenset(
     )
 )
 _LENGTH: Final = b"content-length"
+_STEADY: Final = frozenset(
+    (
+        b"allow",
+        b"cache-control",
+        b"content-encoding",
+        b"content-language",
+        b"content-length",
+        b"content-type",
+        b"cross-origin-opener-policy",
+        b"referrer-policy",
+        b"server",
+        b"vary",
+        b"x-content-type-options",
+        b"x-frame-options",
+    )
+)
+"""Names of fields that have few values: they are remembered with them."""
 
 _statuses: dict[str, int] = {}
 _names: dict[str, bytes] = {}
+_fields: dict[tuple[str, str], tuple[bytes, bytes]] = {}
 
 
 def read_status(status: str) -> int:
@@ -49,7 +68,7 @@ def read_status(status: str) -> int:
     Raises:
         LocalProtocolError: It is no `str`, has another form, or is below 200.
     """
-    code = _statuses.get(status) if status.__class__ is str else None
+    code = _statuses.get(status) if type(status) is str else None
     if code is not None:
         return code
     if not isinstance(status, str):
@@ -74,17 +93,27 @@ def read_fields(headers: Iterable[tuple[str, str]]) -> tuple[list[tuple[bytes, b
     fields = []
     length = -1
     try:
-        for name, value in headers:
-            octets = _names.get(name) or _learn(name)
-            if not value.isprintable():
-                _check_value(name, value)
-            content = value.encode("latin-1")
-            if octets is _LENGTH:
-                length = _read_length(content, length)
-            fields.append((octets, content))
+        for pair in headers:
+            field = _fields.get(pair) or _read_field(pair)
+            if field[0] is _LENGTH:
+                length = _read_length(field[1], length)
+            fields.append(field)
     except (AttributeError, TypeError, ValueError) as error:
         raise _explain(headers) from error
     return fields, length
+
+
+def _read_field(pair: tuple[str, str]) -> tuple[bytes, bytes]:
+    name, value = pair
+    octets = _names.get(name) or _learn(name)
+    if not value.isprintable():
+        _check_value(name, value)
+    field = octets, value.encode("latin-1")
+    if octets in _STEADY and len(value) <= _LONGEST:
+        if len(_fields) >= _CACHED:
+            _fields.clear()
+        _fields[pair] = field
+    return field
 
 
 def _learn(name: str) -> bytes:

@@ -23,12 +23,27 @@ from vivace.protocols.stream import Stream
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["LiveInput", "ReceivedBody", "receive_body"]
+__all__ = ["EmptyInput", "LiveInput", "ReceivedBody", "receive_body"]
 
 READ_AHEAD: Final = 262_144
 """Octets of a streamed body that wait for the app."""
 FLUSH_SIZE: Final = 262_144
 """Octets for the disk that are gathered before a thread writes them."""
+
+
+class EmptyInput(io.RawIOBase):
+    """The input of all requests that have no body: always at its end, and never closed."""
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Nothing: 0."""
+        return 0
+
+    def close(self) -> None:
+        """Nothing: others read it too."""
 
 
 class ReceivedBody:

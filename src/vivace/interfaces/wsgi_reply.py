@@ -1,24 +1,19 @@
-# cython: language_level=3, annotation_typing=False
-"""What a WSGI app answered, sent: the loop's side of a response.
+"""A response of a WSGI app that is not known whole, sent: the loop's side of it.
 
 Rules of this file:
 
 - Of a body that is longer than its Content-Length, that much is sent; of a shorter one, what there is. Both
   are logged, and the connection ends with the response.
-- An answer that comes after the server has answered, or after the client left, is dropped with a line in the
-  log.
 """
 
 import logging
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from vivace.errors import BrokenResourceError, ClientDisconnected, LocalProtocolError
 
-__all__ = ["Pieces", "answer", "send_pieces", "send_stretch"]
+__all__ = ["Pieces", "send_pieces", "send_stretch"]
 
 logger = logging.getLogger("vivace.error")
-
-TEXT_FIELDS: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
 
 
 class Pieces(Protocol):
@@ -32,31 +27,11 @@ class Pieces(Protocol):
         """So many octets of them were handed to the connection."""
 
 
-def answer(call: Any) -> None:
-    """Send a response that is known whole, or the refusal that stands for one."""
-    stream = call.stream
-    if stream.disconnected or stream.response_started:
-        _note_late(call)
-        return
-    if call.failure is None:
-        try:
-            stream.respond(call.status, call.fields, call.body)
-            return
-        except LocalProtocolError as error:
-            call.fail(error)
-    _refuse(call)
-
-
-def _refuse(call: Any) -> None:
-    status, text = call.failure
-    call.stream.respond(status, TEXT_FIELDS, text)
-
-
 async def send_stretch(call: Any) -> None:
     """Send a file, or the part of it that is the body."""
     stream = call.stream
     if stream.disconnected or stream.response_started:
-        _note_late(call)
+        call.note_late()
         return
     descriptor, offset, count = call.stretch
     try:
@@ -74,7 +49,7 @@ async def send_pieces(call: Any, pieces: Pieces) -> None:
     """Send a response whose pieces come one by one."""
     stream = call.stream
     if stream.disconnected or stream.response_started:
-        _note_late(call)
+        call.note_late()
         return
     try:
         stream.start(call.status, call.fields)
@@ -103,10 +78,3 @@ async def _send_too_much(call: Any, data: bytes, left: int) -> None:
     except LocalProtocolError as error:
         call.complain(error)
     await stream.end()
-
-
-def _note_late(call: Any) -> None:
-    if call.stream.timed_out:
-        logger.warning("%s was answered after RESPONSE_TIMEOUT: dropped", call.describe())
-    else:
-        logger.debug("nobody waits for the answer to %s", call.describe())
