@@ -55,8 +55,6 @@ _NOT_PASSED: Final = frozenset(
 class GuestStream:
     """One exchange; see `vivace.protocols.stream.Stream`, which documents what is not documented here.
 
-    Made in the task in which the server called the app.
-
     Args:
         scope: Of the type ``http``.
         receive: The server's.
@@ -109,7 +107,7 @@ class GuestStream:
         self._extensions: dict[str, Any] = scope.get("extensions") or {}
         self._send = send
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
+        self._task: asyncio.Task[Any] | None = None
         self._patience = response_timeout
         self._receive = receive
         self._input: GuestInput | None = None
@@ -144,12 +142,12 @@ class GuestStream:
     # -- the exchange as a whole ------------------------------------------------------------------------
 
     async def run(self, interface: Interface) -> None:
-        """Let `interface` answer, and see the exchange to its end.
+        """Let `interface` answer, and see the exchange to its end; in the task in which the server called.
 
         Raises:
             BrokenResourceError: The response broke off; the server has to cut the connection.
         """
-        task = self._task
+        self._task = task = asyncio.current_task()
         before = task.cancelling() if task is not None else 0
         self._cancels = interface.cancels
         self._timer = self._loop.call_later(WATCH_AFTER, self._look)
