@@ -155,7 +155,10 @@ async def test_close_does_not_wait_for_a_thread_that_never_ends(
     await until(lambda: blocked.settled)
 
 
-async def test_a_thread_that_outlives_its_loop_ends_quietly() -> None:
+async def test_a_thread_that_outlives_its_loop_ends_quietly(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pool_module, "STOP_TIME", 0.05)
     release = threading.Event()
     made: list[Call] = []
 
@@ -164,13 +167,14 @@ async def test_a_thread_that_outlives_its_loop_ends_quietly() -> None:
         made.append(Call(pool, lambda: release.wait(30)))
         pool.submit(made[0])
         await until(lambda: made[0].thread)
+        await pool.close()
 
     await asyncio.to_thread(asyncio.run, leave())
     (thread,) = [t for t in threading.enumerate() if t.name == made[0].thread]
-    made[0].pool._closed = True
     release.set()
     await until(lambda: not thread.is_alive())
     assert not made[0].settled
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 async def test_a_system_without_threads_is_tried_again(
