@@ -126,6 +126,16 @@ async def test_an_app_can_start_again_after_its_stop() -> None:
     assert seen == [*STAGES[:2], "request", *STAGES[2:]] * 2
 
 
+async def test_a_request_after_the_stop_starts_the_app_again() -> None:
+    seen: list[str] = []
+    app = app_of(seen)
+    lifespan = Lifespan()
+    await lifespan.start(app)
+    await lifespan.stop()
+    await call(app)
+    assert seen == [*STAGES, *STAGES[:2], "request"]
+
+
 # Without one
 
 
