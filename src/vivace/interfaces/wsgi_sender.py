@@ -18,8 +18,8 @@ from vivace.interfaces.wsgi_reply import send_pieces
 
 __all__ = ["Sender"]
 
-JOIN_SIZE: Final = 262_144
-"""Octets that leave with one call at most, unless a single piece is larger."""
+JOIN_SIZE: Final = 16_384
+"""Small pieces that wait together are joined up to this size; a larger piece leaves alone, uncopied."""
 
 
 class Sender:
@@ -70,7 +70,8 @@ class Sender:
         """
         if self._given - self._taken >= self._limit:
             with self._room:
-                while not self._gone and self._given - self._taken >= self._limit:
+                # Once it waits it waits for half of it: to wake for every piece costs more than the pieces.
+                while not self._gone and self._given - self._taken > self._limit // 2:
                     self._room.wait()
         if self._gone:
             raise ClientDisconnected("the client is gone")
@@ -104,7 +105,7 @@ class Sender:
             self._call.release()
 
     async def next_data(self) -> bytes | None:
-        """What was given and not sent, at most about `JOIN_SIZE` octets; None at the end.
+        """What was given and not sent, a part of it; None at the end.
 
         Raises:
             ClientDisconnected: The app failed, so that there is nothing to go on with.
@@ -134,4 +135,5 @@ class Sender:
         """The client is close enough behind: the thread may go on."""
         with self._room:
             self._taken += count
-            self._room.notify()
+            if self._given - self._taken <= self._limit // 2:
+                self._room.notify()
