@@ -69,6 +69,25 @@ def test_content_behind_the_answer_to_head_is_seen(content: bytes, done: bool) -
 
 
 @pytest.mark.parametrize(
+    ("answer", "done"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", True),
+        (b"", True),
+        (b"HTTP/1.1 200 OK\r\n\r\n", False),
+        (b"HTTP/1.1 500 Oh\r\n\r\n", False),
+    ],
+)
+def test_a_request_is_refused_by_400_or_by_the_end(answer: bytes, done: bool) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(answer)
+    theirs.shutdown(socket.SHUT_WR)
+    client = duties.Client(ours)
+    assert duties.host(client) is done
+    client.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize(
     ("data", "answer"),
     [
         (b"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 2\r\n\r\nhi", (200, b"hi")),
@@ -90,7 +109,6 @@ def test_responses_of_each_framing_are_read(data: bytes, answer: tuple[int, byte
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
         b"Hello, World!\r\n\r\n",
         b"HTTP/1.1 200 OK\n\nhi",
         b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi",
