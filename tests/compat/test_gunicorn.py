@@ -109,8 +109,9 @@ class Gunicorn(ServerProcess):
         (folder / "sample.py").write_text(source)
         port = find_free_port()
         argv = [sys.executable, "-m", "gunicorn", "-k", WORKER, "-b", f"127.0.0.1:{port}"]
-        argv += ["--no-control-socket", "--worker-tmp-dir", str(folder), *options, "sample:app"]
-        env = clean_environment(PYTHONPATH=os.environ.get("PYTHONPATH", ""), **environment)
+        argv += ["--worker-tmp-dir", str(folder), *options, "sample:app"]
+        # Its control socket goes into the home.
+        env = clean_environment(PYTHONPATH=os.environ.get("PYTHONPATH", ""), HOME=str(folder), **environment)
         super().__init__(argv, port, env, folder, folder / "log")
         self._folder = folder
 
@@ -229,6 +230,17 @@ def test_a_quick_stop_waits_for_no_request(gunicorn: Start, number: signal.Signa
     assert b"200" not in response()
     assert "slow was cancelled" in server.output
     assert "stopped " in server.output, "the app is told all the same"
+
+
+def test_ctrl_c_reaches_every_process_and_stops_the_app_properly(gunicorn: Start) -> None:
+    server = gunicorn()
+    worker = server.worker()
+    response = server.ask_slowly()
+    os.killpg(server.process.pid, signal.SIGINT)
+    assert b"200" not in response()
+    assert server.process.wait(PATIENCE) == 0
+    assert f"stopped {worker}" in server.output
+    assert "exited with code" not in server.output
 
 
 def test_a_graceful_stop_ends_in_time(gunicorn: Start) -> None:

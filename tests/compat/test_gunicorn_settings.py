@@ -7,7 +7,13 @@ import pytest
 
 from tests.server.support import hello, running
 from vivace.compat.gunicorn_access import GunicornAccessLog
-from vivace.compat.gunicorn_settings import NO_LIMIT, graceful_seconds, ignored_options, settings_of
+from vivace.compat.gunicorn_settings import (
+    NO_LIMIT,
+    graceful_seconds,
+    ignored_options,
+    settings_of,
+    wants_access_log,
+)
 from vivace.config import Config
 
 gunicorn_config = pytest.importorskip("gunicorn.config")
@@ -83,6 +89,23 @@ def test_a_graceful_stop_is_over_before_the_arbiter_kills(theirs: int, ours: int
 def test_options_without_effect_are_named() -> None:
     cfg = cfg_of(proxy_protocol=True, forwarded_allow_ips="*", pre_request=lambda worker, request: None)
     assert ignored_options(cfg) == ["forwarded_allow_ips", "pre_request", "proxy_protocol"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, False),
+        ({"accesslog": "-"}, True),
+        ({"logconfig_dict": {"version": 1}}, True),
+        ({"statsd_host": "localhost:8125"}, True),
+        ({"syslog": True}, True),
+        ({"syslog": True, "disable_redirect_access_to_syslog": True}, False),
+    ],
+)
+def test_there_is_an_access_log_where_an_option_gives_it_a_place(
+    options: dict[str, object], expected: bool
+) -> None:
+    assert wants_access_log(cfg_of(**options)) is expected
 
 
 async def test_requests_come_in_the_format_of_gunicorns_access_log() -> None:

@@ -30,7 +30,7 @@ COMMANDS = {
     "granian": ("granian", "--interface", "asgi", "--port", "{port}", TARGET),
     "gunicorn": (
         "gunicorn", "--worker-class", "vivace.compat.gunicorn.GunicornWorker", "--bind", "127.0.0.1:{port}",
-        "--no-control-socket", TARGET,
+        TARGET,
     ),
 }  # fmt: skip
 OURS = ("vivace", "gunicorn")
@@ -100,13 +100,14 @@ def host(
         pytest.skip(f"{name} is not installed")
     port = find_free_port()
     command = [sys.executable, "-m", *(part.format(port=port) for part in COMMANDS[name])]
+    log = tmp_path_factory.mktemp(name) / "log"
     environment = clean_environment(
+        HOME=str(log.parent),  # where gunicorn puts its control socket
         HOSTED_FOLDER=str(folder),
         PYTHONPATH=f"{ROOT / 'src'}{os.pathsep}{ROOT}",
         VIVACE_REQUEST_MAX_SIZE=str(LIMIT),
         VIVACE_RESPONSE_TIMEOUT="2",
     )
-    log = tmp_path_factory.mktemp(name) / "log"
     process = ServerProcess(command, port, environment, ROOT, log)
     try:
         process.wait_until_serving()

@@ -26,7 +26,12 @@ from types import FrameType
 from typing import Any, Final, cast
 
 from vivace.compat.gunicorn_access import GunicornAccessLog
-from vivace.compat.gunicorn_settings import graceful_seconds, ignored_options, settings_of
+from vivace.compat.gunicorn_settings import (
+    graceful_seconds,
+    ignored_options,
+    settings_of,
+    wants_access_log,
+)
 from vivace.config import Config
 from vivace.errors import ConfigError
 from vivace.interfaces.choose import make_interface
@@ -61,6 +66,7 @@ class GunicornWorker(Worker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._quitting = False
         self._stop = StopRequest((signal.SIGTERM,), repeat_forces=False)
 
     # -- what gunicorn calls --------------------------------------------------------------------------
@@ -87,10 +93,15 @@ class GunicornWorker(Worker):  # type: ignore[misc]
             signal.signal(number, cast("Any", inherited))
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGQUIT and SIGINT: stop without waiting for requests."""
+        """SIGQUIT and SIGINT: stop without waiting for requests.
+
+        Ctrl-C brings both, SIGINT by the terminal and SIGQUIT by the arbiter: the second says nothing new.
+        """
         self.alive = False
-        self.cfg.worker_int(self)
-        self._force(sig, frame)
+        if not self._quitting:
+            self._quitting = True
+            self.cfg.worker_int(self)
+            self._force(sig, frame)
 
     def handle_abort(self, sig: int, frame: FrameType | None) -> None:
         """SIGABRT: the arbiter has seen no sign of life for `timeout` seconds. Say what blocks, and end."""
@@ -129,7 +140,7 @@ class GunicornWorker(Worker):  # type: ignore[misc]
         if self.max_requests < sys.maxsize:
             interface = _Counted(interface, self.max_requests, self._retire)
         sockets = [getattr(one, "sock", one) for one in self.sockets]
-        access = GunicornAccessLog(self.log) if self.log.access_log_enabled else None
+        access = GunicornAccessLog(self.log) if wants_access_log(self.cfg) else None
         name, factory = choose_loop(config.LOOP)
         self.log.info("Vivace serves an app of kind %s (%s) on %s", kind, why, name)
         server = Server(interface, config, sockets, access=access)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from vivace.config import Config
 from vivace.interfaces.hosted import explicit
 
-__all__ = ["graceful_seconds", "ignored_options", "settings_of"]
+__all__ = ["graceful_seconds", "ignored_options", "settings_of", "wants_access_log"]
 
 STOP_MARGIN: Final = 1.0
 """Seconds before the arbiter kills: requests that are left are cut, and the app is told of the stop."""
@@ -83,6 +83,19 @@ def graceful_seconds(cfg: Any, config: Config) -> float:
 def ignored_options(cfg: Any) -> list[str]:
     """The options that were given and have no effect."""
     return [name for name in _NO_EFFECT if _given(cfg, name) is not None]
+
+
+def wants_access_log(cfg: Any) -> bool:
+    """Whether any option gives the access log a place to go."""
+    to_syslog = cfg.syslog and not cfg.disable_redirect_access_to_syslog
+    return bool(
+        to_syslog
+        or cfg.accesslog
+        or cfg.logconfig
+        or cfg.logconfig_dict
+        or cfg.logconfig_json
+        or cfg.statsd_host
+    )
 
 
 def _given(cfg: Any, name: str) -> Any:
