@@ -33,8 +33,8 @@ RETRY: Final = 1.0
 SWITCH_INTERVAL: Final = 0.001
 """Seconds for which a thread that computes may keep the others, the loop among them, from running.
 
-CPython's default is five times that. Beside two requests that only compute, small ones then come to 870/s with
-a median of 9.5 ms; with this to 3500/s with 2.5 ms, and those that compute take 4 % longer.
+CPython's default is five times that. Beside two requests that only compute, small ones come to 870/s then,
+with a median of 9.5 ms; with this to 3500/s, with 2.5 ms, and those that compute take 4 % longer.
 """
 DEFAULT_INTERVAL: Final = 0.005
 STOP_TIME: Final = 1.0
