@@ -186,6 +186,13 @@ async def test_the_app_is_told_with_whom_it_runs(
     assert app.environ["wsgi.multiprocess"] is multiprocess
 
 
+async def test_a_process_without_standard_error_serves_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    environ = await environ_of(request())
+    print("lost", file=environ["wsgi.errors"], flush=True)
+    environ["wsgi.errors"].writelines(["a\n", "b\n"])
+
+
 async def test_environs_share_nothing() -> None:
     seen: list[Environ] = []
 

@@ -9,6 +9,7 @@ Rules of this file:
 - Fields that could forge others are left out; `vivace.wire.environ` says which.
 """
 
+import io
 import sys
 from typing import Any
 
@@ -65,7 +66,7 @@ class EnvironMaker:
 
     def open(self) -> None:
         """Take over what the process has at the start of the server: its standard error."""
-        self._common["wsgi.errors"] = sys.stderr
+        self._common["wsgi.errors"] = sys.stderr or _Nowhere()
 
     def make(self, stream: Stream, head: RequestReceived) -> dict[str, Any]:
         """The environ of a request.
@@ -125,6 +126,14 @@ class EnvironMaker:
         environ["SERVER_NAME"] = name
         if port:
             environ["SERVER_PORT"] = port
+
+
+class _Nowhere(io.TextIOBase):
+    """Standard error of a process that has none."""
+
+    def write(self, text: str, /) -> int:
+        """Forget it."""
+        return len(text)
 
 
 def _as_octets(path: str) -> str:
