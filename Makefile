@@ -34,7 +34,7 @@ docs: ## write the generated pages of docs/ anew
 	@scripts/setup build
 	@$(VENV)/bin/python scripts/reference.py docs/settings.md
 
-bench: ## measure us beside nginx, uvicorn, granian and Sanic; takes some minutes
+bench: ## measure us beside nginx and a dozen other servers; takes about 20 minutes
 	@scripts/bench
 
 clean: ## remove what was built, and the virtual environments
