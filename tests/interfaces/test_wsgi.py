@@ -280,6 +280,24 @@ async def test_exc_info_is_raised_again_once_something_was_sent(
     assert "in the middle" in caplog.text
 
 
+@MODES
+async def test_exc_info_is_raised_again_behind_a_complete_body(
+    threads: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Length", "4")])
+        yield b"done"
+        try:
+            raise ValueError("afterwards")
+        except ValueError:
+            start_response("500 Oh", TEXT, sys.exc_info())
+
+    async with serving(app, threads) as started:
+        status, _, body = await ask(started, request())
+        await until(lambda: "ValueError: afterwards" in caplog.text)
+    assert (status, body) == (200, b"done")
+
+
 # -- contexts ----------------------------------------------------------------------------------------------
 
 user = contextvars.ContextVar("user", default="nobody")

@@ -218,6 +218,19 @@ async def test_write_after_the_end_is_refused(threads: int) -> None:
 
 
 @MODES
+async def test_write_behind_a_complete_body_is_refused_and_logged(threads: int, caplog: Caplog) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        write = start_response("200 OK", [("Content-Length", "4")])
+        yield b"done"
+        write(b"more")
+
+    async with serving(app, threads) as started:
+        assert (await ask(started, request()))[2] == b"done"
+        await until(lambda: caplog.records)
+    assert "write was called behind a complete body" in caplog.text
+
+
+@MODES
 async def test_write_in_close_is_refused_and_logged(threads: int, caplog: Caplog) -> None:
     class Late(Body):
         def close(self) -> None:

@@ -163,11 +163,13 @@ class WsgiCall:
         """Take a piece of the body; for apps that cannot return an iterable.
 
         Raises:
-            LocalProtocolError: It is no `bytes`, or the request is over.
+            LocalProtocolError: It is no `bytes`, or the body is complete.
             ClientDisconnected: The client is gone.
         """
         if self._closed:
             raise LocalProtocolError("write was called after the end of the request")
+        if self.body is not None:
+            raise LocalProtocolError("write was called behind a complete body")
         if not isinstance(data, bytes):
             raise LocalProtocolError(f"write takes bytes, not {type(data).__name__}")
         if data:
@@ -391,6 +393,7 @@ class WsgiCall:
 
     def finish(self) -> None:
         """The whole body is handed over: let an iterable run to its end, and close it."""
+        self.sent = True
         self._context.run(self._finish)
 
     def _finish(self) -> None:

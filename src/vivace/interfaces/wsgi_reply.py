@@ -41,8 +41,7 @@ async def send_stretch(call: Any) -> None:
     except ClientDisconnected:
         logger.debug("the client of %s left", call.describe())
     except (LocalProtocolError, BrokenResourceError) as error:
-        call.complain(error)
-        stream.abort()
+        _end_badly(call, error)
 
 
 async def send_pieces(call: Any, pieces: Pieces) -> None:
@@ -65,7 +64,16 @@ async def send_pieces(call: Any, pieces: Pieces) -> None:
     except ClientDisconnected:
         stream.abort()
     except LocalProtocolError as error:
+        _end_badly(call, error)
+
+
+def _end_badly(call: Any, error: Exception) -> None:
+    """The stream has refused something: it ends a response that has begun by itself."""
+    if call.stream.response_started:
         call.complain(error)
+    else:
+        call.fail(error)
+        call.answer()
 
 
 async def _send_too_much(call: Any, data: bytes, left: int) -> None:
