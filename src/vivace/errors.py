@@ -4,6 +4,7 @@ The tree (indented = inherits):
 
     VivaceError
       ConfigError                 a setting, an option or a declaration is wrong
+        DeclarationError          a declaration of the program; a `ServerError` too, as in Sanic
       StartupError                the server could not start; carries the exit code
       ProtocolError               the rules of a wire protocol were broken (abstract)
         LocalProtocolError        by us: the application or an interface
@@ -31,6 +32,7 @@ __all__ = [
     "ClientDisconnected",
     "ClosedResourceError",
     "ConfigError",
+    "DeclarationError",
     "ExpectationFailed",
     "FileNotFound",
     "Forbidden",
@@ -39,13 +41,16 @@ __all__ = [
     "InternalServerError",
     "InvalidHeader",
     "InvalidRangeType",
+    "InvalidSignal",
     "InvalidUsage",
+    "LoadFileException",
     "LocalProtocolError",
     "MethodNotAllowed",
     "MethodNotSupported",
     "NotFound",
     "PayloadTooLarge",
     "ProtocolError",
+    "PyFileError",
     "RangeNotSatisfiable",
     "RemoteProtocolError",
     "RequestHeaderFieldsTooLarge",
@@ -330,6 +335,29 @@ class ServerError(HTTPException):
 
 class URLBuildError(ServerError):
     """`url_for` was asked for a route, a parameter or a value that does not exist."""
+
+
+class DeclarationError(ConfigError, ServerError):
+    """A declaration of the program (a name, a signal ...) is wrong; a `ServerError` too, as in Sanic."""
+
+
+class InvalidSignal(DeclarationError):
+    """A signal that cannot be declared: a malformed name, or one of a namespace that is reserved."""
+
+
+class LoadFileException(DeclarationError):
+    """A file of settings cannot be found or named."""
+
+
+class PyFileError(DeclarationError):
+    """A file of settings in Python cannot be run.
+
+    Args:
+        file: Its path.
+    """
+
+    def __init__(self, file: object) -> None:
+        super().__init__(f"could not execute config file {file}")
 
 
 class ServiceUnavailable(HTTPException):

@@ -13,14 +13,16 @@ import logging
 import os
 import re
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic
 from weakref import WeakValueDictionary
 
 from vivace.config import SETTINGS, Config
 from vivace.errors import ConfigError
+from vivace.framework.announce import announce_stage, make_announcer
 from vivace.framework.blueprint import Blueprint, BlueprintGroup, Registration, place_all
-from vivace.framework.compiler import compile_app, gather_listeners
+from vivace.framework.compiler import compile_app, gather_listeners, gather_signals
 from vivace.framework.dispatch import Dispatcher
 from vivace.framework.error_handler import ErrorHandler
 from vivace.framework.lifespan import run_stage
@@ -31,6 +33,7 @@ from vivace.framework.registry import Registry
 from vivace.framework.request import Request
 from vivace.framework.route import Route
 from vivace.framework.router import Router
+from vivace.framework.signals import RESERVED_NAMESPACES, SignalRouter, event_name
 from vivace.framework.spec import Placement, Version
 from vivace.framework.tasks import TaskGroup
 from vivace.framework.urls import build_url, find_route
@@ -48,6 +51,8 @@ else:
     CtxT = TypeVar("CtxT")
 
 __all__ = ["Vivace"]
+
+ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
 _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
@@ -92,6 +97,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         "error_handler",
         "handle_stream",
         "response_chain",
+        "signal_router",
         "stopper",
         "strict_slashes",
     )
@@ -131,6 +137,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         self._router: Router | None = None
         self._tasks = TaskGroup()
         self._types = TypeTable()
+        self.signal_router = SignalRouter()
         self._dispatcher = Dispatcher(self, request_class)
         self.answer_stream = self._dispatcher.answer
         self.handle_stream = self._dispatcher.handle
@@ -194,7 +201,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
                 self.blueprints[place.blueprint] = part
                 part.apps.add(self)
             self._registrations.append(given)
-        self.changed()
+        self.signals_changed()
 
     def mount(self, prefix: str, other: Any, *, kind: str | None = None) -> None:
         """Let another app answer everything below a path that no route of this one answers.
@@ -250,6 +257,11 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         if self._running:
             self.finalize()
 
+    def signals_changed(self) -> None:
+        """Take over what signals there are by now, and tell of requests if somebody listens."""
+        self.signal_router.update(gather_signals(self, self._parts()[1]))
+        self.changed()
+
     def _parts(self) -> tuple[Placement, list[tuple[Blueprint, Placement]]]:
         place = Placement(self.name, strict_slashes=self.strict_slashes, root=self._root)
         return place, [found for given in self._registrations for found in place_all(given, place)]
@@ -261,12 +273,13 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
             ConfigError: Two routes claim the same path and method, or a handler does not take its parameters.
         """
         place, parts = self._parts()
-        compiled = compile_app(self, place, parts, self._types)
+        announcer = make_announcer(self.signal_router)
+        compiled = compile_app(self, place, parts, self._types, announcer)
         for scope, exception, handler in compiled.exception_handlers:
             self.error_handler.add(exception, handler, scope)
         self._router = compiled.router
         self.response_chain = compiled.response_chain
-        self._dispatcher.update(compiled.router, compiled.request_chain)
+        self._dispatcher.update(compiled.router, compiled.request_chain, announcer)
 
     def register_pattern(self, label: str, cast: Callable[[str], Any], pattern: str) -> None:
         """Declare a parameter type ``<name:label>``: what matches `pattern` entirely, converted by `cast`.
@@ -311,6 +324,82 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         route = find_route(self.routes, self.name, view_name)
         return build_url(route, values, self.config.SERVER_NAME, self.config.ROOT_PATH)
 
+    # Signals
+
+    async def dispatch(
+        self,
+        event: str | Enum,
+        *,
+        context: Mapping[str, Any] | None = None,
+        condition: Mapping[str, Any] | None = None,
+        fail_not_found: bool = True,
+        inline: bool = False,
+        reverse: bool = False,
+    ) -> Any:
+        """Let the functions hear an event that were declared for it by `signal`.
+
+        Args:
+            event: Its name.
+            context: Becomes their keyword arguments.
+            condition: Only those are meant whose condition equals it.
+            fail_not_found: Raise if no signal of that name is declared.
+            inline: Wait for them; else they run in a task of their own.
+            reverse: The lowest priority first.
+
+        Returns:
+            The task, which may be awaited; with `inline` what the first function returned that returned
+            something, which ends the dispatch.
+
+        Raises:
+            NotFound: Nobody declared a signal for the event.
+        """
+        return await self.signal_router.dispatch(
+            event,
+            context=context,
+            condition=condition,
+            fail_not_found=fail_not_found,
+            inline=inline,
+            reverse=reverse,
+        )
+
+    async def event(
+        self,
+        event: str | Enum,
+        timeout: float | None = None,
+        *,
+        condition: Mapping[str, Any] | None = None,
+        exclusive: bool = True,
+    ) -> dict[str, Any]:
+        """Wait for the next dispatch of an event.
+
+        Args:
+            event: Its name.
+            timeout: Seconds; None waits for ever.
+            condition: Only a dispatch under exactly this condition counts.
+            exclusive: False: any dispatch counts.
+
+        Returns:
+            The context of the dispatch.
+
+        Raises:
+            NotFound: Nobody declared a signal for it, and EVENT_AUTOREGISTER is not set.
+            TimeoutError: It did not come in time.
+        """
+        name = event_name(event)
+        if name not in self.signal_router.awaited and name.partition(".")[0] in RESERVED_NAMESPACES:
+            self.signal_router.awaited.add(name)
+            self.changed()
+        register = bool(self.config.get("EVENT_AUTOREGISTER"))
+        return await self.signal_router.wait(name, timeout, condition, exclusive, register)
+
+    def report_exception(self, handler: ReporterT) -> ReporterT:
+        """Declare ``async (app, exception)`` to be told of exceptions of requests and tasks."""
+        self.catch_exception(handler)
+        return handler
+
+    def signalize(self) -> None:
+        """Nothing is left to do: signals take effect when they are declared. Sanic's programs call it."""
+
     # Life
 
     async def run_listeners(self, stage: str) -> None:
@@ -325,6 +414,7 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         elif stage == "after_server_stop":
             await self._tasks.shut_down()
         await run_stage(self, gather_listeners(self, self._parts()[1]), stage)
+        await announce_stage(self, stage)
         if stage == "before_server_start":
             self._tasks.start_waiting(self)
         elif stage == "after_server_stop":

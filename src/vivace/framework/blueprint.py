@@ -8,13 +8,15 @@ Rules of this file:
 - Middleware and exception handlers of a blueprint serve its routes only; listeners the whole server.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from weakref import WeakSet
 
-from vivace.errors import ConfigError
+from vivace.errors import ConfigError, DeclarationError
 from vivace.framework.registry import Registry
+from vivace.framework.signals import SignalSpec
 from vivace.framework.spec import Placement, Version, host_names, join_path
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Blueprint", "BlueprintGroup", "Registration", "place_all"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+BLUEPRINT_CONDITION: Final = "__blueprint__"
+"""Under this key the condition of a blueprint's signal names the blueprint."""
 
 
 class Blueprint(Registry):
@@ -73,6 +78,48 @@ class Blueprint(Registry):
         """Let the apps take over a late declaration."""
         for app in list(self.apps):
             app.changed()
+
+    def signals_changed(self) -> None:
+        """Let the apps hear a late signal."""
+        for app in list(self.apps):
+            app.signals_changed()
+
+    def _add_signal(self, spec: SignalSpec) -> None:
+        condition = {**(spec.condition or {}), BLUEPRINT_CONDITION: self.name}
+        super()._add_signal(spec._replace(condition=condition, exclusive=False))
+
+    async def dispatch(self, event: str, **options: Any) -> list[Any]:
+        """Dispatch an event to the signals of this blueprint, in each app that it is part of.
+
+        Args:
+            event: Its name.
+            options: As in `Vivace.dispatch`.
+
+        Returns:
+            What each app's dispatch gave.
+
+        Raises:
+            DeclarationError: It is part of no app.
+        """
+        condition = {**(options.pop("condition", None) or {}), BLUEPRINT_CONDITION: self.name}
+        return [await app.dispatch(event, condition=condition, **options) for app in self._joined()]
+
+    async def event(self, event: str, timeout: float | None = None, *, condition: Any = None) -> Any:
+        """Wait until one of the apps that it is part of dispatches an event; see `Vivace.event`."""
+        waiting = [
+            asyncio.ensure_future(app.event(event, timeout, condition=condition)) for app in self._joined()
+        ]
+        try:
+            done, _pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for other in waiting:
+                other.cancel()
+
+    def _joined(self) -> "list[Vivace[Any, Any]]":
+        if not self.apps:
+            raise DeclarationError(f"{self!r} has not yet been registered to an app")
+        return list(self.apps)
 
     def _is_complete(self) -> bool:
         return False

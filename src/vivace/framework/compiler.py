@@ -7,8 +7,10 @@ Rules of this file:
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
+from vivace.framework.announce import Announcer
 from vivace.framework.lifespan import ListenerSpec
 from vivace.framework.middleware import Chain, MiddlewareSpec, chain
 from vivace.framework.pattern import TypeTable
@@ -17,9 +19,10 @@ from vivace.framework.request import Request
 from vivace.framework.response import HTTPResponse, empty
 from vivace.framework.route import ASYNC, Route
 from vivace.framework.router import Router
+from vivace.framework.signals import SignalSpec
 from vivace.framework.spec import Placement, compile_route
 
-__all__ = ["Compiled", "compile_app", "gather_listeners"]
+__all__ = ["Compiled", "compile_app", "gather_listeners", "gather_signals"]
 
 Parts = list[tuple[Any, Placement]]
 
@@ -40,23 +43,29 @@ class Compiled(NamedTuple):
     exception_handlers: list[tuple[str, type[BaseException], Callable[..., Any]]]
 
 
-def compile_app(app: Registry, place: Placement, parts: Parts, types: TypeTable) -> Compiled:
+def compile_app(
+    app: Registry, place: Placement, parts: Parts, types: TypeTable, announcer: Announcer | None = None
+) -> Compiled:
     """Compile an app and the blueprints that are part of it.
+
+    With an `announcer` no request takes the short way: it is told of each.
 
     Raises:
         ConfigError: A path is malformed, two routes claim one path and method, or a handler does not fit.
     """
     own = list(app.middleware_specs)
-    routes = [_finish(compile_route(spec, place, types), own) for spec in app.route_specs]
+    finish = partial(_finish, announcer)
+    routes = [finish(compile_route(spec, place, types), own) for spec in app.route_specs]
     handlers = [("", kind, function) for kind, function in app.exception_specs]
     for blueprint, where in parts:
         specs = [*own, *blueprint.middleware_specs]
-        routes += [_finish(compile_route(spec, where, types), specs) for spec in blueprint.route_specs]
+        routes += [finish(compile_route(spec, where, types), specs) for spec in blueprint.route_specs]
         handlers += [(where.blueprint, kind, function) for kind, function in blueprint.exception_specs]
     automatic = Route(f"{app.name}.options", "*", frozenset(("OPTIONS",)), _answer_options, ASYNC, [])
     automatic.buffered = False
-    router = Router(routes, _finish(automatic, own))
-    return Compiled(router, chain(own, "request"), chain(own, "response"), handlers)
+    finish(automatic, own)
+    router = Router(routes, automatic)
+    return Compiled(router, automatic.request_middleware, automatic.response_middleware, handlers)
 
 
 def gather_listeners(app: Registry, parts: Parts) -> list[ListenerSpec]:
@@ -70,10 +79,21 @@ def gather_listeners(app: Registry, parts: Parts) -> list[ListenerSpec]:
     return found
 
 
-def _finish(route: Route, middleware: list[MiddlewareSpec]) -> Route:
-    route.request_middleware = chain(middleware, "request")
-    route.response_middleware = chain(middleware, "response")
-    route.plain = route.kind == ASYNC and not route.request_middleware and not route.response_middleware
+def gather_signals(app: Registry, parts: Parts) -> list[SignalSpec]:
+    """The signals of an app and its blueprints, the app's first; those of one placed twice once."""
+    blueprints = {id(blueprint): blueprint for blueprint, _place in parts}
+    return [
+        *app.signal_specs,
+        *(spec for blueprint in blueprints.values() for spec in blueprint.signal_specs),
+    ]
+
+
+def _finish(announcer: Announcer | None, route: Route, middleware: list[MiddlewareSpec]) -> Route:
+    before, after = chain(middleware, "request"), chain(middleware, "response")
+    if announcer is not None:
+        before, after = announcer.around(before), announcer.around(after)
+    route.request_middleware, route.response_middleware = before, after
+    route.plain = route.kind == ASYNC and not before and not after and announcer is None
     return route
 
 

@@ -3,6 +3,6 @@
 from vivace.framework.router cimport Router
 
 cdef class Dispatcher:
-    cdef object _app, _pool, _request_chain, _request_class
+    cdef object _app, _pool, _request_chain, _request_class, _signals
     cdef Router _router
     cdef dict _static

@@ -19,12 +19,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vivace.errors import ClientDisconnected, ServiceUnavailable
+from vivace.framework.announce import Announcer
 from vivace.framework.middleware import Chain, run_request_middleware, run_response_middleware
 from vivace.framework.mount import Mounted, MountTable
 from vivace.framework.request import Request
 from vivace.framework.response import HTTPResponse, JSONResponse, coerce, content_fields, encode_json
 from vivace.framework.route import ASYNC, BLOCKING, Route
 from vivace.framework.router import Router
+from vivace.framework.signals import Event
 from vivace.protocols.events import RequestReceived
 from vivace.protocols.stream import Stream
 
@@ -46,7 +48,7 @@ class Dispatcher:
         request_class: `Request` or a subclass.
     """
 
-    __slots__ = ("_app", "_pool", "_request_chain", "_request_class", "_router", "_static")
+    __slots__ = ("_app", "_pool", "_request_chain", "_request_class", "_router", "_signals", "_static")
 
     def __init__(self, app: "Vivace[Any, Any]", request_class: type[Request]) -> None:
         self._app = app
@@ -55,9 +57,11 @@ class Dispatcher:
         self._router: Router | None = None
         self._static: dict[bytes, dict[str, Route]] = {}
         self._request_chain: Chain = ()
+        self._signals: Announcer | None = None
 
-    def update(self, router: Router, request_chain: Chain) -> None:
+    def update(self, router: Router, request_chain: Chain, announcer: Announcer | None = None) -> None:
         """Take over what `finalize` compiled; requests under way keep what they have."""
+        self._signals = announcer
         self._router = router
         self._static = router.static
         self._request_chain = request_chain
@@ -125,22 +129,34 @@ class Dispatcher:
 
     async def _serve(self, stream: Stream, request: Request, route: Route) -> None:
         """The long way: a body, middleware, or a handler that is no coroutine function."""
+        signals = self._signals
+        if signals is not None:
+            await signals.begin(request)
         if route.buffered and stream.head.has_body:
             await request.receive_body()
+            if signals is not None:
+                await signals.tell(Event.HTTP_LIFECYCLE_READ_BODY, body=request.buffered_body)
         request.request_middleware_ran = True
         result = None
         if route.request_middleware:
             result = await run_request_middleware(request, route.request_middleware)
         if result is None:
-            if route.kind == ASYNC:
-                result = await route.handler(request, **request.match_info)
-            elif route.kind == BLOCKING:
-                result = await self._in_thread(route, request)
-            else:
-                result = route.handler(request, **request.match_info)
-            if route.kind != ASYNC and inspect.isawaitable(result):
-                result = await result
+            if signals is not None:
+                await signals.tell(Event.HTTP_HANDLER_BEFORE, request=request)
+            result = await self._call(request, route)
+            if signals is not None:
+                await signals.tell(Event.HTTP_HANDLER_AFTER, request=request)
         await self._finish(stream, request, result)
+
+    async def _call(self, request: Request, route: Route) -> Any:
+        """Run the handler, whatever its kind."""
+        if route.kind == ASYNC:
+            return await route.handler(request, **request.match_info)
+        if route.kind == BLOCKING:
+            result = await self._in_thread(route, request)
+        else:
+            result = route.handler(request, **request.match_info)
+        return await result if inspect.isawaitable(result) else result
 
     async def _in_thread(self, route: Route, request: Request) -> Any:
         pool = self._pool
@@ -164,6 +180,8 @@ class Dispatcher:
                 await opened.eof()
             else:
                 await stream.end()
+            if self._signals is not None:
+                await self._signals.sent(request, opened)
             return
         await self._send(stream, request, coerce(result))
 
@@ -172,7 +190,12 @@ class Dispatcher:
             response.prepare(request)
             if not request.response_middleware_ran:
                 response = await run_response_middleware(request, response)
-            await response.transmit(stream)
+            if self._signals is None:
+                await response.transmit(stream)
+            else:
+                await self._signals.tell(Event.HTTP_LIFECYCLE_RESPONSE, request=request, response=response)
+                await response.transmit(stream)
+                await self._signals.sent(request, response)
         finally:
             response.close()
 
@@ -193,11 +216,16 @@ class Dispatcher:
             request = self._request_class(self._app, stream, None, {})
         if isinstance(error, ClientDisconnected):
             return
-        if stream.response_started or stream.disconnected:
-            self._give_up(stream, request, error)
-            return
+        signals = self._signals
         result = None
         try:
+            if signals is not None:
+                if request.route is None:
+                    await signals.begin(request)
+                await signals.failed(request, error)
+            if stream.response_started or stream.disconnected:
+                self._give_up(stream, request, error)
+                return
             if not request.request_middleware_ran:
                 chain = request.route.request_middleware if request.route is not None else self._request_chain
                 result = await run_request_middleware(request, chain)

@@ -15,6 +15,7 @@ from vivace.errors import ConfigError
 from vivace.framework.handler import check_positional
 from vivace.framework.lifespan import Lifespan, ListenerSpec, make_listener
 from vivace.framework.middleware import MiddlewareSpec
+from vivace.framework.signal_hooks import SignalHooks
 from vivace.framework.spec import RouteSpec
 
 __all__ = ["Hooks", "StageDecorator"]
@@ -59,7 +60,7 @@ class StageDecorator:
         return BoundStage(registry, self._stage)
 
 
-class Hooks:
+class Hooks(SignalHooks):
     """What can be declared around handlers, on an app or a blueprint."""
 
     __slots__ = (
@@ -73,6 +74,7 @@ class Hooks:
     )
 
     def __init__(self, name: str, ctx: Any = None) -> None:
+        super().__init__()
         self.name: str = name
         self.ctx: Any = ctx if ctx is not None else SimpleNamespace()
         self.route_specs: list[RouteSpec] = []

@@ -397,6 +397,11 @@ class Request:
             raise ServerError("the body was not read: use request.stream or await request.receive_body()")
         return b""
 
+    @property
+    def buffered_body(self) -> bytes:
+        """The body as far as it was read whole; empty otherwise, also for a multipart form."""
+        return self._body or b""
+
     async def receive_body(self) -> bytes:
         """Read the whole body into memory; called before the handler unless its route has ``stream=True``.
 
