@@ -261,6 +261,13 @@ def test_a_reusable_client_needs_its_block(app: Vivace[Any, Any]) -> None:
         ReusableClient(app).get("/")
 
 
+def test_an_app_has_its_clients(app: Vivace[Any, Any]) -> None:
+    assert app.test_client.get("/")[1].status == 200
+    assert app.test_client is app.test_client
+    assert asyncio.run(app.asgi_client.get("/"))[1].status == 200
+    assert app.asgi_client is app.asgi_client
+
+
 def test_manager_holds_both(app: Vivace[Any, Any]) -> None:
     manager = TestManager(app)
     assert manager.test_client.get("/")[1].status == 200

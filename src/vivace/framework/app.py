@@ -10,15 +10,13 @@ Rules of this file:
 
 import asyncio
 import logging
-import os
 import re
-import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 from weakref import WeakValueDictionary
 
-from vivace.config import SETTINGS, Config
+from vivace.config import Config
 from vivace.errors import ConfigError
 from vivace.framework.announce import announce_stage, make_announcer
 from vivace.framework.blueprint import Blueprint, BlueprintGroup, Registration, place_all
@@ -29,10 +27,10 @@ from vivace.framework.lifespan import run_stage
 from vivace.framework.middleware import Chain
 from vivace.framework.mount import Mount, MountTable, check_prefix
 from vivace.framework.pattern import TypeTable
-from vivace.framework.registry import Registry
 from vivace.framework.request import Request
 from vivace.framework.route import Route
 from vivace.framework.router import Router
+from vivace.framework.running import Runnable
 from vivace.framework.signals import RESERVED_NAMESPACES, SignalRouter, event_name
 from vivace.framework.spec import Placement, Version
 from vivace.framework.tasks import TaskGroup
@@ -58,7 +56,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
 _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
 
 
-class Vivace(Registry, Generic[ConfigT, CtxT]):
+class Vivace(Runnable, Generic[ConfigT, CtxT]):
     """An app.
 
     Args:
@@ -75,7 +73,6 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         error_handler: Makes responses of exceptions.
         strict_slashes: For routes that do not say it.
         blueprints: The blueprints by name.
-        stopper: What `stop` calls; the server sets it.
 
     Raises:
         ConfigError: The name is missing or malformed, or a setting cannot be used.
@@ -98,9 +95,11 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         "handle_stream",
         "response_chain",
         "signal_router",
-        "stopper",
         "strict_slashes",
     )
+
+    tracks_requests: ClassVar[bool] = False
+    """Whether `Request.get_current` works: a subclass says True, and each request pays for it."""
 
     config: ConfigT
     ctx: CtxT
@@ -128,7 +127,6 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         self.strict_slashes: bool = strict_slashes
         self.blueprints: dict[str, Blueprint] = {}
         self.response_chain: Chain = ()
-        self.stopper: Callable[[], None] | None = None
         self._guest: Any = None
         self._mounts: list[Mount] = []
         self._registrations: list[Registration] = []
@@ -461,60 +459,6 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
         """Where the program may write its log."""
         return logging.getLogger("vivace.app")
 
-    def run(
-        self,
-        host: str | None = None,
-        port: int | None = None,
-        debug: bool | None = None,
-        *,
-        unix: str | None = None,
-        workers: int | None = None,
-        access_log: bool | None = None,
-        backlog: int | None = None,
-        motd: bool | None = None,
-        dev: bool = False,
-        **settings: Any,
-    ) -> None:
-        """Serve until a signal ends it: the command line's `vivace run`, from the program itself.
-
-        Args:
-            host: HOST.
-            port: PORT.
-            debug: DEBUG.
-            unix: UNIX: the path of a socket, instead of host and port.
-            workers: WORKERS.
-            access_log: ACCESS_LOG.
-            backlog: BACKLOG.
-            motd: MOTD.
-            dev: DEBUG and AUTO_RELOAD.
-            settings: Any other setting by its name in lower case.
-
-        Raises:
-            TypeError: There is no such setting.
-        """
-        from vivace.cli.serve import run_app  # an upward edge, like the one of `__call__`
-
-        names = {setting.name for setting in SETTINGS}
-        unknown = [name for name in settings if name.upper() not in names]
-        if unknown:
-            raise TypeError(f"run() got an unexpected argument {unknown[0]!r}: it is no setting either")
-        overrides = {name.upper(): value for name, value in settings.items()}
-        if dev:
-            overrides.setdefault("AUTO_RELOAD", True)
-            debug = True if debug is None else debug
-        run_app(
-            self,
-            host=host,
-            port=port,
-            unix=unix,
-            workers=workers,
-            debug=debug,
-            access_log=access_log,
-            backlog=backlog,
-            motd=motd,
-            config_overrides=overrides,
-        )
-
     async def __call__(
         self,
         scope: MutableMapping[str, Any],
@@ -533,17 +477,10 @@ class Vivace(Registry, Generic[ConfigT, CtxT]):
             BrokenResourceError: The response broke off; the server has to cut the connection.
         """
         if self._guest is None:
-            from vivace.interfaces.guest import Guest  # an upward edge, like the one of `run`
+            from vivace.interfaces.guest import Guest  # an upward edge, like those of `Runnable`
 
             self._guest = Guest(self)
         await self._guest(scope, receive, send)
-
-    def stop(self) -> None:
-        """Let the server end as after SIGTERM: no new connections, requests in flight are finished."""
-        if self.stopper is not None:
-            self.stopper()
-        else:
-            os.kill(os.getpid(), signal.SIGTERM)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
