@@ -259,6 +259,35 @@ async def test_a_file_that_shrinks_cuts_the_answer(
     assert "the file became shorter" in caplog.text
 
 
+@MODES
+async def test_a_file_that_the_system_cannot_read_cuts_the_answer(
+    threads: int, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    unused = 1_000_000
+    monkeypatch.setattr(wsgi_call, "find_stretch", lambda _: (unused, 0, 10))
+    app = Files(lambda: path.open("rb", buffering=0), ("Content-Length", "10"))
+    async with serving(app, threads) as started:
+        client = await started.connect()
+        await client.send(request(close=False))
+        assert await is_closed(client)
+        await until(lambda: caplog.records and app.closed)
+    assert "Bad file descriptor" in caplog.text
+
+
+@MODES
+async def test_a_file_for_writing_only_is_an_error_of_the_app(threads: int, path: Path) -> None:
+    app = Files(lambda: path.open("ab", buffering=0))
+    async with serving(app, threads) as started:
+        assert (await ask(started, request()))[0] == 500
+        await until(lambda: app.closed)
+
+
+def test_a_file_without_a_size_is_read() -> None:
+    with Path("/proc/self/status").open("rb") as found:
+        assert find_stretch(FileWrapper(found)) is None
+        assert b"Pid:" in b"".join(FileWrapper(found))
+
+
 def test_stretches_of_files(path: Path) -> None:
     with path.open("rb") as buffered, path.open("rb", buffering=0) as raw:
         buffered.read(10)

@@ -50,10 +50,11 @@ def find_stretch(wrapper: FileWrapper) -> tuple[int, int, int] | None:
     if isinstance(filelike, tempfile._TemporaryFileWrapper):  # NamedTemporaryFile() has no other
         filelike = filelike.file
     raw = filelike.raw if type(filelike) in (io.BufferedReader, io.BufferedRandom) else filelike
-    if type(raw) is not io.FileIO or filelike.closed:
+    if type(raw) is not io.FileIO or filelike.closed or not raw.readable():
         return None
     found = os.fstat(raw.fileno())
-    if not stat.S_ISREG(found.st_mode):
+    # Files of /proc have content and no size.
+    if not stat.S_ISREG(found.st_mode) or not found.st_size:
         return None
     if type(filelike) is io.BufferedRandom:
         filelike.flush()

@@ -4,6 +4,7 @@ Rules of this file:
 
 - Of a body that is longer than its Content-Length, that much is sent; of a shorter one, what there is. Both
   are logged, and the connection ends with the response.
+- A file that the system cannot read ends it too: nobody else would, there is no task that could fail.
 """
 
 import logging
@@ -42,6 +43,9 @@ async def send_stretch(call: Any) -> None:
         logger.debug("the client of %s left", call.describe())
     except (LocalProtocolError, BrokenResourceError) as error:
         _end_badly(call, error)
+    except OSError as error:
+        call.complain(error)
+        stream.abort()
 
 
 async def send_pieces(call: Any, pieces: Pieces) -> None:
