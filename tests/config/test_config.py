@@ -204,8 +204,8 @@ def test_a_project_file_whose_entry_is_no_table(tmp_path: Path) -> None:
 
 def test_settings_without_effect_are_named() -> None:
     assert Config().without_effect() == []
-    (said,) = Config(PROXIES_COUNT=1).without_effect()
-    assert said.startswith("PROXIES_COUNT does nothing yet")
+    (said,) = Config(AUTO_RELOAD=True).without_effect()
+    assert said.startswith("AUTO_RELOAD does nothing yet")
 
 
 def test_a_bad_value_in_a_file_names_file_and_key(tmp_path: Path) -> None:

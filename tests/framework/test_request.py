@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_the_request_line() -> None:
     assert request.url == "http://Example.com:8080/a%20b/?x=1&y"
     assert (request.host, request.server_name, request.server_port) == (
         "Example.com:8080",
-        "Example.com",
+        "example.com",
         8080,
     )
     assert (request.scheme, request.version) == ("http", "1.1")
@@ -48,7 +49,8 @@ def test_the_peer_is_that_of_the_socket_whatever_the_client_says() -> None:
         "127.0.0.1",
         "",
     )
-    assert dict(request.forwarded) == {}
+    assert request.forwarded == {}
+    assert (request.socket, request.network_paths) == (("127.0.0.1", 50000), ("127.0.0.1", 8000))
     assert request.conn_info.client_ip == "127.0.0.1"
     assert request.conn_info.server_port == 8000
     stream = request.transport
@@ -99,7 +101,6 @@ def test_headers_and_what_hangs_on_them() -> None:
     assert [str(item) for item in request.accept] == ["application/json", "text/html"]
     assert request.id == "abc"
     assert b"x-two: 2\r\n" in request.raw_headers
-    assert len(make_request().id) == 36
     with pytest.raises(InvalidHeader):
         make_request(headers=[("Accept", "???")]).accept  # noqa: B018
 
@@ -294,3 +295,103 @@ async def test_a_custom_request_class_is_used() -> None:
 
     assert (await ask(app, target="/a")).body == b"/A"
     assert (await ask(app, target="/b")).status == 404
+
+
+# What marks a request
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [("abc", "abc"), ("17", 17), (str(UUID(int=5)), UUID(int=5)), ("x" * 200, "x" * 128)],
+)
+def test_the_id_that_a_client_gives(given: str, found: object) -> None:
+    assert make_request(headers=[("X-Request-ID", given)]).id == found
+
+
+def test_an_id_is_made_up_once_and_may_be_ones_own() -> None:
+    request = make_request()
+    assert isinstance(request.id, UUID)
+    assert request.id == request.id
+
+    class Mine(Request):
+        __slots__ = ()
+
+        @classmethod
+        def generate_id(cls, _request: Any) -> int:
+            return 5
+
+        @staticmethod
+        def make_context() -> Any:
+            return {"own": True}
+
+    mine = Mine(make_app(), FakeStream(make_head()), None, {})
+    assert (mine.id, mine.ctx) == (5, {"own": True})
+
+
+async def test_a_request_class_of_its_own_is_used() -> None:
+    class Mine(Request):
+        __slots__ = ()
+
+        @property
+        def shouted(self) -> str:
+            return self.path.upper()
+
+    app = make_app(request_class=Mine)
+
+    @app.get("/a")
+    async def handler(request: Mine) -> str:
+        return request.shouted
+
+    assert (await ask(app, target="/a")).body == b"/A"
+
+
+async def test_the_current_request_is_found_where_the_app_keeps_track() -> None:
+    class Tracking(Vivace[Any, Any]):
+        tracks_requests = True
+
+    app = Tracking("tracking")
+
+    @app.get("/")
+    async def handler(request: Request) -> str:
+        return str(await asyncio.create_task(look(request)))
+
+    async def look(request: Request) -> bool:
+        return Request.get_current() is request
+
+    assert (await asyncio.create_task(ask(app))).body == b"True"
+    with pytest.raises(ServerError, match="tracks_requests"):
+        Request.get_current()
+
+
+def test_what_belongs_to_the_connection_outlives_the_request() -> None:
+    app, stream = make_app(), FakeStream(make_head())
+    first, second = Request(app, stream, None, {}), Request(app, stream, None, {})
+    first.conn_info.ctx.count = 1
+    assert second.conn_info.ctx.count == 1
+    assert first.conn_info is first.conn_info
+    info = first.conn_info
+    assert (info.client, info.client_port, info.server_port, info.ssl) == ("127.0.0.1", 50000, 8000, False)
+    assert (info.peername, info.sockname) == (stream.client, stream.server)
+    assert (info.lost, info.cert, info.server_name) == (False, {}, "")
+    stream.disconnected = True
+    assert info.lost
+
+
+def test_the_request_line_as_octets() -> None:
+    assert make_request(target="/a?b").request_line == b"GET /a?b HTTP/1.1"
+
+
+async def test_an_opened_response_is_taken_back_before_it_is_sent() -> None:
+    app = make_app()
+
+    @app.get("/")
+    async def handler(request: Request) -> None:
+        await request.respond(status=201)
+        request.reset_response()
+        assert not request.responded
+        response = await request.respond(status=202)
+        await response.send("x")
+        with pytest.raises(ServerError, match="Cannot reset"):
+            request.reset_response()
+
+    assert (await ask(app)).status == 202

@@ -20,7 +20,7 @@ from vivace.errors import ConfigError
 __all__ = ["Config"]
 
 _NOT_SETTINGS: Final = frozenset({"VIVACE_PURE"})
-_LATER: Final = ("AUTO_RELOAD", "FORWARDED_SECRET", "REAL_IP_HEADER", "PROXIES_COUNT")
+_LATER: Final = ("AUTO_RELOAD",)
 """Settings that have no effect so far."""
 
 
@@ -96,6 +96,7 @@ class Config(MutableMapping[str, Any]):
     FORWARDED_SECRET: str | None
     REAL_IP_HEADER: str | None
     PROXIES_COUNT: int | None
+    FORWARDED_FOR_HEADER: str
 
     sources: dict[str, str]
     warnings: list[str]

@@ -345,6 +345,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "proxies",
         minimum=0,
     ),
+    Setting(
+        "FORWARDED_FOR_HEADER",
+        "header",
+        "X-Forwarded-For",
+        "The field to which the PROXIES_COUNT proxies append addresses.",
+        _TRUST,
+    ),
 )
 
 BY_NAME: Final = {setting.name: setting for setting in SETTINGS}

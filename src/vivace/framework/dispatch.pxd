@@ -6,3 +6,4 @@ cdef class Dispatcher:
     cdef object _app, _pool, _request_chain, _request_class, _signals
     cdef Router _router
     cdef dict _static
+    cdef bint _tracks

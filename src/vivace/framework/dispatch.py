@@ -22,7 +22,7 @@ from vivace.errors import ClientDisconnected, ServiceUnavailable
 from vivace.framework.announce import Announcer
 from vivace.framework.middleware import Chain, run_request_middleware, run_response_middleware
 from vivace.framework.mount import Mounted, MountTable
-from vivace.framework.request import Request
+from vivace.framework.request import Request, current_request
 from vivace.framework.response import HTTPResponse, JSONResponse, coerce, content_fields, encode_json
 from vivace.framework.route import ASYNC, BLOCKING, Route
 from vivace.framework.router import Router
@@ -48,7 +48,16 @@ class Dispatcher:
         request_class: `Request` or a subclass.
     """
 
-    __slots__ = ("_app", "_pool", "_request_chain", "_request_class", "_router", "_signals", "_static")
+    __slots__ = (
+        "_app",
+        "_pool",
+        "_request_chain",
+        "_request_class",
+        "_router",
+        "_signals",
+        "_static",
+        "_tracks",
+    )
 
     def __init__(self, app: "Vivace[Any, Any]", request_class: type[Request]) -> None:
         self._app = app
@@ -58,6 +67,7 @@ class Dispatcher:
         self._static: dict[bytes, dict[str, Route]] = {}
         self._request_chain: Chain = ()
         self._signals: Announcer | None = None
+        self._tracks = app.tracks_requests
 
     def update(self, router: Router, request_chain: Chain, announcer: Announcer | None = None) -> None:
         """Take over what `finalize` compiled; requests under way keep what they have."""
@@ -97,6 +107,8 @@ class Dispatcher:
             if route is None:
                 route, values = self._router.resolve(head.path, head.method, head.host)  # type: ignore[union-attr]
             request = self._request_class(self._app, stream, route, values)
+            if self._tracks:
+                current_request.set(request)
             if not route.plain or head.has_body:
                 await self._serve(stream, request, route)
                 return

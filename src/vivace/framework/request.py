@@ -4,20 +4,23 @@
 Rules of this file:
 
 - Nothing is parsed before it is asked for, and nothing twice.
-- What the client says about itself through proxies is not believed: `ip` is the peer of the socket.
+- What proxies say of the client is believed as far as the settings allow it; `ip` is the peer of the socket.
 - Malformed input is the client's error: `BadRequest` or one of its like, never a traceback.
 """
 
 import uuid
 from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from vivace.errors import BadRequest, ServerError
 from vivace.framework.body import BodyReader, collect_form, form_limits, iterate_parts, read_all
+from vivace.framework.conn_info import ConnectionInfo
 from vivace.framework.credentials import Credentials, parse_authorization
+from vivace.framework.forwarded import find_forwarded, split_host, trusts_proxies
 from vivace.framework.middleware import run_response_middleware
 from vivace.framework.response import HeaderSource, HTTPResponse
 from vivace.framework.streaming import Sender
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from vivace.framework.app import Vivace
     from vivace.framework.route import Route
 
-__all__ = ["ConnectionInfo", "Request"]
+__all__ = ["ConnectionInfo", "Request", "current_request"]
 
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 IDEMPOTENT_METHODS = SAFE_METHODS | {"PUT", "DELETE"}
@@ -42,25 +45,8 @@ CACHEABLE_METHODS = frozenset(("GET", "HEAD"))
 
 decode_json = msgspec.json.decode
 
-
-class ConnectionInfo(NamedTuple):
-    """What is known of the connection that carries a request.
-
-    Attributes:
-        client: The peer's address as text; empty on a Unix socket.
-        client_ip: Its host.
-        client_port: Its port; 0 on a Unix socket.
-        server: Our own host; empty on a Unix socket.
-        server_port: Our own port; 0 on a Unix socket.
-        ssl: Whether the connection is encrypted.
-    """
-
-    client: str
-    client_ip: str
-    client_port: int
-    server: str
-    server_port: int
-    ssl: bool
+current_request: ContextVar[Any] = ContextVar("vivace_request")
+"""The request that the running code belongs to, in apps that keep track (`Vivace.tracks_requests`)."""
 
 
 class Request:
@@ -132,36 +118,40 @@ class Request:
 
     @property
     def url(self) -> str:
-        """The absolute URL, built from the Host field: do not send it to others as if it were checked."""
+        """The absolute URL of `scheme` and `host`: do not send it to others as if it were checked."""
         query = self.query_string
         return f"{self.scheme}://{self.host}{self.path}" + (f"?{query}" if query else "")
 
     @property
+    def request_line(self) -> bytes:
+        """The request line as received."""
+        return f"{self.method} ".encode() + self.raw_url + f" HTTP/{self.version}".encode()
+
+    @property
     def scheme(self) -> str:
-        """``http`` or ``https``, as the connection is."""
-        return self._transport.scheme
+        """``http`` or ``https``: as a trusted proxy says, else as the connection is."""
+        return self.forwarded.get("proto") or self._transport.scheme
 
     @property
     def host(self) -> str:
-        """The authority that the client asked for: the Host field, with its port if it has one."""
-        return self.head.host.decode("latin-1")
+        """The authority that the client asked for: as a trusted proxy says, else the Host field."""
+        return self.forwarded.get("host") or self.head.host.decode("latin-1")
 
     @property
     def server_name(self) -> str:
-        """The host without its port."""
-        host = self.host
-        return host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+        """The host without its port, in lower case."""
+        return split_host(self.host)[0]
 
     @property
     def server_port(self) -> int:
-        """The port of the host that the client asked for; the scheme's own if it named none."""
-        port = self.host[len(self.server_name) + 1 :]
-        return int(port) if port.isdigit() and len(port) < 6 else 443 if self.scheme == "https" else 80
+        """The port that the client asked for; the scheme's own if it named none."""
+        port = self.forwarded.get("port") or split_host(self.host)[1]
+        return port or (443 if self.scheme in ("https", "wss") else 80)
 
     @property
     def server_path(self) -> str:
-        """The path as the client saw it."""
-        return self.path
+        """The path as the client saw it: as a trusted proxy says, else `path`."""
+        return self.forwarded.get("path") or self.path
 
     @property
     def version(self) -> str:
@@ -200,7 +190,7 @@ class Request:
     @property
     def remote_addr(self) -> str:
         """The client's address as trusted proxies tell it; empty: no proxy is trusted."""
-        return ""
+        return self.forwarded.get("for", "")  # type: ignore[no-any-return]
 
     @property
     def client_ip(self) -> str:
@@ -209,14 +199,31 @@ class Request:
 
     @property
     def forwarded(self) -> dict[str, Any]:
-        """What trusted proxies tell; empty: no proxy is trusted."""
-        return {}
+        """What trusted proxies tell, see `vivace.framework.forwarded`; empty: no proxy is trusted."""
+        if not trusts_proxies(self.app.config):
+            return {}
+        return self._once("forwarded", self._find_forwarded)  # type: ignore[no-any-return]
+
+    def _find_forwarded(self) -> dict[str, Any]:
+        return find_forwarded(self.headers, self.app.config)
+
+    @property
+    def socket(self) -> tuple[str, int]:
+        """Address and port of the peer."""
+        return self.ip, self.port
+
+    @property
+    def network_paths(self) -> tuple[str, int] | None:
+        """Our own end of the connection; None on a Unix socket."""
+        return self._transport.server
 
     @property
     def conn_info(self) -> ConnectionInfo:
         """Both ends of the connection."""
-        server = self._transport.server or ("", 0)
-        return ConnectionInfo(self.ip, self.ip, self.port, server[0], server[1], self.scheme == "https")
+        return self._once("conn_info", self._find_connection)  # type: ignore[no-any-return]
+
+    def _find_connection(self) -> ConnectionInfo:
+        return ConnectionInfo(self._transport)
 
     @property
     def stream(self) -> BodyReader:
@@ -254,17 +261,51 @@ class Request:
     def ctx(self) -> Any:
         """Anything that belongs to this request."""
         if self._ctx is None:
-            self._ctx = SimpleNamespace()
+            self._ctx = self.make_context()
         return self._ctx
 
+    @staticmethod
+    def make_context() -> Any:
+        """What `ctx` is at first; for subclasses to override."""
+        return SimpleNamespace()
+
     @property
-    def id(self) -> str:
-        """What identifies this request in logs: the REQUEST_ID_HEADER of the client, else made up."""
+    def id(self) -> uuid.UUID | str | int:
+        """What identifies this request in logs: the REQUEST_ID_HEADER of the client, else `generate_id`.
+
+        A UUID or a number that the client sent becomes one.
+        """
         return self._once("id", self._find_id)  # type: ignore[no-any-return]
 
-    def _find_id(self) -> str:
+    def _find_id(self) -> Any:
         given = self.headers.get(self.app.config.REQUEST_ID_HEADER)
-        return given[:128] if given else str(uuid.uuid4())
+        if not given:
+            return self.generate_id(self)
+        for convert in (uuid.UUID, int):
+            try:
+                return convert(given)
+            except ValueError:
+                continue
+        return given[:128]
+
+    @classmethod
+    def generate_id(cls, _request: Any) -> uuid.UUID | str | int:
+        """A new `id`; for subclasses to override."""
+        return uuid.uuid4()
+
+    @classmethod
+    def get_current(cls) -> "Request":
+        """The request that the running code belongs to.
+
+        Raises:
+            ServerError: There is none, or its app does not keep track: see `Vivace.tracks_requests`.
+        """
+        found = current_request.get(None)
+        if found is None:
+            raise ServerError(
+                "no current request: this runs outside of one, or its app sets no tracks_requests"
+            )
+        return found  # type: ignore[no-any-return]
 
     # The head
 
@@ -530,6 +571,16 @@ class Request:
         response.sender = Sender(self._transport, response)
         self._response = response
         return response
+
+    def reset_response(self) -> None:
+        """Take back what `respond` opened, as long as nothing of it was sent.
+
+        Raises:
+            ServerError: It is on its way.
+        """
+        if self._transport.response_started:
+            raise ServerError("Cannot reset response after previous response was sent")
+        self._response = None
 
     def url_for(self, view_name: str, **values: Any) -> str:
         """The absolute URL of a route, with the scheme and host of this request; see `Vivace.url_for`."""
