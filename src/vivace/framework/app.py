@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from vivace.config import Config
 from vivace.errors import ConfigError
 from vivace.framework.announce import announce_stage, make_announcer
+from vivace.framework.background import Background
 from vivace.framework.blueprint import Blueprint, BlueprintGroup, Registration, place_all
 from vivace.framework.compiler import compile_app, gather_listeners, gather_signals
 from vivace.framework.dispatch import Dispatcher
@@ -56,7 +57,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
 _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
 
 
-class Vivace(Runnable, Generic[ConfigT, CtxT]):
+class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
     """An app.
 
     Args:
@@ -418,27 +419,6 @@ class Vivace(Runnable, Generic[ConfigT, CtxT]):
         elif stage == "after_server_stop":
             self._running = False
             self._dispatcher.close()
-
-    def add_task(self, task: Any, *, name: str | None = None) -> "asyncio.Task[Any] | None":
-        """Run a coroutine in the background: from now on or, if no loop runs, from the server's start on.
-
-        Args:
-            task: A coroutine, or a function of nothing or of the app that gives one.
-            name: For `get_task`.
-
-        Returns:
-            The task, or None if it starts later.
-        """
-        return self._tasks.add(self, task, name)
-
-    def get_task(self, name: str) -> "asyncio.Task[Any] | None":
-        """The running background task of that name."""
-        return self._tasks.get(name)
-
-    @property
-    def tasks(self) -> "list[asyncio.Task[Any]]":
-        """The running background tasks."""
-        return self._tasks.running()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
