@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import uvloop
 
-BOTH = ("test_file_wrapper.py", "test_pool.py", "test_wsgi")
+BOTH = ("test_file_wrapper.py", "test_inline.py", "test_pool.py", "test_wsgi")
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:

@@ -18,10 +18,10 @@ from typing import Any
 from vivace.config import Config
 from vivace.errors import HTTPException
 from vivace.interfaces.environ import EnvironMaker
-from vivace.interfaces.pool import ThreadPool, open_pool
+from vivace.interfaces.inline import InlineQueue
+from vivace.interfaces.pool import open_pool
 from vivace.interfaces.wsgi_call import TEXT_FIELDS, HostedApp, WsgiCall
 from vivace.interfaces.wsgi_input import LiveInput, ReceivedBody, receive_body
-from vivace.interfaces.wsgi_reply import send_pieces, send_stretch
 from vivace.protocols.events import RequestReceived
 from vivace.protocols.stream import Stream
 
@@ -44,6 +44,7 @@ class WsgiInterface:
         "_environs",
         "_hosted",
         "_max_size",
+        "_queue",
         "_request_seconds",
         "_spool_size",
         "_threads",
@@ -58,6 +59,7 @@ class WsgiInterface:
         self._request_seconds = config.REQUEST_TIMEOUT
         self._spool_size = config.WSGI_SPOOL_SIZE
         self._threads = config.THREADS
+        self._queue: Any = None
 
     def __call__(self, stream: Stream) -> Coroutine[Any, Any, None] | None:
         """Answer one request."""
@@ -66,12 +68,8 @@ class WsgiInterface:
     def _serve(self, stream: Stream, head: RequestReceived) -> Coroutine[Any, Any, None] | None:
         if head.has_body:
             return self._receive(stream)
-        hosted = self._hosted
-        call = WsgiCall(hosted, stream, self._environs.make(stream, head))
-        pool = hosted.pool
-        if pool is None:
-            return answer_inline(call)
-        pool.submit(call)
+        call = WsgiCall(self._hosted, stream, self._environs.make(stream, head))
+        self._queue.submit(call)
         return None
 
     async def before_start(self) -> None:
@@ -79,7 +77,9 @@ class WsgiInterface:
         self._environs.open()
         self._hosted.context = contextvars.copy_context()
         if self._threads:
-            self._hosted.pool = open_pool(self._threads)
+            self._queue = self._hosted.pool = open_pool(self._threads)
+        else:
+            self._queue = InlineQueue(asyncio.get_running_loop())
 
     async def after_start(self) -> None:
         """Nothing: WSGI knows no such moment."""
@@ -111,72 +111,20 @@ class WsgiInterface:
             # As the decoding of chunks ends (RFC 9112 section 7.1.3): many apps know a body by its length.
             call.environ["CONTENT_LENGTH"] = str(body.size)
             call.environ.pop("HTTP_TRANSFER_ENCODING", None)
-        if hosted.pool is not None:
-            await _run_in_pool(call, hosted.pool, body)
-        elif (rest := answer_inline(call)) is not None:
-            await rest
+        await self._await_answer(call, body)
 
-
-async def _run_in_pool(call: WsgiCall, pool: ThreadPool, body: ReceivedBody) -> None:
-    """Let a thread answer, and receive meanwhile what is missing of the body."""
-    call.done = pool.loop.create_future()
-    feeder = None
-    if not body.complete:
-        call.input = LiveInput(pool.loop, body.file)
-        call.take_upload(io.BufferedReader(call.input))
-        feeder = pool.loop.create_task(call.input.feed(call.stream))
-    pool.submit(call)
-    try:
-        await call.done
-    finally:
-        if feeder is not None:
-            feeder.cancel()
-
-
-def answer_inline(call: WsgiCall) -> Coroutine[Any, Any, None] | None:
-    """Call the app at once; what remains to be done when its response is not known whole."""
-    call.begin()
-    if call.failure is None and (call.sent or call.body is None):
-        return _go_on_inline(call)
-    call.answer()
-    if call.open:
-        call.finish()
-    return None
-
-
-async def _go_on_inline(call: WsgiCall) -> None:
-    try:
-        if call.stretch is not None:
-            await send_stretch(call)
-        else:
-            await send_pieces(call, _InlinePieces(call))
-    finally:
-        call.close()
-
-
-class _InlinePieces:
-    """The pieces of a response that are made on the loop's thread: each leaves before the next is made."""
-
-    __slots__ = ("_call", "_first")
-
-    def __init__(self, call: WsgiCall) -> None:
-        self._call = call
-        self._first = True
-
-    async def next_data(self) -> bytes | None:
-        """The next piece, behind what was given to ``write`` meanwhile; None at the end."""
-        call = self._call
-        if self._first:
-            self._first = False
-            piece: bytes | None = call.first or call.step()
-        else:
-            await asyncio.sleep(0)
-            piece = call.step()
-        call.sent = True
-        written, call.written = call.written, None
-        if written:
-            return b"".join(written) + (piece or b"")
-        return piece
-
-    def sent(self, count: int) -> None:
-        """Nobody waits for that."""
+    async def _await_answer(self, call: WsgiCall, body: ReceivedBody) -> None:
+        """Let the app answer, and receive meanwhile what is missing of the body."""
+        loop = asyncio.get_running_loop()
+        call.done = loop.create_future()
+        feeder = None
+        if not body.complete:
+            call.input = LiveInput(loop, body.file)
+            call.take_upload(io.BufferedReader(call.input))
+            feeder = loop.create_task(call.input.feed(call.stream))
+        self._queue.submit(call)
+        try:
+            await call.done
+        finally:
+            if feeder is not None:
+                feeder.cancel()
