@@ -1,5 +1,6 @@
 """`vivace run`: serve an app."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ __all__ = ["command"]
     metavar="PREFIX=TARGET",
     help="Serve another app below a path, such as /old=legacy.wsgi; may be given several times.",
 )
+@click.option("--sanic", is_flag=True, help="Let `import sanic` in the app give Vivace.")
 @setting_options
 @click.pass_context
-def command(ctx: click.Context, /, target: str | None, mount: tuple[str, ...], **options: Any) -> None:
+def command(
+    ctx: click.Context, /, target: str | None, mount: tuple[str, ...], sanic: bool, **options: Any
+) -> None:
     """Serve TARGET, a Vivace, ASGI or WSGI app: module:app, module, file.py:app, file.py, or a factory,
     module:create_app. A Django project: project.asgi or project.wsgi.
 
@@ -32,6 +36,8 @@ def command(ctx: click.Context, /, target: str | None, mount: tuple[str, ...], *
     from vivace.supervisor.target import find_target, load_app
     from vivace.supervisor.worker import Job
 
+    if sanic:
+        import_module("vivace.compat.sanic").install()  # by its name: this layer knows nothing above it
     overrides = given(options)
     if mount:
         overrides["MOUNTS"] = list(mount)

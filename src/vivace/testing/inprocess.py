@@ -103,7 +103,11 @@ class InProcess:
         """
         exchange = Exchange(request)
         scope = self._scope(request)
-        await exchange.begin(self._app, scope, raises=self._raise)
+        try:
+            await exchange.begin(self._app, scope, raises=self._raise)
+        except BaseException:  # the test's time-out too
+            await exchange.close()
+            raise
         return exchange
 
     def _scope(self, request: Outgoing) -> dict[str, Any]:
@@ -159,10 +163,8 @@ class Exchange:
         while message is not None and message["type"] != "http.response.start":
             message = await self._next()
         if self._raises and self._unhandled:
-            await self.close()
             raise self._unhandled[0]
         if message is None:
-            await self.close()
             raise BrokenResourceError("the app gave no answer")
         self.status = message["status"]
         self.headers = Headers.from_raw([(bytes(k).lower(), bytes(v)) for k, v in message["headers"]])

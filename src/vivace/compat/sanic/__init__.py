@@ -1,0 +1,49 @@
+"""The `sanic` alias: programs that import Sanic run on Vivace, unchanged.
+
+>>> from vivace.compat import sanic
+>>> sanic.install()
+>>> from sanic import Sanic, text
+
+From the command line: ``python -m vivace.compat.sanic web.py`` and ``vivace run --sanic module:app``.
+
+Rules of this file:
+
+- Nothing is installed that was not asked for: in every other process `import sanic` is Sanic.
+- What is where stands in one table, `vivace.compat.sanic.table`; nothing is imported before it is used.
+"""
+
+import sys
+from typing import Final
+
+__all__ = ["ROOTS", "install", "is_installed"]
+
+ROOTS: Final = ("sanic", "sanic_routing", "sanic_testing")
+"""The packages that the alias stands for."""
+
+
+def install() -> None:
+    """Let `import sanic`, `sanic_routing` and `sanic_testing` give Vivace, in this process and its workers.
+
+    Calling it again changes nothing.
+
+    Raises:
+        RuntimeError: The real Sanic was imported before: two in one process would not know each other.
+    """
+    from vivace.compat.sanic.loader import AliasFinder
+
+    if is_installed():
+        return
+    there = [name for name in ROOTS if name in sys.modules]
+    if there:
+        raise RuntimeError(
+            f"{there[0]} was imported before vivace.compat.sanic.install(): call install() first, or start"
+            " the program by `python -m vivace.compat.sanic`"
+        )
+    sys.meta_path.insert(0, AliasFinder())
+
+
+def is_installed() -> bool:
+    """Whether the alias is in place."""
+    from vivace.compat.sanic.loader import AliasFinder
+
+    return any(isinstance(finder, AliasFinder) for finder in sys.meta_path)

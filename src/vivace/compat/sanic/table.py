@@ -1,0 +1,183 @@
+"""Where the names of Sanic live with us: one declaration for the whole alias.
+
+A line of the declaration reads: their name, or ``theirs=ours``, several of them, for a module of ours.
+
+Rules of this file:
+
+- A name is here when a program that uses it gets what it expects; a name that is not is better missing.
+- Why a well-known name is missing is said in `MISSING`, in a sentence that names the nearest thing.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+__all__ = ["MISSING", "MODULES"]
+
+_EXCEPTIONS: Final = """
+SanicException=HTTPException HTTPException BadRequest BadURL=BadRequest ContentRangeError=RangeNotSatisfiable
+ExpectationFailed FileNotFound Forbidden HeaderExpectationFailed HeaderNotFound=InvalidHeader
+InternalServerError InvalidHeader InvalidRangeType InvalidSignal InvalidUsage LoadFileException
+MethodNotAllowed MethodNotSupported NotFound PayloadTooLarge PyFileError RangeNotSatisfiable
+RequestCancelled=ClientDisconnected RequestTimeout ServerError ServerKilled=StartupError ServiceUnavailable
+URITooLong URLBuildError Unauthorized
+"""
+_TOP_EXCEPTIONS: Final = """
+SanicException=HTTPException BadRequest ExpectationFailed FileNotFound Forbidden HeaderNotFound=InvalidHeader
+InternalServerError InvalidHeader MethodNotAllowed NotFound RangeNotSatisfiable ServerError
+ServiceUnavailable Unauthorized
+"""
+_CONSTANTS: Final = (
+    "HTTPMethod HTTP_METHODS SAFE_HTTP_METHODS IDEMPOTENT_HTTP_METHODS CACHEABLE_HTTP_METHODS"
+    " DEFAULT_HTTP_CONTENT_TYPE LocalCertCreator UpperStrEnum"
+)
+_LOG: Final = (
+    "Colors LOGGING_CONFIG_DEFAULTS VerbosityFilter access_logger deprecation error_logger logger"
+    " server_logger websockets_logger"
+)
+_CLIENTS: Final = (
+    "SanicTestClient SanicASGITestClient TestingResponse HOST PORT ASGI_HOST ASGI_PORT ASGI_BASE_URL"
+)
+_OURS: Final = "vivace.compat.sanic."
+
+_DECLARED: Final[dict[str, dict[str, str]]] = {
+    "sanic": {
+        _OURS + "app": "Sanic DefaultSanic=Sanic",
+        _OURS + "constants": "HTTPMethod __version__=VERSION",
+        "vivace": (
+            "Blueprint Config HTTPResponse Request DefaultRequest=Request"
+            " empty file html json raw redirect text"
+        ),
+        "vivace.errors": _TOP_EXCEPTIONS,
+    },
+    "sanic.__main__": {_OURS + "__main__": "main"},
+    "sanic.__version__": {_OURS + "constants": "__version__=VERSION"},
+    "sanic.app": {_OURS + "app": "Sanic"},
+    "sanic.application": {},
+    "sanic.blueprint_group": {"vivace.framework.blueprint": "BlueprintGroup"},
+    "sanic.blueprints": {"vivace.framework.blueprint": "Blueprint BlueprintGroup"},
+    "sanic.compat": {
+        "vivace.http.headers": "Header=Headers",
+        _OURS + "constants": "UpperStrEnum",
+        _OURS + "helpers": "OS_IS_WINDOWS ctrlc_workaround_for_windows open_async use_context",
+    },
+    "sanic.config": {"vivace.config": "Config"},
+    "sanic.constants": {_OURS + "constants": _CONSTANTS},
+    "sanic.cookies": {"vivace.http.cookies": "Cookie CookieJar"},
+    "sanic.cookies.request": {
+        "vivace.http.cookies": "CookieRequestParameters parse_cookie",
+        "vivace.http.url": "RequestParameters",
+    },
+    "sanic.cookies.response": {"vivace.http.cookies": "Cookie CookieJar"},
+    "sanic.exceptions": {"vivace.errors": _EXCEPTIONS},
+    "sanic.handlers": {"vivace.framework.error_handler": "ErrorHandler"},
+    "sanic.handlers.error": {"vivace.framework.error_handler": "ErrorHandler"},
+    "sanic.headers": {
+        "vivace.http.negotiation": "AcceptList Matched MediaType parse_accept",
+        _OURS + "helpers": "parse_content_header",
+    },
+    "sanic.helpers": {
+        _OURS + "helpers": (
+            "Default _default=default STATUS_CODES has_message_body import_string is_entity_header"
+            " is_hop_by_hop_header"
+        )
+    },
+    "sanic.http": {},
+    "sanic.http.constants": {_OURS + "constants": "HTTP"},
+    "sanic.log": {_OURS + "log": _LOG},
+    "sanic.logging": {},
+    "sanic.logging.color": {_OURS + "log": "Colors"},
+    "sanic.logging.default": {_OURS + "log": "LOGGING_CONFIG_DEFAULTS"},
+    "sanic.logging.deprecation": {_OURS + "log": "deprecation"},
+    "sanic.logging.filter": {_OURS + "log": "VerbosityFilter"},
+    "sanic.logging.loggers": {_OURS + "log": _LOG},
+    "sanic.models": {},
+    "sanic.models.http_types": {"vivace.framework.credentials": "Credentials"},
+    "sanic.models.server_types": {"vivace.framework.conn_info": "ConnInfo=ConnectionInfo"},
+    "sanic.request": {
+        "vivace.framework.request": "Request",
+        "vivace.http.uploads": "File",
+        "vivace.http.url": "RequestParameters",
+    },
+    "sanic.request.form": {"vivace.http.uploads": "File"},
+    "sanic.request.parameters": {"vivace.http.url": "RequestParameters"},
+    "sanic.request.types": {"vivace.framework.request": "Request"},
+    "sanic.response": {
+        "vivace.framework.response": (
+            "BaseHTTPResponse=HTTPResponse HTTPResponse JSONResponse empty html json raw redirect text"
+        ),
+        "vivace.framework.files": "file file_stream",
+        "vivace.framework.mime": "guess_content_type",
+        "vivace.framework.streaming": "ResponseStream",
+    },
+    "sanic.response.convenience": {
+        "vivace.framework.response": "empty html json raw redirect text",
+        "vivace.framework.files": "file file_stream",
+        "vivace.framework.mime": "guess_content_type",
+    },
+    "sanic.response.types": {
+        "vivace.framework.response": "BaseHTTPResponse=HTTPResponse HTTPResponse JSONResponse",
+        "vivace.framework.streaming": "ResponseStream",
+    },
+    "sanic.router": {"vivace.framework.router": "Router", "vivace.framework.route": "Route"},
+    "sanic.server": {
+        "vivace.framework.conn_info": "ConnInfo=ConnectionInfo",
+        "vivace.framework.protocol": "HttpProtocol",
+    },
+    "sanic.server.protocols": {},
+    "sanic.server.protocols.base_protocol": {"vivace.framework.protocol": "SanicProtocol=HttpProtocol"},
+    "sanic.server.protocols.http_protocol": {"vivace.framework.protocol": "HttpProtocol"},
+    "sanic.server.protocols.websocket_protocol": {"vivace.framework.protocol": "WebSocketProtocol"},
+    "sanic.signals": {"vivace.framework.signals": "Event RESERVED_NAMESPACES SignalRouter"},
+    "sanic.types": {},
+    "sanic.utils": {_OURS + "helpers": "import_string load_module_from_file_location str_to_bool"},
+    "sanic.views": {"vivace.framework.views": "HTTPMethodView stream"},
+    "sanic.worker": {"vivace.compat.gunicorn": "GunicornWorker"},
+    "sanic.worker.constants": {_OURS + "constants": "ProcessState RestartOrder"},
+    "sanic.worker.loader": {_OURS + "worker": "AppLoader"},
+    "sanic_routing": {"vivace.framework.router": "BaseRouter=Router", "vivace.framework.route": "Route"},
+    "sanic_routing.route": {"vivace.framework.route": "Route"},
+    "sanic_testing": {"vivace.testing.manager": "TestManager"},
+    "sanic_testing.manager": {"vivace.testing.manager": "TestManager"},
+    "sanic_testing.reusable": {"vivace.testing.pairs": "ReusableClient HOST PORT"},
+    "sanic_testing.testing": {"vivace.testing.pairs": _CLIENTS},
+}
+
+
+def _expand(homes: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    for home, names in homes.items():
+        for entry in names.split():
+            theirs, _, ours = entry.partition("=")
+            yield theirs, f"{home}:{ours or theirs}"
+
+
+MODULES: Final[dict[str, dict[str, str]]] = {
+    module: dict(_expand(homes)) for module, homes in _DECLARED.items()
+}
+"""For each module of the alias its names, and for each name ``module:attribute`` of ours."""
+
+_NO_WEBSOCKETS: Final = "WebSockets come with a later version; server-sent events by request.respond() work"
+_NO_HTTP3: Final = "HTTP/3 comes with a later version; a proxy in front can speak it"
+_NO_INSPECTOR: Final = "there is no inspector; signals stop the server, and its log says what the workers do"
+_NO_STREAM: Final = "it left Sanic in 22.x; the nearest is ResponseStream, or `await request.respond()`"
+_PROCESSES: Final = "processes are kept by vivace.supervisor, which has no API for programs yet"
+
+MISSING: Final[dict[str, str]] = {
+    "sanic.Websocket": _NO_WEBSOCKETS,
+    "sanic.server.websockets": _NO_WEBSOCKETS,
+    "sanic.server.websockets.impl": _NO_WEBSOCKETS,
+    "sanic.server.websockets.connection": _NO_WEBSOCKETS,
+    "sanic.exceptions.WebsocketClosed": _NO_WEBSOCKETS,
+    "sanic_testing.websocket": _NO_WEBSOCKETS,
+    "sanic.http.http3": _NO_HTTP3,
+    "sanic.http.Http3": _NO_HTTP3,
+    "sanic.http.tls": "TLS comes with a later version; a proxy in front can end it",
+    "sanic.worker.inspector": _NO_INSPECTOR,
+    "sanic.worker.manager": _PROCESSES,
+    "sanic.worker.multiplexer": _PROCESSES,
+    "sanic.worker.process": _PROCESSES,
+    "sanic.worker.restarter": _PROCESSES,
+    "sanic.response.stream": _NO_STREAM,
+    "sanic.response.StreamingHTTPResponse": _NO_STREAM,
+    "sanic.touchup": "nothing is rewritten at the start: what nobody listens to costs nothing here",
+    "sanic.asgi": "an app is an ASGI callable by itself; the nearest is vivace.interfaces.guest",
+}
