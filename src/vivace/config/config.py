@@ -9,10 +9,12 @@ Rules of this file:
 """
 
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
+from vivace.config.convert import Converter, convert_text, load_source
 from vivace.config.setting import FALSE, PREFIX, Setting
 from vivace.config.table import BY_NAME, SETTINGS
 from vivace.errors import ConfigError
@@ -30,7 +32,11 @@ class Config(MutableMapping[str, Any]):
     Unknown upper-case names are the application's own and take any value.
 
     Args:
-        values: Settings given by application code, on top of the defaults.
+        defaults: Settings given by application code, on top of the defaults.
+        env_prefix: Take over the variables that begin with it; see `load_environment_vars`.
+        keep_alive: KEEP_ALIVE.
+        converters: For texts of variables; see `register_type`.
+        values: More settings given by application code.
 
     Attributes:
         sources: Where each value came from, for every setting that is not at its default.
@@ -100,11 +106,26 @@ class Config(MutableMapping[str, Any]):
 
     sources: dict[str, str]
     warnings: list[str]
+    _converters: list[Converter]
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(
+        self,
+        defaults: Mapping[str, Any] | None = None,
+        env_prefix: str | None = None,
+        keep_alive: bool | None = None,
+        *,
+        converters: Iterable[Converter] = (),
+        **values: Any,
+    ) -> None:
         start = {setting.name: setting.default for setting in SETTINGS}
-        self.__dict__.update(start, sources={}, warnings=[])
-        self.update(_declared_by(type(self)), **values)
+        self.__dict__.update(start, sources={}, warnings=[], _converters=[])
+        self.update(_declared_by(type(self)), defaults or {}, **values)
+        for converter in converters:
+            self.register_type(converter)
+        if env_prefix:
+            self.load_environment_vars(env_prefix)
+        if keep_alive is not None:
+            self.KEEP_ALIVE = keep_alive
 
     @classmethod
     def load(
@@ -159,15 +180,63 @@ class Config(MutableMapping[str, Any]):
             if name in BY_NAME and name not in self.sources:
                 self._store(name, other[name], source)
 
-    def update(self, other: Any = (), /, **values: Any) -> None:
-        """Set several values from a mapping, pairs or arguments: all of them or none.
+    def update(self, *others: Any, **values: Any) -> None:
+        """Set several values from mappings, pairs or arguments: all of them or none.
 
         Raises:
             ConfigError: A value is not what its setting takes, or a name is not upper case.
         """
-        found = {name: self._check(name, value) for name, value in dict(other, **values).items()}
+        merged: dict[str, Any] = {}
+        for other in (*others, values):
+            merged.update(other)
+        found = {name: self._check(name, value) for name, value in merged.items()}
         for name, value in found.items():
-            self._store(name, value, "application code")
+            if _has_setter(type(self), name):
+                object.__setattr__(self, name, value)
+            else:
+                self._store(name, value, "application code")
+
+    def update_config(self, source: Any) -> None:
+        """Set what a mapping, an object, a class, or a file of Python says in upper case.
+
+        Args:
+            source: The thing, a path, which may hold ``${VARIABLE}``, or ``package.module.Thing``.
+
+        Raises:
+            ConfigError: A value is not what its setting takes, or the file cannot be run (`PyFileError`) or
+                named (`LoadFileException`).
+            OSError: The file cannot be read.
+        """
+        self.update(load_source(source))
+
+    def register_type(self, converter: Converter) -> None:
+        """Let `converter` have a look at the texts of variables before numbers and booleans are tried.
+
+        Args:
+            converter: Takes the text, or what `DetailedConverter` takes; a ValueError passes it on.
+        """
+        if converter in self._converters:
+            name = getattr(converter, "__name__", repr(converter))
+            self.warnings.append(f"Configuration value converter {name!r} has already been registered")
+        else:
+            self._converters.append(converter)
+
+    def load_environment_vars(self, prefix: str) -> None:
+        """Take over the variables of the environment that begin with `prefix`, settings and keys of your own.
+
+        Raises:
+            ConfigError: A value is not what its setting takes.
+        """
+        for variable, text in os.environ.items():
+            name = variable.removeprefix(prefix)
+            if variable.startswith(prefix) and name.isupper():
+                self[name] = self._convert(variable, name, text)
+
+    def _convert(self, variable: str, name: str, text: str) -> Any:
+        if name in BY_NAME and not self._converters:
+            return text  # the setting knows better what it takes
+        known = dict(self)
+        return convert_text(text, [_bind(c, variable, name, known) for c in self._converters])
 
     def without_effect(self) -> list[str]:
         """What to say of settings that were given and that this version takes without doing anything."""
@@ -191,6 +260,9 @@ class Config(MutableMapping[str, Any]):
         raise AttributeError(f"no setting {name}{_did_you_mean(name)}")
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_") or _has_setter(type(self), name):
+            object.__setattr__(self, name, value)
+            return
         self._store(name, self._check(name, value), "application code")
 
     def __delattr__(self, name: str) -> None:
@@ -289,8 +361,26 @@ def _declared_by(cls: type) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         if issubclass(base, Config):
-            found.update((name, value) for name, value in vars(base).items() if name.isupper())
+            found.update(
+                (name, value)
+                for name, value in vars(base).items()
+                if name.isupper() and not isinstance(value, property)
+            )
     return found
+
+
+def _has_setter(cls: type, name: str) -> bool:
+    """Whether a subclass made a property of the name, which then decides what becomes of a value."""
+    return isinstance(getattr(cls, name, None), property)
+
+
+def _bind(converter: Converter, variable: str, name: str, known: dict[str, Any]) -> Callable[[str], Any]:
+    """The converter as a function of the text alone, whichever of the two kinds it is."""
+    try:
+        signature(converter).bind(variable, name, "", known)
+    except (TypeError, ValueError):
+        return converter
+    return lambda text: converter(variable, name, text, known)
 
 
 def _known(key: str, source: str) -> Setting:

@@ -10,14 +10,16 @@ Rules of this file:
 
 import asyncio
 import logging
+import logging.config
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic
 from weakref import WeakValueDictionary
 
 from vivace.config import Config
-from vivace.errors import ConfigError
+from vivace.config.setting import PREFIX
+from vivace.errors import ConfigError, DeclarationError
 from vivace.framework.announce import announce_stage, make_announcer
 from vivace.framework.background import Background
 from vivace.framework.blueprint import Blueprint, BlueprintGroup, Registration, place_all
@@ -29,11 +31,14 @@ from vivace.framework.middleware import Chain
 from vivace.framework.mount import Mount, MountTable, check_prefix
 from vivace.framework.pattern import TypeTable
 from vivace.framework.request import Request
+from vivace.framework.response import expect_other_encoders
 from vivace.framework.route import Route
 from vivace.framework.router import Router
 from vivace.framework.running import Runnable
+from vivace.framework.shared import SharedContext
 from vivace.framework.signals import RESERVED_NAMESPACES, SignalRouter, event_name
 from vivace.framework.spec import Placement, Version
+from vivace.framework.state import AppState
 from vivace.framework.tasks import TaskGroup
 from vivace.framework.urls import build_url, find_route
 from vivace.protocols.stream import Stream
@@ -51,6 +56,16 @@ else:
 
 __all__ = ["Vivace"]
 
+_ELSEWHERE: Final = {
+    "m": "workers are controlled from outside the app, by signals to the process that started them",
+    "multiplexer": "workers are controlled from outside the app, by signals to the process that started them",
+    "manager": "the supervisor has no interface for apps; declare main_process_ready listeners instead",
+    "inspector": "there is none; look at the log and the exit codes",
+    "ext": "sanic-ext is not loaded; HEAD and OPTIONS are answered without it",
+    "extend": "extensions of Sanic cannot be loaded",
+    "websocket_handshake": "WebSocket is not there yet",
+}
+
 ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
@@ -67,12 +82,22 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         error_handler: Makes responses of exceptions.
         request_class: `Request` or a subclass.
         strict_slashes: A trailing slash counts.
+        env_prefix: Take over the variables of the environment that begin with it, besides ``VIVACE_``.
+        log_config: Given to `logging.config.dictConfig`.
+        configure_logging: False: leave `log_config` alone.
+        dumps: Encodes the JSON of responses instead of msgspec.
+        loads: Decodes the JSON of requests instead of msgspec.
 
     Attributes:
         config: The settings.
         ctx: Anything that belongs to the program.
         error_handler: Makes responses of exceptions.
         strict_slashes: For routes that do not say it.
+        dumps: Encodes the JSON of responses; None: msgspec.
+        loads: Decodes the JSON of requests; None: msgspec.
+        shared_ctx: What all worker processes share.
+        state: What is going on.
+        signal_router: The signals.
         blueprints: The blueprints by name.
 
     Raises:
@@ -92,15 +117,23 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         "answer_stream",
         "blueprints",
         "config",
+        "dumps",
         "error_handler",
         "handle_stream",
+        "loads",
         "response_chain",
+        "shared_ctx",
         "signal_router",
+        "state",
         "strict_slashes",
     )
 
     tracks_requests: ClassVar[bool] = False
     """Whether `Request.get_current` works: a subclass says True, and each request pays for it."""
+
+    test_mode: ClassVar[bool] = False
+    """Kept for Sanic's programs: apps of one name are no error here in any case."""
+    _app_registry: ClassVar[MutableMapping[str, Any]] = _apps
 
     config: ConfigT
     ctx: CtxT
@@ -118,12 +151,27 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         error_handler: ErrorHandler | None = None,
         request_class: type[Request] = Request,
         strict_slashes: bool = False,
+        env_prefix: str | None = None,
+        log_config: dict[str, Any] | None = None,
+        configure_logging: bool = True,
+        dumps: Callable[..., str | bytes] | None = None,
+        loads: Callable[..., Any] | None = None,
     ) -> None:
         given: object = name  # programs without a type checker pass None
         if not isinstance(given, str) or not _NAME.fullmatch(given):
-            raise ConfigError(f"app name {name!r}: expected a letter or _, then letters, digits, _ and -")
+            raise DeclarationError(
+                f"app name {name!r}: expected a letter or _, then letters, digits, _ and -"
+            )
         super().__init__(name, ctx)
-        self.config = config if config is not None else Config.load()  # type: ignore[assignment]
+        self.config = _make_config(config, env_prefix)
+        if log_config is not None and configure_logging:
+            logging.config.dictConfig(log_config)
+        self.dumps: Callable[..., str | bytes] | None = dumps
+        if dumps is not None:
+            expect_other_encoders()
+        self.loads: Callable[..., Any] | None = loads
+        self.shared_ctx = SharedContext()
+        self.state = AppState(self)
         self.error_handler = error_handler or ErrorHandler()
         self.strict_slashes: bool = strict_slashes
         self.blueprints: dict[str, Blueprint] = {}
@@ -157,13 +205,49 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
             found = list(_apps.values())
             if len(found) == 1:
                 return found[0]
-            raise ConfigError(f"get_app() without a name needs exactly one app, there are {len(found)}")
+            raise DeclarationError(f"get_app() without a name needs exactly one app, there are {len(found)}")
         app = _apps.get(name) or (_apps.get("__mp_main__") if name == "__main__" else None)
         if app is not None:
             return app
         if force_create:
             return cls(name)
-        raise ConfigError(f"no app is called {name!r}", allowed=sorted(_apps))
+        raise DeclarationError(f"no app is called {name!r}", allowed=sorted(_apps))
+
+    @classmethod
+    def register_app(cls, app: "Vivace[Any, Any]") -> None:
+        """Let `get_app` find an app; every app does that itself when it is made.
+
+        Raises:
+            DeclarationError: It is no app.
+        """
+        if not isinstance(app, Vivace):
+            raise DeclarationError(f"register_app() takes an app, not {app!r}")
+        _apps[app.name] = app
+
+    @classmethod
+    def unregister_app(cls, app: "Vivace[Any, Any]") -> None:
+        """Let `get_app` forget an app.
+
+        Raises:
+            DeclarationError: It is no app.
+        """
+        if not isinstance(app, Vivace):
+            raise DeclarationError(f"unregister_app() takes an app, not {app!r}")
+        if _apps.get(app.name) is app:
+            del _apps[app.name]
+
+    def update_config(self, config: Any) -> None:
+        """Set what a mapping, an object, a class, or a file of Python says; see `Config.update_config`."""
+        self.config.update_config(config)
+
+    if not TYPE_CHECKING:  # type checkers know the attributes
+
+        def __getattr__(self, name: str) -> Any:
+            # Reached for missing attributes only: a word for those that Sanic's programs expect.
+            word = _ELSEWHERE.get(name)
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}" + (f": {word}" if word else "")
+            )
 
     # Parts
 
@@ -273,7 +357,7 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         """
         place, parts = self._parts()
         announcer = make_announcer(self.signal_router)
-        compiled = compile_app(self, place, parts, self._types, announcer)
+        compiled = compile_app(self, place, parts, self._types, announcer, short=self.dumps is None)
         for scope, exception, handler in compiled.exception_handlers:
             self.error_handler.add(exception, handler, scope)
         self._router = compiled.router
@@ -409,9 +493,11 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         """
         if stage == "before_server_start":
             self._running = True
+            self.shared_ctx.lock()
             self.finalize()
         elif stage == "after_server_stop":
             await self._tasks.shut_down()
+        self.state.enter(stage)
         await run_stage(self, gather_listeners(self, self._parts()[1]), stage)
         await announce_stage(self, stage)
         if stage == "before_server_start":
@@ -464,3 +550,13 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+
+def _make_config(config: Any, env_prefix: str | None) -> Any:
+    if config is None:
+        config = Config.load()
+        if env_prefix and env_prefix != PREFIX:
+            config.load_environment_vars(env_prefix)
+    elif env_prefix:
+        raise DeclarationError("give either config or env_prefix: Config(env_prefix=...) has both")
+    return config

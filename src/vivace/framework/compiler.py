@@ -44,17 +44,23 @@ class Compiled(NamedTuple):
 
 
 def compile_app(
-    app: Registry, place: Placement, parts: Parts, types: TypeTable, announcer: Announcer | None = None
+    app: Registry,
+    place: Placement,
+    parts: Parts,
+    types: TypeTable,
+    announcer: Announcer | None = None,
+    *,
+    short: bool = True,
 ) -> Compiled:
     """Compile an app and the blueprints that are part of it.
 
-    With an `announcer` no request takes the short way: it is told of each.
+    With an `announcer`, which is told of each request, and without `short` none takes the short way.
 
     Raises:
         ConfigError: A path is malformed, two routes claim one path and method, or a handler does not fit.
     """
     own = list(app.middleware_specs)
-    finish = partial(_finish, announcer)
+    finish = partial(_finish, announcer, short and announcer is None)
     routes = [finish(compile_route(spec, place, types), own) for spec in app.route_specs]
     handlers = [("", kind, function) for kind, function in app.exception_specs]
     for blueprint, where in parts:
@@ -88,12 +94,14 @@ def gather_signals(app: Registry, parts: Parts) -> list[SignalSpec]:
     ]
 
 
-def _finish(announcer: Announcer | None, route: Route, middleware: list[MiddlewareSpec]) -> Route:
+def _finish(
+    announcer: Announcer | None, short: bool, route: Route, middleware: list[MiddlewareSpec]
+) -> Route:
     before, after = chain(middleware, "request"), chain(middleware, "response")
     if announcer is not None:
         before, after = announcer.around(before), announcer.around(after)
     route.request_middleware, route.response_middleware = before, after
-    route.plain = route.kind == ASYNC and not before and not after and announcer is None
+    route.plain = short and route.kind == ASYNC and not before and not after
     return route
 
 

@@ -472,7 +472,10 @@ class Request:
         Raises:
             BadRequest: It is not JSON.
         """
-        return self._once("json", self.load_json)
+        return self._once("json", self._find_json)
+
+    def _find_json(self) -> Any:
+        return self.load_json(self.app.loads or decode_json)
 
     def load_json(self, loads: Callable[[bytes], Any] = decode_json) -> Any:
         """The body, decoded by `loads`; None if it is empty.

@@ -72,6 +72,24 @@ def _encode_unknown(value: Any) -> Any:
 encode_json: Final = msgspec.json.Encoder(enc_hook=_encode_unknown).encode
 
 
+_other_encoders = False
+
+
+def expect_other_encoders() -> None:
+    """From now on some app encodes JSON itself: what msgspec refuses waits for its response to be sent."""
+    global _other_encoders  # the process has one JSONResponse
+    _other_encoders = True
+
+
+def _dump(value: Any) -> bytes:
+    try:
+        return encode_json(value)
+    except TypeError:
+        if not _other_encoders:
+            raise
+        return b""
+
+
 class HTTPResponse:
     """A response: sent whole when the handler returns it, or piece by piece with `send`.
 
@@ -218,7 +236,7 @@ class JSONResponse(HTTPResponse):
         dumps: Callable[..., str | bytes] | None = None,
         **options: Any,
     ) -> None:
-        self.body = encode_json(body) if dumps is None else _octets(dumps(body, **options))
+        self.body = _dump(body) if dumps is None else _octets(dumps(body, **options))
         self.status = status
         self._headers = Headers(headers) if headers else None
         self.content_type = content_type
@@ -240,7 +258,14 @@ class JSONResponse(HTTPResponse):
         """Replace the value."""
         dumps = dumps or self._dumps
         self._raw_body = body
-        self.body = encode_json(body) if dumps is None else _octets(dumps(body, **options))
+        self._dumps = dumps
+        self.body = _dump(body) if dumps is None else _octets(dumps(body, **options))
+
+    def prepare(self, request: Any) -> None:
+        """Encode by the app's own encoder, unless the response has one."""
+        dumps = request.app.dumps
+        if dumps is not None and self._dumps is None:
+            self.body = _octets(dumps(self._raw_body))
 
     def append(self, value: Any) -> None:
         """Append to a list."""
