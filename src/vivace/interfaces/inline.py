@@ -1,4 +1,3 @@
-# cython: language_level=3, annotation_typing=False
 """WSGI apps on the loop's own thread: one call after the other, and their answers together.
 
 Rules of this file:
