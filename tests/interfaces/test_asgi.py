@@ -12,6 +12,7 @@ import pytest
 
 from tests.server.support import Running, serving, until
 from vivace.config import Config
+from vivace.errors import ConfigError
 from vivace.interfaces.asgi import UNHEARD, AsgiInterface
 
 Message = dict[str, Any]
@@ -134,6 +135,19 @@ async def test_root_path_of_a_proxy_and_of_a_mount() -> None:
     scope = await scope_of(b"GET /mount/x HTTP/1.1\r\nHost: a\r\n\r\n", "/mount", ROOT_PATH="/shop/")
     assert scope["root_path"] == "/shop/mount"
     assert (scope["path"], scope["raw_path"]) == ("/shop/mount/x", b"/shop/mount/x")
+
+
+async def test_a_root_path_is_text_and_escaped_in_the_raw_path() -> None:
+    scope = await scope_of(b"GET /x%20y HTTP/1.1\r\nHost: a\r\n\r\n", ROOT_PATH="/a b/é")
+    assert scope["root_path"] == "/a b/é"
+    assert (scope["path"], scope["raw_path"]) == ("/a b/é/x y", b"/a%20b/%C3%A9/x%20y")
+
+
+def test_a_root_path_without_a_slash_is_refused() -> None:
+    config = Config()
+    config.update({"ROOT_PATH": "shop"})
+    with pytest.raises(ConfigError, match="begin with a slash"):
+        AsgiInterface(echo, config)
 
 
 async def test_scopes_of_a_connection_share_nothing_that_an_app_may_change() -> None:
@@ -536,12 +550,17 @@ async def test_an_exception_is_logged_and_not_shown(caplog: pytest.LogCaptureFix
     assert "a secret" in complaints(caplog)
 
 
-async def test_an_app_that_ends_the_process_does_not() -> None:
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError()], ids=["exit", "cancelled"])
+async def test_an_app_that_ends_the_process_does_not(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
     async def app(scope: Message, receive: Receive, send: Send) -> None:
-        raise asyncio.CancelledError
+        raise error
 
     async with hosting(app) as running:
         assert (await get(running))[0] == 500
+        assert (await get(running))[0] == 500
+    assert len(caplog.records) == 2
 
 
 async def test_an_app_that_never_answers_meets_a_time_out_that_was_set() -> None:

@@ -1,13 +1,12 @@
 """The lifespan of ASGI apps: who is told, what fails a start, and who is served without."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from tests.server.support import serving
+from tests.server.support import serving, until
 from vivace.config import Config
 from vivace.errors import StartupError
 from vivace.interfaces.asgi import AsgiInterface
@@ -109,7 +108,9 @@ async def test_a_stop_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> 
     assert "stuck" in caplog.text
 
 
-async def test_an_app_whose_lifespan_crashed_is_named_at_the_stop(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_lifespan_that_crashed_is_in_the_log_at_once_and_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
@@ -117,9 +118,33 @@ async def test_an_app_whose_lifespan_crashed_is_named_at_the_stop(caplog: pytest
 
     lifespan = Lifespan(app, "auto")
     await lifespan.start()
-    await asyncio.sleep(0)
+    await until(lambda: "in between" in caplog.text)
     await lifespan.stop()
-    assert "in between" in caplog.text
+    assert len(caplog.records) == 1
+
+
+async def test_a_lifespan_that_crashes_when_it_is_to_end_is_in_the_log_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        raise ValueError("at the end")
+
+    lifespan = Lifespan(app, "auto")
+    await lifespan.start()
+    await lifespan.stop()
+    assert [record.getMessage().count("at the end") for record in caplog.records] == [1]
+
+
+async def test_the_answer_to_the_stop_is_none_to_the_start() -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    with pytest.raises(StartupError, match=r"expected 'lifespan\.startup\.complete'"):
+        await Lifespan(app, "auto").start()
 
 
 async def test_an_app_that_does_not_wait_for_the_stop_is_fine(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """WSGI apps that break the rules: the log says how, the client reads a plain 500 or sees a cut answer."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -332,6 +333,26 @@ async def test_close_is_called_when_the_first_piece_fails(threads: int, caplog: 
         assert (await ask(started, request()))[0] == 500
         await body.wait_closed()
     assert body.closed == 1
+
+
+async def test_who_waits_at_the_end_of_a_graceful_stop_is_told() -> None:
+    release = threading.Event()
+    called = threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        called.set()
+        release.wait(30)
+        start_response("200 OK", TEXT)
+        return [b"late"]
+
+    async with serving(app, 1, GRACEFUL_SHUTDOWN_TIMEOUT=0.1) as started:
+        replies = [asyncio.create_task(ask(started, request())) for _ in range(2)]
+        await until(lambda: called.is_set() and started.server.active == 2)
+        stopping = asyncio.create_task(started.server.stop())
+        answers = await asyncio.gather(*replies)
+        release.set()
+        await stopping
+    assert [(status, text) for status, _, text in answers] == [(503, b"the server is stopping\n")] * 2
 
 
 async def test_an_app_that_never_ends_does_not_hold_up_the_stop(caplog: Caplog) -> None:

@@ -20,8 +20,8 @@ from typing import Any, Final, NoReturn
 
 from vivace.config import Config
 from vivace.errors import ClientDisconnected, HTTPException, LocalProtocolError
-from vivace.http.url import unquote_path
-from vivace.interfaces.hosted import bound_threads, threads_of
+from vivace.http.url import quote_path, unquote_path
+from vivace.interfaces.hosted import bound_threads, outer_path, threads_of
 from vivace.interfaces.lifespan import Lifespan
 from vivace.protocols.events import RequestReceived
 from vivace.protocols.stream import Fields, Stream
@@ -85,6 +85,9 @@ class AsgiInterface:
         config: The settings to serve with.
         root_path: The path under which the app is mounted.
         version: 3, or 2 for an app that is called with the scope first.
+
+    Raises:
+        ConfigError: ROOT_PATH cannot be used.
     """
 
     __slots__ = (
@@ -105,9 +108,9 @@ class AsgiInterface:
     def __init__(self, app: Any, config: Config, root_path: str = "", version: int = 3) -> None:
         self._app = app if version == 3 else _Double(app)
         self.cancels = False
-        prefix = config.ROOT_PATH.rstrip("/")
+        prefix = outer_path(config)
         self._prefix = prefix
-        self._raw_prefix = prefix.encode()
+        self._raw_prefix = quote_path(prefix).encode()
         self._address = (config.UNIX, None) if config.UNIX else None
         self._threads = threads_of(config)
         self._max_size = config.REQUEST_MAX_SIZE or -1
@@ -233,7 +236,7 @@ class Exchange:
                 self._refuse(error)
             else:
                 self._fail("it raised an exception", error)
-        except Exception as error:  # noqa: BLE001  # logged and answered
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # logged and answered; one request ends no server
             self._fail("it raised an exception", error)
         else:
             if self._state < DONE and not (self._stream.complete or self._stream.disconnected):
@@ -427,7 +430,7 @@ class Exchange:
             stream.respond(error.status_code, TEXT_FIELDS, f"{error}\n".encode())
         self._state = REFUSED
 
-    def _fail(self, what: str, error: Exception | None) -> None:
+    def _fail(self, what: str, error: BaseException | None) -> None:
         """The app did not do its part: log what it was, and leave no answer that looks complete."""
         stream = self._stream
         if error is not None and _left_by_client(error):

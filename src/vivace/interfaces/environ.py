@@ -14,8 +14,8 @@ import sys
 from typing import Any
 
 from vivace.config import Config
-from vivace.errors import ConfigError
 from vivace.interfaces.file_wrapper import FileWrapper
+from vivace.interfaces.hosted import outer_path
 from vivace.interfaces.wsgi_input import EmptyInput
 from vivace.protocols.events import RequestReceived
 from vivace.protocols.stream import Stream
@@ -40,13 +40,10 @@ class EnvironMaker:
     __slots__ = ("_common", "_mount")
 
     def __init__(self, config: Config, root_path: str = "") -> None:
-        outer = config.ROOT_PATH.rstrip("/")
-        if outer and not outer.startswith("/"):
-            raise ConfigError(f"ROOT_PATH is {outer!r}: it has to begin with a slash", key="ROOT_PATH")
         self._mount = _as_octets(root_path)
         self._common: dict[str, Any] = {
             "REQUEST_METHOD": "",
-            "SCRIPT_NAME": _as_octets(outer) + self._mount,
+            "SCRIPT_NAME": _as_octets(outer_path(config)) + self._mount,
             "PATH_INFO": "",
             "QUERY_STRING": "",
             "RAW_URI": "",

@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from vivace.config import Config
+from vivace.errors import ConfigError
 
-__all__ = ["OWN_LIMITS", "bound_threads", "explicit", "threads_of", "unlimit"]
+__all__ = ["OWN_LIMITS", "bound_threads", "explicit", "outer_path", "threads_of", "unlimit"]
 
 OWN_LIMITS: Final = ("REQUEST_MAX_SIZE", "REQUEST_TIMEOUT", "RESPONSE_TIMEOUT")
 """Settings that are off for hosted apps unless they were set; 0 is off."""
@@ -31,6 +32,18 @@ def explicit(config: Config, name: str) -> bool:
 def unlimit(config: Config) -> None:
     """Turn off what of `OWN_LIMITS` nobody set."""
     config.override({name: 0 for name in OWN_LIMITS if not explicit(config, name)}, "hosted app")
+
+
+def outer_path(config: Config) -> str:
+    """ROOT_PATH without a slash at its end: what a proxy has taken off the paths of an app's requests.
+
+    Raises:
+        ConfigError: It does not begin with a slash.
+    """
+    outer = config.ROOT_PATH.rstrip("/")
+    if outer and not outer.startswith("/"):
+        raise ConfigError(f"ROOT_PATH is {outer!r}: it has to begin with a slash", key="ROOT_PATH")
+    return outer
 
 
 def threads_of(config: Config) -> int:

@@ -5,6 +5,7 @@ Rules of this file:
 - No connection is accepted before the app said that it is ready; an app that fails ends the start.
 - An app that does not know the protocol is served without: it raised before it took the first message, or
   answered it with something that is not of this protocol. LIFESPAN=on makes that an error.
+- A lifespan that ends while the server serves is in the log at once: what it held for the app is gone.
 - Follows the ASGI specification, Lifespan Protocol 2.0, with the lifespan state.
 """
 
@@ -31,6 +32,10 @@ _STARTED: Final = "lifespan.startup.complete"
 _NOT_STARTED: Final = "lifespan.startup.failed"
 _STOPPED: Final = "lifespan.shutdown.complete"
 _NOT_STOPPED: Final = "lifespan.shutdown.failed"
+_ANSWERS: Final = {
+    "lifespan.startup": (_STARTED, _NOT_STARTED),
+    "lifespan.shutdown": (_STOPPED, _NOT_STOPPED),
+}
 
 
 class Lifespan:
@@ -51,6 +56,7 @@ class Lifespan:
         self._version = version
         self._messages: asyncio.Queue[Message] = asyncio.Queue()
         self._answer: asyncio.Future[Message] | None = None
+        self._awaited: tuple[str, ...] = ()
         self._task: asyncio.Task[None] | None = None
         self._asked = False
         self._foreign = False
@@ -72,14 +78,18 @@ class Lifespan:
             await self._end()
             said = answer.get("message") or "no reason given"
             raise StartupError(f"the app's lifespan failed: {said}", stage="lifespan")
+        else:
+            assert self._task is not None
+            self._task.add_done_callback(_log_end)
 
     async def stop(self) -> None:
         """Tell the app that the server stops, and wait until it has ended."""
-        if self._task is None:
+        if self._task is None or self._task.done():
             return
+        self._task.remove_done_callback(_log_end)
         answer = await self._tell("lifespan.shutdown")
         if answer is None:
-            self._log_end("the app's lifespan ended before the server stopped")
+            _log_end(self._task)
         elif answer["type"] == _NOT_STOPPED:
             logger.error("the app's lifespan failed to stop: %s", answer.get("message") or "no reason given")
         await self._end()
@@ -95,6 +105,7 @@ class Lifespan:
     async def _tell(self, what: str) -> Message | None:
         """Send the app a message; its answer, or None if it ended without one."""
         assert self._task is not None
+        self._awaited = _ANSWERS[what]
         self._answer = asyncio.get_running_loop().create_future()
         self._messages.put_nowait({"type": what})
         await asyncio.wait((self._answer, self._task), return_when=asyncio.FIRST_COMPLETED)
@@ -106,9 +117,9 @@ class Lifespan:
 
     async def _send(self, message: Message) -> None:
         kind = message.get("type") if isinstance(message, dict) else message  # type: ignore[redundant-expr]
-        if kind not in (_STARTED, _NOT_STARTED, _STOPPED, _NOT_STOPPED):
-            self._foreign = True
-            raise LocalProtocolError(f"{kind!r} is no answer to a lifespan message; expected {_STARTED!r}")
+        if kind not in self._awaited:
+            self._foreign = not str(kind).startswith("lifespan.")
+            raise LocalProtocolError(f"{kind!r} is no answer here; expected {self._awaited[0]!r}")
         if self._answer is None or self._answer.done():
             raise LocalProtocolError(f"{kind!r} was sent without a lifespan message to answer")
         self._answer.set_result(message)
@@ -140,8 +151,9 @@ class Lifespan:
             # What startup.failed told of is raised by many apps as well; the message is enough then.
             logger.debug("the app's lifespan ended with %r", error)
 
-    def _log_end(self, what: str) -> None:
-        assert self._task is not None
-        error = None if self._task.cancelled() else self._task.exception()
-        if error is not None:
-            logger.error("%s: %r", what, error, exc_info=error)
+
+def _log_end(task: asyncio.Task[None]) -> None:
+    """Say with what the app's lifespan ended before it was told to."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        logger.error("the app's lifespan ended before the server stopped: %r", error, exc_info=error)

@@ -265,6 +265,8 @@ class Connection:
             await answer
         except asyncio.CancelledError:
             if not (stream.timed_out or stream.disconnected or stream.complete):
+                if not self.state.draining:
+                    logger.exception("%s %r cancelled itself", stream.head.method, stream.head.path)
                 self._unfinished(stream)
                 raise
         except ClientDisconnected:

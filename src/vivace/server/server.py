@@ -127,7 +127,13 @@ class Server:
         if tasks:
             await asyncio.wait(tasks, timeout=FORCED_STOP)
         for connection in list(state.connections):
-            connection.abort()
+            stream = connection.stream
+            if stream is not None and not stream.response_started:  # a WSGI app's: it has no task
+                connection.answer_for(stream, 503, "the server is stopping")
+                connection.lose(stream)
+                connection.close()
+            else:
+                connection.abort()
 
     async def _bounded(self, step: Coroutine[Any, Any, None], deadline: float) -> None:
         """Run a step of the interface; what it raises is logged, what it takes is bounded."""
