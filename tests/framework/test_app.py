@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import types
 from collections.abc import AsyncIterator, Callable
 from datetime import date
 from typing import Any
@@ -262,38 +261,6 @@ def test_a_request_builds_absolute_urls(app: Vivace) -> None:
 
 
 # Running
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    module = types.ModuleType("vivace.cli.serve")
-    module.run_app = lambda *args, **options: calls.append((args, options))  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "vivace.cli.serve", module)
-    return calls
-
-
-def test_run_hands_its_arguments_on(app: Vivace, started: Any) -> None:
-    app.run("0.0.0.0", 8080, True, workers=2, access_log=False, keep_alive_timeout=5, forwarded_secret="x")
-    args, options = started[0]
-    assert args == (app,)
-    assert (options["host"], options["port"], options["debug"], options["workers"]) == (
-        "0.0.0.0",
-        8080,
-        True,
-        2,
-    )
-    assert options["access_log"] is False
-    assert options["config_overrides"] == {"KEEP_ALIVE_TIMEOUT": 5, "FORWARDED_SECRET": "x"}
-    app.run(dev=True)
-    assert started[1][1]["debug"] is True
-    assert started[1][1]["config_overrides"] == {"AUTO_RELOAD": True}
-
-
-def test_run_refuses_what_is_no_setting(app: Vivace, started: Any) -> None:
-    with pytest.raises(TypeError, match="'colour'"):
-        app.run(colour="blue")
-    assert started == []
 
 
 def test_stop_asks_the_server_or_signals_the_process(app: Vivace, monkeypatch: pytest.MonkeyPatch) -> None:

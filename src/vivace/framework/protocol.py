@@ -124,21 +124,27 @@ class _Call:
             self.task.cancel()
 
 
-def use_protocol(app: Any, kind: Any) -> None:
+def use_protocol(app: Any, kind: Any, state: dict[str, Any] | None = None) -> None:
     """Let the requests of an app go through the hook of a protocol class.
 
     Args:
         app: The app.
         kind: `HttpProtocol` or a subclass; one that overrides nothing changes nothing.
+        state: A dict that all connections share; one each if None.
 
     Raises:
         ConfigError: It is no subclass of `HttpProtocol`.
     """
     if not (isinstance(kind, type) and issubclass(kind, HttpProtocol)):
         raise ConfigError(f"protocol={kind!r}: expected a subclass of HttpProtocol")
+    others = [
+        spec for spec in app.middleware_specs if isinstance(getattr(spec.function, "__self__", None), _Hook)
+    ]
+    for spec in others:  # of an earlier run
+        app.middleware_specs.remove(spec)
     if kind.http_request_handler is HttpProtocol.http_request_handler:
         return
-    hook = _Hook(app, kind)
+    hook = _Hook(app, kind, state)
     app.middleware_specs.insert(0, MiddlewareSpec(hook.before, "request", _OUTERMOST))
     app.middleware_specs.insert(0, MiddlewareSpec(hook.after, "response", -_OUTERMOST))
     app.changed()
@@ -147,9 +153,10 @@ def use_protocol(app: Any, kind: Any) -> None:
 class _Hook:
     """The two middlewares."""
 
-    def __init__(self, app: Any, kind: type[HttpProtocol]) -> None:
+    def __init__(self, app: Any, kind: type[HttpProtocol], state: dict[str, Any] | None) -> None:
         self._app = app
         self._kind = kind
+        self._state = state
 
     async def before(self, request: "Request") -> Any:
         """Run the hook until it wants the app's answer, or has one of its own."""
@@ -184,5 +191,5 @@ class _Hook:
         stream = request.transport
         if not isinstance(stream.memo, HttpProtocol):
             loop = asyncio.get_running_loop()
-            stream.memo = self._kind(loop=loop, app=self._app, connections=set(), state={})
+            stream.memo = self._kind(loop=loop, app=self._app, connections=set(), state=self._state)
         return stream.memo

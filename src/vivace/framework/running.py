@@ -4,22 +4,30 @@ Rules of this file:
 
 - Nothing of the server, the command line or the test clients is imported before a method asks for it; these
   are the framework's upward edges.
-- `run` takes every argument that Sanic's documents name; one that has no effect here is said once, in a
-  sentence.
+- Arguments are understood in one place, `vivace.framework.arguments`.
 """
 
 import os
-import signal
+import signal as signals
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from vivace.config import SETTINGS
+from vivace.errors import ConfigError
+from vivace.framework.arguments import settle
 from vivace.framework.registry import Registry
 
 if TYPE_CHECKING:
+    from vivace.cli.embed import AppServer
     from vivace.testing.pairs import SanicASGITestClient, SanicTestClient
 
 __all__ = ["Runnable"]
+
+
+class _Serve:
+    """`serve`, which is two things: a coroutine method of an app; on a class, what serves prepared apps."""
+
+    def __get__(self, app: "Runnable | None", owner: "type[Runnable]") -> Callable[..., Any]:
+        return owner._serve_prepared if app is None else app._serve
 
 
 class Runnable(Registry):
@@ -35,6 +43,9 @@ class Runnable(Registry):
 
     __slots__ = ("_clients", "stopper")
 
+    _prepared: ClassVar[list[tuple[Any, dict[str, Any]]]] = []
+    config: Any
+
     def __init__(self, name: str, ctx: Any = None) -> None:
         super().__init__(name, ctx)
         self.stopper: Callable[[], None] | None = None
@@ -45,61 +56,195 @@ class Runnable(Registry):
         host: str | None = None,
         port: int | None = None,
         debug: bool | None = None,
-        *,
-        unix: str | None = None,
+        ssl: Any = None,
+        sock: Any = None,
         workers: int | None = None,
-        access_log: bool | None = None,
+        protocol: type | None = None,
         backlog: int | None = None,
-        motd: bool | None = None,
-        dev: bool = False,
-        **settings: Any,
-    ) -> None:
+        stop_event: Any = None,
+        register_sys_signals: bool = True,
+        run_multiple: bool = False,
+        run_async: bool = False,
+        connections: Any = None,
+        signal: Any = None,
+        state: dict[str, Any] | None = None,
+        asyncio_server_kwargs: dict[str, Any] | None = None,
+        return_asyncio_server: bool = False,
+        **options: Any,
+    ) -> "AppServer | None":
         """Serve until a signal ends it: the command line's `vivace run`, from the program itself.
 
         Args:
             host: HOST.
             port: PORT.
             debug: DEBUG.
-            unix: UNIX: the path of a socket, instead of host and port.
+            ssl: Refused, TLS comes with a later version.
+            sock: A bound socket, instead of host and port.
             workers: WORKERS.
-            access_log: ACCESS_LOG.
+            protocol: A subclass of `vivace.framework.protocol.HttpProtocol`.
             backlog: BACKLOG.
-            motd: MOTD.
-            dev: DEBUG and AUTO_RELOAD.
-            settings: Any other setting by its name in lower case.
+            stop_event: An `asyncio.Event` that stops the server when it is set.
+            register_sys_signals: Stop on SIGTERM and SIGINT; False needs a single process.
+            run_multiple: Several workers, one per processor if `workers` does not say how many.
+            run_async: The same as `return_asyncio_server`.
+            connections: No effect.
+            signal: An object whose ``stopped`` becomes True when the server stops.
+            state: What the objects of `protocol` share.
+            asyncio_server_kwargs: No effect.
+            return_asyncio_server: Do not run, but give what `create_server` gives.
+            options: Any other setting by its name in lower case, such as ``access_log``, ``unix``, ``motd``;
+                also ``dev`` (DEBUG and AUTO_RELOAD), ``fast`` (a worker per processor), ``single_process``.
 
         Raises:
-            TypeError: There is no such setting.
+            TypeError: There is no such argument or setting.
+            ConfigError: One of them cannot be honoured.
         """
+        given = {
+            "host": host,
+            "port": port,
+            "debug": debug,
+            "ssl": ssl,
+            "sock": sock,
+            "workers": workers,
+            "protocol": protocol,
+            "backlog": backlog,
+            "stop_event": stop_event,
+            "register_sys_signals": register_sys_signals,
+            "run_multiple": run_multiple,
+            "connections": connections,
+            "signal": signal,
+            "state": state,
+            "asyncio_server_kwargs": asyncio_server_kwargs,
+            **options,
+        }
+        if run_async or return_asyncio_server:
+            return self.create_server(return_asyncio_server=True, **given)
         from vivace.cli.serve import run_app
 
-        names = {setting.name for setting in SETTINGS}
-        unknown = [name for name in settings if name.upper() not in names]
-        if unknown:
-            raise TypeError(f"run() got an unexpected argument {unknown[0]!r}: it is no setting either")
-        overrides = {name.upper(): value for name, value in settings.items()}
-        if dev:
-            overrides.setdefault("AUTO_RELOAD", True)
-            debug = True if debug is None else debug
-        run_app(
-            self,
-            host=host,
-            port=port,
-            unix=unix,
-            workers=workers,
-            debug=debug,
-            access_log=access_log,
-            backlog=backlog,
-            motd=motd,
-            config_overrides=overrides,
-        )
+        run_app(self, given)
+        return None
 
-    def stop(self) -> None:
-        """Let the server end as after SIGTERM: no new connections, requests in flight are finished."""
+    def go_fast(self, *args: Any, **options: Any) -> "AppServer | None":
+        """`run`, by another name."""
+        return self.run(*args, **options)
+
+    def run_multiple(
+        self, workers: int, host: str | None = None, port: int | None = None, **options: Any
+    ) -> None:
+        """`run` with several workers."""
+        self.run(host, port, workers=workers, **options)
+
+    def run_unix_socket(self, path: str, mode: int = 0o666, **options: Any) -> None:
+        """`run` on a Unix socket.
+
+        Args:
+            path: UNIX.
+            mode: UNIX_MODE; it is set before the first client can connect.
+            options: As for `run`.
+        """
+        self.run(unix=path, unix_mode=mode, **options)
+
+    def create_server(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        return_asyncio_server: bool = True,
+        asyncio_server_kwargs: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> "AppServer":
+        """A server for the running loop, which is not started yet.
+
+        >>> server = await app.create_server(port=8000)
+        >>> await server.serve_forever()
+
+        Args:
+            host: HOST.
+            port: PORT.
+            return_asyncio_server: False: ``await`` starts it.
+            asyncio_server_kwargs: No effect.
+            options: As for `run`, as far as they do not concern processes.
+        """
+        from vivace.cli.embed import AppServer
+
+        options.pop("register_sys_signals", None)
+        given = {"host": host, "port": port, "asyncio_server_kwargs": asyncio_server_kwargs, **options}
+        found = settle(self, given, "create_server")
+        return AppServer(self, found.settings, found.sock, serving=not return_asyncio_server)
+
+    async def _serve(self, host: str | None = None, port: int | None = None, **options: Any) -> "AppServer":
+        """Serve in the running loop: gives the server, which answers already.
+
+        Args:
+            host: HOST.
+            port: PORT.
+            options: As for `run`, as far as they do not concern processes.
+        """
+        return await self.create_server(host, port, return_asyncio_server=False, **options)
+
+    serve = _Serve()
+
+    def prepare(self, *args: Any, **options: Any) -> None:
+        """Note the arguments of `run` for `Vivace.serve`."""
+        names = ("host", "port", "debug", "ssl", "sock", "workers", "protocol", "backlog")
+        self._prepared.append((self, {**dict(zip(names, args, strict=False)), **options}))
+
+    @classmethod
+    def _serve_prepared(cls, primary: Any = None, *, app_loader: Any = None, factory: Any = None) -> None:
+        """Run the app that was prepared.
+
+        Args:
+            primary: The app, if several were prepared.
+            app_loader: Gives the app.
+            factory: The same.
+
+        Raises:
+            ConfigError: None was prepared, or several: one server serves one app and what is mounted in it.
+        """
+        prepared = {id(app): (app, given) for app, given in cls._prepared}
+        cls._prepared.clear()
+        if primary is not None and len(prepared) <= 1:
+            prepared.setdefault(id(primary), (primary, {}))
+        elif not prepared and (factory or app_loader):
+            app = factory() if factory is not None else app_loader.load()
+            prepared = {id(item[0]): item for item in cls._prepared} or {id(app): (app, {})}
+            cls._prepared.clear()
+        if len(prepared) != 1:
+            raise ConfigError(
+                f"serve() found {len(prepared)} prepared apps and serves one: prepare() one app, and mount()"
+                " the others in it"
+            )
+        ((app, given),) = prepared.values()
+        app.run(**given)
+
+    def stop(self, terminate: bool = True, unregister: bool = False) -> None:
+        """Let the server end as after SIGTERM: no new connections, requests in flight are finished.
+
+        Args:
+            terminate: Kept for its name: workers and their supervisor end together.
+            unregister: Kept for its name: apps of one name replace each other.
+        """
         if self.stopper is not None:
             self.stopper()
         else:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signals.SIGTERM)
+
+    def restart(self, **options: Any) -> None:
+        """Not there yet.
+
+        Raises:
+            NotImplementedError: Always; what to do instead is in the message.
+        """
+        raise NotImplementedError(
+            "app.restart() comes with a later version of Vivace: stop the server and start it again"
+        )
+
+    def enable_auto_reload(self, reload_dir: str = ".") -> None:
+        """AUTO_RELOAD; it has no effect in this version, which the start says.
+
+        Args:
+            reload_dir: A folder to watch beside that of the program.
+        """
+        self.config.AUTO_RELOAD = True
 
     # Tests
 

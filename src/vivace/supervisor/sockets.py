@@ -20,6 +20,7 @@ class Listeners:
 
     Args:
         config: Of the process.
+        given: A bound socket to listen on, instead.
 
     Attributes:
         sockets: Listening and non-blocking.
@@ -28,10 +29,14 @@ class Listeners:
         StartupError: An address cannot be used; exit code 4.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, given: socket.socket | None = None) -> None:
         self._path = ""
         self._made: tuple[int, int] | None = None
-        if config.UNIX:
+        if given is not None:
+            given.listen(config.BACKLOG)
+            given.setblocking(False)
+            self.sockets = [given]
+        elif config.UNIX:
             self.sockets = [bind_unix(config.UNIX, config.UNIX_MODE, config.BACKLOG)]
             self._path = os.path.abspath(config.UNIX)
             self._made = _identity(self._path)
@@ -64,5 +69,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def _url(one: socket.socket) -> str:
+    if one.family == socket.AF_UNIX:
+        return f"unix:{one.getsockname()}"
     host, port = one.getsockname()[:2]
     return f"http://[{host}]:{port}" if one.family == socket.AF_INET6 else f"http://{host}:{port}"

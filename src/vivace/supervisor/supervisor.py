@@ -52,7 +52,7 @@ def launch(job: Job) -> int:
         StartupError: The address cannot be used; exit code 4.
     """
     job.config.warnings.extend(job.config.without_effect())
-    listeners = Listeners(job.config)
+    listeners = Listeners(job.config, job.sock)
     try:
         if job.config.WORKERS > 1:
             return Supervisor(job, listeners).run()

@@ -17,6 +17,7 @@ import logging
 import os
 import select
 import signal
+import socket
 import sys
 import threading
 import time
@@ -59,12 +60,16 @@ class Job(NamedTuple):
         config: Of the process: files, environment and command line.
         overrides: What the command line gave; it beats what the app's code sets.
         final: The app's own configuration is already complete, since it ran before the process was set up.
+        sock: A bound socket to listen on, instead of HOST and PORT.
+        signals: Stop on SIGTERM and SIGINT; only a single process can do without.
     """
 
     load: Callable[[], Loaded]
     config: Config
     overrides: Mapping[str, object]
     final: bool = False
+    sock: socket.socket | None = None
+    signals: bool = True
 
 
 class Interrupted(BaseException):
@@ -275,7 +280,8 @@ def run_worker(
     alone = parent is None
     stop = StopRequest((signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGTERM,), repeat_forces=alone)
     try:
-        stop.install(() if alone else (signal.SIGINT,))
+        if job.signals:
+            stop.install(() if alone else (signal.SIGINT,))
         return _serve_or_tell(job, listeners, tell, parent, stop)
     except Interrupted:
         return 0
@@ -322,7 +328,8 @@ def _serve(
     loaded = job.load()
     config = _app_config(job, loaded)
     attach_logging(config)
-    if parent is not None and loaded.kind == "native":  # app.stop() means the server, not this worker
+    native = loaded.kind == "native"
+    if parent is not None and native:  # app.stop() means the server, not this worker
         loaded.app.stopper = partial(os.kill, os.getppid(), signal.SIGTERM)
     interface = _make_interface(loaded, config)
     name, factory = choose_loop(config.LOOP)
@@ -339,12 +346,18 @@ def _serve(
     async def main() -> None:
         if parent is not None:
             threading.Thread(target=_watch_parent, args=(parent,), name="vivace-parent", daemon=True).start()
+        elif native:
+            loaded.app.stopper = partial(asyncio.get_running_loop().call_soon_threadsafe, stop.request)
         server = Server(interface, config, listeners.sockets)
         graceful = config.GRACEFUL_SHUTDOWN_TIMEOUT
         await serve_until_stopped(server, stop, graceful, ready=tell_ready, leave=listeners.close)
 
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main())
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(main())
+    finally:
+        if native:
+            loaded.app.stopper = None
 
 
 def _watch_parent(parent: int) -> None:
