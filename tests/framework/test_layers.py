@@ -18,9 +18,12 @@ from vivace import (
     ServerError,
     Unauthorized,
     Vivace,
+    html,
+    json,
     text,
 )
 from vivace.errors import ConfigError
+from vivace.framework import response
 
 
 @pytest.fixture
@@ -237,8 +240,9 @@ async def test_a_blueprint_goes_before_the_app(app: Vivace) -> None:
 def test_two_handlers_for_one_exception_are_refused(app: Vivace) -> None:
     app.exception(Own)(lambda request, exception: None)
     app.exception(Own)(lambda request, exception: None)
-    with pytest.raises(ConfigError, match="two handlers for Own"):
+    with pytest.raises(ConfigError, match="two handlers for Own") as caught:
         app.finalize()
+    assert isinstance(caught.value, ServerError)
 
 
 # Pages
@@ -276,13 +280,64 @@ async def test_the_page_is_what_the_client_accepts(app: Vivace, accept: str | No
 
 async def test_the_route_and_the_setting_choose_the_format(app: Vivace) -> None:
     app.config.FALLBACK_ERROR_FORMAT = "html"
-    assert (await page(app, "application/json", NotFound("x"))).fields["content-type"].startswith("text/html")
+    assert (await page(app, None, NotFound("x"))).fields["content-type"].startswith("text/html")
     other = make_app()
     other.config.FALLBACK_ERROR_FORMAT = "html"
-    stream = await page(other, "text/html", NotFound("x"), error_format="json")
+    stream = await page(other, "*/*", NotFound("x"), error_format="json")
     assert msgspec.json.decode(stream.body) == {"description": "Not Found", "status": 404, "message": "x"}
     with pytest.raises(ConfigError, match="error_format"):
         app.get("/bad", error_format="xml")(lambda request: None)
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "kind"),
+    [
+        ("/text", None, "text/plain; charset=utf-8"),
+        ("/json", None, "application/json"),
+        ("/module", "*/*", "application/json"),
+        ("/html", "*/*", "text/html; charset=utf-8"),
+        ("/both", None, "text/plain; charset=utf-8"),
+        ("/chosen", None, "text/html; charset=utf-8"),
+        ("/json", "text/html", "text/html; charset=utf-8"),
+        ("/chosen", "application/json, text/html;q=0.5", "application/json"),
+        ("/chosen", "image/png", "text/plain; charset=utf-8"),
+    ],
+)
+async def test_the_format_follows_the_handler_where_the_client_takes_anything(
+    app: Vivace, path: str, accept: str | None, kind: str
+) -> None:
+    def refuse(request: Request) -> None:
+        raise NotFound("x")
+
+    app.on_request(refuse)
+    app.get("/text")(answer_text)
+    app.get("/json")(functools.partial(answer_json))
+    app.get("/module", name="module")(answer_by_module)
+    app.get("/html")(answer_html)
+    app.get("/both")(answer_both)
+    app.get("/chosen", error_format="html", name="chosen")(answer_json)
+    stream = await ask(app, target=path, headers={"Accept": accept} if accept else {})
+    assert (stream.status, stream.fields["content-type"]) == (404, kind)
+
+
+async def answer_text(request: Request) -> HTTPResponse:
+    return text("x")
+
+
+async def answer_json(request: Request) -> HTTPResponse:
+    return json("x")
+
+
+async def answer_by_module(request: Request) -> HTTPResponse:
+    return response.json("x")
+
+
+async def answer_html(request: Request) -> HTTPResponse:
+    return html("x")
+
+
+async def answer_both(request: Request) -> HTTPResponse:
+    return text("x") if request.args else json("x")
 
 
 async def test_a_json_client_that_takes_anything_gets_json(app: Vivace) -> None:

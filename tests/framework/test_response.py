@@ -68,6 +68,7 @@ def test_text_takes_text(wrong: Any) -> None:
 
 def test_json_takes_what_programs_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vivace.framework.response._other_encoders", False)  # an app of another test may be
+
     @dataclasses.dataclass
     class Point:
         x: int

@@ -12,7 +12,8 @@ import asyncio
 import logging
 import logging.config
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic
 from weakref import WeakValueDictionary
@@ -105,6 +106,7 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
     """
 
     __slots__ = (
+        "_amending",
         "_dispatcher",
         "_guest",
         "_mounts",
@@ -176,6 +178,7 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         self.strict_slashes: bool = strict_slashes
         self.blueprints: dict[str, Blueprint] = {}
         self.response_chain: Chain = ()
+        self._amending = False
         self._guest: Any = None
         self._mounts: list[Mount] = []
         self._registrations: list[Registration] = []
@@ -337,8 +340,27 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
 
     def changed(self) -> None:
         """Compile again if the server is running already."""
-        if self._running:
+        if self._running and not self._amending:
             self.finalize()
+
+    @contextmanager
+    def amend(self) -> Iterator[None]:
+        """Declare several things on a running app and compile them once: ``with app.amend(): ...``.
+
+        Raises:
+            ConfigError: Something of it cannot be; the app goes on with the routes that it had.
+        """
+        before = list(self.route_specs)
+        self._amending = True
+        try:
+            yield
+        finally:
+            self._amending = False
+        try:
+            self.changed()
+        except ConfigError:
+            self.route_specs[:] = before
+            raise
 
     def signals_changed(self) -> None:
         """Take over what signals there are by now, and tell of requests if somebody listens."""
@@ -364,7 +386,9 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         self.response_chain = compiled.response_chain
         self._dispatcher.update(compiled.router, compiled.request_chain, announcer)
 
-    def register_pattern(self, label: str, cast: Callable[[str], Any], pattern: str) -> None:
+    def register_pattern(
+        self, label: str, cast: Callable[[str], Any], pattern: str | re.Pattern[str]
+    ) -> None:
         """Declare a parameter type ``<name:label>``: what matches `pattern` entirely, converted by `cast`.
 
         `cast` raises ValueError for a text that is not of the type; the route does not match then.

@@ -11,6 +11,7 @@ Rules of this file:
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from dataclasses import dataclass, replace
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from weakref import WeakSet
 
@@ -21,6 +22,7 @@ from vivace.framework.spec import Placement, Version, host_names, join_path
 
 if TYPE_CHECKING:
     from vivace.framework.app import Vivace
+    from vivace.framework.route import Route
 
 __all__ = ["Blueprint", "BlueprintGroup", "Registration", "place_all"]
 
@@ -46,7 +48,16 @@ class Blueprint(Registry):
         ConfigError: The name is empty or has a dot.
     """
 
-    __slots__ = ("apps", "host", "strict_slashes", "url_prefix", "version", "version_prefix")
+    __slots__ = (
+        "allow_route_overwrite",
+        "apps",
+        "copied_from",
+        "host",
+        "strict_slashes",
+        "url_prefix",
+        "version",
+        "version_prefix",
+    )
 
     def __init__(
         self,
@@ -68,11 +79,67 @@ class Blueprint(Registry):
         self.strict_slashes: bool | None = strict_slashes
         self.version_prefix: str | None = version_prefix
         self.apps: WeakSet[Vivace[Any, Any]] = WeakSet()
+        self.allow_route_overwrite: bool = False
+        self.copied_from: str = ""
 
     @property
     def registered(self) -> bool:
         """Whether it is part of an app."""
         return bool(self.apps)
+
+    @property
+    def routes(self) -> "list[Route]":
+        """Its routes in every app that it is part of."""
+        return [
+            route for app in self.apps for route in app.routes if app.blueprints.get(route.blueprint) is self
+        ]
+
+    def copy(
+        self,
+        name: str,
+        url_prefix: str | EllipsisType | None = ...,
+        version: Version | EllipsisType | None = ...,
+        version_prefix: str | EllipsisType | None = ...,
+        allow_route_overwrite: bool = False,
+        strict_slashes: bool | EllipsisType | None = ...,
+        with_registration: bool = True,
+        with_ctx: bool = False,
+    ) -> "Blueprint":
+        """Another blueprint with all that was declared on this one; what is declared later is each one's own.
+
+        Args:
+            name: Of the copy.
+            url_prefix: Instead of this one's; so are `version`, `version_prefix` and `strict_slashes`.
+            version: The same.
+            version_prefix: The same.
+            allow_route_overwrite: Its routes replace others of the same path and method in an app.
+            strict_slashes: The same.
+            with_registration: Make the copy part of the apps that this one is part of.
+            with_ctx: Share `ctx` too.
+
+        Raises:
+            ConfigError: Two routes of an app would claim the same path and method.
+        """
+        copy = type(self)(
+            name,
+            self.url_prefix if url_prefix is ... else url_prefix,
+            self.host,
+            self.version if version is ... else version,
+            self.strict_slashes if strict_slashes is ... else strict_slashes,
+            self.version_prefix if version_prefix is ... else version_prefix,
+            ctx=self.ctx if with_ctx else None,
+        )
+        copy.copied_from = self.name
+        copy.allow_route_overwrite = allow_route_overwrite
+        copy.route_specs = [replace(spec) for spec in self.route_specs]
+        copy.middleware_specs = list(self.middleware_specs)
+        copy.listener_specs = list(self.listener_specs)
+        copy.exception_specs = list(self.exception_specs)
+        for spec in self.signal_specs:
+            copy._add_signal(spec)
+        for app in list(self.apps) if with_registration else ():
+            app.blueprint(copy)
+        return copy
 
     def changed(self) -> None:
         """Let the apps take over a late declaration."""
@@ -280,6 +347,7 @@ def _place(blueprint: Blueprint, given: Registration, base: Placement) -> Placem
         strict_slashes=_first(given.strict_slashes, blueprint.strict_slashes, base.strict_slashes),
         host=base.host if blueprint.host is None else host_names(blueprint.host),
         root=base.root,
+        overwrite=blueprint.allow_route_overwrite,
     )
 
 

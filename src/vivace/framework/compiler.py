@@ -65,13 +65,22 @@ def compile_app(
     handlers = [("", kind, function) for kind, function in app.exception_specs]
     for blueprint, where in parts:
         specs = [*own, *blueprint.middleware_specs]
-        routes += [finish(compile_route(spec, where, types), specs) for spec in blueprint.route_specs]
+        found = [finish(compile_route(spec, where, types), specs) for spec in blueprint.route_specs]
+        routes = [*(_without(routes, found) if where.overwrite else routes), *found]
         handlers += [(where.blueprint, kind, function) for kind, function in blueprint.exception_specs]
     automatic = Route(f"{app.name}.options", "*", frozenset(("OPTIONS",)), _answer_options, ASYNC, [])
     automatic.buffered = False
     finish(automatic, own)
     router = Router(routes, automatic)
     return Compiled(router, automatic.request_middleware, automatic.response_middleware, handlers)
+
+
+def _without(routes: list[Route], found: list[Route]) -> list[Route]:
+    """The routes, less what others claim that go before them."""
+    claimed = {(route.path, route.hosts, method) for route in found for method in route.methods}
+    for route in routes:
+        route.methods = frozenset(m for m in route.methods if (route.path, route.hosts, m) not in claimed)
+    return [route for route in routes if route.methods]
 
 
 def gather_listeners(app: Registry, parts: Parts) -> list[ListenerSpec]:
@@ -97,7 +106,8 @@ def gather_signals(app: Registry, parts: Parts) -> list[SignalSpec]:
 def _finish(
     announcer: Announcer | None, short: bool, route: Route, middleware: list[MiddlewareSpec]
 ) -> Route:
-    before, after = chain(middleware, "request"), chain(middleware, "response")
+    before = chain(middleware, "request", route.name)
+    after = chain(middleware, "response", route.name)
     if announcer is not None:
         before, after = announcer.around(before), announcer.around(after)
     route.request_middleware, route.response_middleware = before, after

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from vivace.errors import BadRequest, ConfigError, HTTPException, RemoteProtocolError
+from vivace.errors import BadRequest, ConfigError, DeclarationError, HTTPException, RemoteProtocolError
 from vivace.framework.handler import check_positional, function_name, source_of
 from vivace.framework.pages import error_page
 from vivace.framework.response import TEXT, HTTPResponse, coerce
@@ -48,7 +48,7 @@ class ErrorHandler:
         check_positional(handler, 2, "exception handler", "(request, exception)")
         other = self._handlers.get((exception, blueprint))
         if other is not None and other is not handler:
-            raise ConfigError(
+            raise DeclarationError(
                 f"two handlers for {exception.__name__}: {function_name(other)} ({source_of(other)}) and "
                 f"{function_name(handler)} ({source_of(handler)})"
             )

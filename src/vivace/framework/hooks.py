@@ -140,6 +140,33 @@ class Hooks(SignalHooks):
         self.changed()
         return middleware
 
+    def register_named_middleware(
+        self, middleware: F, route_names: Iterable[str], attach_to: str = "request", *, priority: int = 0
+    ) -> F:
+        """Declare a middleware for the routes of these names only, with or without the app's name."""
+        self.register_middleware(middleware, attach_to, priority=priority)
+        self.middleware_specs[-1] = self.middleware_specs[-1]._replace(routes=frozenset(route_names))
+        self.changed()
+        return middleware
+
+    @property
+    def middlewares(self) -> list[Callable[..., Any]]:
+        """The middleware declared here."""
+        return [spec.function for spec in self.middleware_specs]
+
+    @property
+    def listeners(self) -> dict[str, list[Callable[..., Any]]]:
+        """The listeners declared here, by stage."""
+        found: dict[str, list[Callable[..., Any]]] = {}
+        for spec in self.listener_specs:
+            found.setdefault(spec.stage, []).append(spec.function)
+        return found
+
+    @property
+    def exceptions(self) -> list[tuple[type[BaseException], Callable[..., Any]]]:
+        """The exception handlers declared here, with what they answer."""
+        return list(self.exception_specs)
+
     @overload
     def on_request(self, middleware: F, *, priority: int = 0) -> F: ...
     @overload

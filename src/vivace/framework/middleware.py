@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vivace.framework.handler import is_async
+from vivace.framework.handler import function_name, is_async, source_of
 from vivace.framework.response import HTTPResponse, coerce
 
 if TYPE_CHECKING:
@@ -40,16 +40,26 @@ class MiddlewareSpec(NamedTuple):
         function: Called with the request, or with the request and the response.
         location: ``request`` or ``response``.
         priority: Higher runs first.
+        routes: Only for the routes of these names, with or without the name of the app; None: for all.
     """
 
     function: Callable[..., Any]
     location: str
     priority: int
+    routes: frozenset[str] | None = None
 
 
-def chain(specs: Iterable[MiddlewareSpec], location: str) -> Chain:
-    """The functions for `location` in calling order; `specs` come as registered, the app's first."""
+def chain(specs: Iterable[MiddlewareSpec], location: str, route: str) -> Chain:
+    """The functions for `location` in calling order.
+
+    Args:
+        specs: As registered, the app's first.
+        location: ``request`` or ``response``.
+        route: The full name of the route.
+    """
+    names = {route, route.partition(".")[2]}
     found = [spec for spec in specs if spec.location == location]
+    found = [spec for spec in found if spec.routes is None or spec.routes & names]
     if location == "response":
         found.reverse()
     found.sort(key=lambda spec: -spec.priority)
@@ -64,8 +74,23 @@ async def run_request_middleware(request: "Request", functions: Chain) -> Any:
         if asynchronous or (result is not None and inspect.isawaitable(result)):
             result = await result
         if result is not None:
-            return result
+            return _expect_response(result, "request", function)
     return None
+
+
+def _expect_response(result: Any, location: str, function: Callable[..., Any]) -> HTTPResponse:
+    """What a middleware returned, as a response.
+
+    Raises:
+        TypeError: It is none.
+    """
+    try:
+        return coerce(result)
+    except TypeError as error:
+        where = f"{location} middleware {function_name(function)} ({source_of(function)})"
+        raise TypeError(
+            f"{where} returned {result!r:.100}, expected nothing or a response: {error}"
+        ) from None
 
 
 async def run_response_middleware(request: "Request", response: HTTPResponse) -> HTTPResponse:
@@ -84,7 +109,7 @@ async def run_response_middleware(request: "Request", response: HTTPResponse) ->
             if asynchronous or (result is not None and inspect.isawaitable(result)):
                 result = await result
             if result is not None:
-                replacement = coerce(result)
+                replacement = _expect_response(result, "response", function)
                 if replacement is not response:
                     response.close()
                 return replacement

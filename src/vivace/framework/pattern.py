@@ -18,7 +18,16 @@ from uuid import UUID
 
 from vivace.errors import ConfigError
 
-__all__ = ["NO_MATCH", "PATH_REGEX", "ParamType", "Segment", "TypeTable", "normalize", "parse_path"]
+__all__ = [
+    "NO_MATCH",
+    "PATH_REGEX",
+    "ParamType",
+    "Segment",
+    "TypeTable",
+    "normalize",
+    "parse_path",
+    "split_path",
+]
 
 NO_MATCH: Final = object()
 """What a converter returns for a text that is not of its type."""
@@ -70,7 +79,7 @@ class Segment:
         self.regex: str | None = regex
 
 
-def _by_regex(pattern: str, cast: Converter) -> Converter:
+def _by_regex(pattern: str | re.Pattern[str], cast: Converter) -> Converter:
     matches = re.compile(pattern).fullmatch
 
     def convert(text: str) -> Any:
@@ -126,7 +135,7 @@ class TypeTable:
             for index, (label, convert) in enumerate(_BUILTIN)
         }
 
-    def add(self, label: str, cast: Converter, pattern: str) -> None:
+    def add(self, label: str, cast: Converter, pattern: str | re.Pattern[str]) -> None:
         """Register `<name:label>`: one segment that matches `pattern` entirely, converted by `cast`.
 
         `cast` raises ValueError for a text that is not of the type; such a path does not match.
@@ -159,7 +168,7 @@ def parse_path(path: str, types: TypeTable) -> list[Segment]:
         raise ConfigError(f"route path {path!r} must start with a slash", key=path)
     if path == "/":
         return []
-    segments = [_parse_segment(text, path, types) for text in _split(path)]
+    segments = [_parse_segment(text, path, types) for text in split_path(path)]
     names = [name for segment in segments for name in segment.names]
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
@@ -167,8 +176,8 @@ def parse_path(path: str, types: TypeTable) -> list[Segment]:
     return segments
 
 
-def _split(path: str) -> list[str]:
-    """Cut at the slashes outside of angle brackets."""
+def split_path(path: str) -> list[str]:
+    """What stands between the slashes outside of angle brackets."""
     parts: list[str] = []
     start, depth = 1, 0
     for index, char in enumerate(path):

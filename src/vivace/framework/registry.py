@@ -40,6 +40,22 @@ class Registry(Hooks):
 
     # Routes
 
+    def websocket(self, uri: str, *_args: Any, **_options: Any) -> Callable[[F], F]:
+        """Declare a WebSocket handler: not there yet.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(f"WebSocket route {uri!r}: WebSockets come with a later version of Vivace", key=uri)
+
+    def add_websocket_route(self, handler: Any, uri: str, *args: Any, **options: Any) -> Any:
+        """Declare a WebSocket handler without a decorator: not there yet.
+
+        Raises:
+            ConfigError: Always.
+        """
+        return self.websocket(uri, *args, **options)(handler)
+
     def route(
         self,
         uri: str,
@@ -55,6 +71,8 @@ class Registry(Hooks):
         unquote: bool = False,
         static: bool = False,
         inline: bool = False,
+        websocket: bool = False,
+        subprotocols: Iterable[str] | None = None,
         **ctx: Any,
     ) -> Callable[[F], F]:
         """Declare a handler for a path.
@@ -73,11 +91,15 @@ class Registry(Hooks):
             unquote: Percent-decode the values of path parameters.
             static: It serves files.
             inline: A plain function that never blocks: run it on the loop, not in a thread.
+            websocket: Not there yet.
+            subprotocols: The same.
             ctx: ``ctx_name=value`` becomes ``request.route.ctx.name``.
 
         Raises:
             ConfigError: The path or an option is wrong, or the handler does not take the path's parameters.
         """
+        if websocket or subprotocols:
+            return self.websocket(uri)
 
         def decorate(handler: F) -> F:
             self._declare(

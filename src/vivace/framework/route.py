@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Final
 
-from vivace.framework.pattern import Segment
+from vivace.framework.pattern import Segment, split_path
 
 __all__ = ["ASYNC", "BLOCKING", "INLINE", "Route"]
 
@@ -109,6 +109,46 @@ class Route:
     def uri(self) -> str:
         """The path as declared (Sanic's name for it)."""
         return self.path
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What stands between the slashes of the path."""
+        return tuple(split_path(self.path)) if self.path != "/" else ()
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the path parameters."""
+        return list(self.names)
+
+    @property
+    def params(self) -> dict[int, Segment]:
+        """The segments with parameters, by their place in the path."""
+        return {index: segment for index, segment in enumerate(self.segments) if segment.literal is None}
+
+    @property
+    def regex(self) -> bool:
+        """Whether it is matched as one regular expression."""
+        return any(segment.regex is not None for segment in self.segments)
+
+    @property
+    def requirements(self) -> dict[str, Any]:
+        """What a request needs besides path and method."""
+        if self.hosts is None:
+            return {}
+        return {"host": self.hosts[0] if len(self.hosts) == 1 else self.hosts}
+
+    @property
+    def extra(self) -> SimpleNamespace:
+        """What Sanic keeps apart from the other attributes; a view, made anew each time."""
+        return SimpleNamespace(
+            ident=self.name,
+            ignore_body=not self.buffered and not self.stream,
+            stream=self.stream,
+            hosts=frozenset(self.hosts) if self.hosts else [None],
+            static=self.static,
+            error_format=self.error_format,
+            websocket=False,
+        )
 
     def __repr__(self) -> str:
         return f"<Route {self.name} {' '.join(sorted(self.methods))} {self.path}>"

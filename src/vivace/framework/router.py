@@ -122,6 +122,64 @@ class Router:
         self._finish(self._root)
         self._index(self._root, "")
 
+    # For people and programs that look at the routes
+
+    ALLOWED_METHODS = ("GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "DELETE")
+    finalized = True
+
+    @property
+    def routes_all(self) -> dict[tuple[str, ...], Route]:
+        """Every route by the parts of its path; of several with one path the last."""
+        return {route.parts: route for route in self.routes}
+
+    @property
+    def routes_static(self) -> dict[tuple[str, ...], Route]:
+        """The routes without parameters."""
+        return {route.parts: route for route in self.routes if not route.params}
+
+    @property
+    def routes_dynamic(self) -> dict[tuple[str, ...], Route]:
+        """The routes whose parameters fill one segment each."""
+        return {route.parts: route for route in self.routes if route.params and not route.regex}
+
+    @property
+    def routes_regex(self) -> dict[tuple[str, ...], Route]:
+        """The routes that are matched as regular expressions."""
+        return {route.parts: route for route in self.routes if route.regex}
+
+    @property
+    def name_index(self) -> dict[str, Route]:
+        """The routes by their full names; of several of one name the first."""
+        return {route.name: route for route in reversed(self.routes)}
+
+    def find_route_by_view_name(self, view_name: str, name: str | None = None) -> Route | None:
+        """The first route of that name, with or without the name of the app before it.
+
+        Args:
+            view_name: Such as ``handler``, ``blueprint.handler``, ``app.handler``; ``static`` for files.
+            name: Of a static route.
+
+        Returns:
+            None if there is none.
+        """
+        wanted = name or "static" if view_name == "static" else view_name
+        for route in self.routes:
+            if wanted and wanted in (route.name, route.name.partition(".")[2]):
+                return route
+        return None
+
+    def get(self, path: str, method: str, host: str | None = None) -> tuple[Route, Any, dict[str, Any]]:
+        """Route, handler and values for a request.
+
+        Raises:
+            NotFound: No route matches.
+            MethodNotAllowed: Routes match the path, none has the method.
+        """
+        route, values = self._search(path, method, (host or "").encode("latin-1"))
+        return route, route.handler, values
+
+    # For requests
+
     def resolve(self, path: bytes, method: str, host: bytes) -> Match:
         """The route for a request that `static` does not know, and the values of its parameters.
 

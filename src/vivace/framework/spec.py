@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 from vivace.errors import ConfigError
+from vivace.framework.guess import guess_format
 from vivace.framework.handler import call_kind, check_handler, function_name, source_of
 from vivace.framework.pattern import TypeTable, parse_path
 from vivace.framework.route import Route
@@ -68,6 +70,7 @@ class Placement:
         strict_slashes: Unless the route says it.
         host: Unless the route says it.
         root: Goes before everything else of a path: where the app is mounted.
+        overwrite: Its routes replace others of the same path and method.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Placement:
     strict_slashes: bool = False
     host: tuple[str, ...] | None = None
     root: str = ""
+    overwrite: bool = False
 
 
 def host_names(host: str | Iterable[str]) -> tuple[str, ...]:
@@ -115,6 +119,27 @@ def join_path(prefix: str, uri: str) -> str:
     return re.sub(r"^/*", "/", joined)
 
 
+_BARE = re.compile(r"<([A-Za-z_][A-Za-z0-9_]*)>")
+_BY_ANNOTATION = {int: "int", float: "float", UUID: "uuid", "int": "int", "float": "float", "UUID": "uuid"}
+
+
+def typed_path(path: str, handler: Callable[..., Any]) -> str:
+    """The path, its parameters without a type given that of the handler's annotation.
+
+    A handler ``(request, item: int)`` under ``/<item>`` gets a number, and other paths do not match.
+    """
+    if "<" not in path:
+        return path
+    annotations = getattr(handler, "__annotations__", None) or {}
+
+    def write(found: re.Match[str]) -> str:
+        annotation = annotations.get(found[1])
+        label = _BY_ANNOTATION.get(annotation) if isinstance(annotation, type | str) else None
+        return f"<{found[1]}:{label}>" if label else found[0]
+
+    return _BARE.sub(write, path)
+
+
 def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     """The route that `spec` becomes at `place`.
 
@@ -126,7 +151,7 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     if version is not None:
         prefix = spec.version_prefix if spec.version_prefix is not None else place.version_prefix
         path = join_path(prefix + str(version).strip("/").removeprefix("v"), path)
-    path = join_path(place.root, path)
+    path = typed_path(join_path(place.root, path), spec.handler)
     segments = parse_path(path, types)
     name = f"{place.name}.{spec.name}"
     route = Route(name, path, spec.methods, spec.handler, call_kind(spec.handler, spec.inline), segments)
@@ -137,7 +162,7 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     route.buffered = not (spec.stream or spec.ignore_body)
     route.unquote = spec.unquote
     route.single = route.names[0] if len(route.names) == 1 and not spec.unquote else ""
-    route.error_format = spec.error_format
+    route.error_format = spec.error_format or guess_format(spec.handler)
     route.blueprint = place.blueprint
     route.static = spec.static
     route.source = source_of(spec.handler)

@@ -2,6 +2,7 @@
 
 Rules of this file:
 
+- A scheme alone is no URL: it needs a host, and a host needs no scheme.
 - What is built must lead back to the same route: each value is checked against its parameter's type.
 - Values are percent-encoded; what is no path parameter becomes the query, lists repeated.
 """
@@ -41,12 +42,13 @@ def build_url(route: Route, values: dict[str, Any], server_name: str = "", root:
     Args:
         route: Where to.
         values: Of its parameters; the rest becomes the query. ``_anchor``, ``_external``, ``_scheme`` and
-            ``_server`` are taken as such; ``_method`` and ``_host`` are accepted and not needed.
+            ``_server``, ``_host`` are taken as such; ``_method`` is accepted and not needed.
         server_name: SERVER_NAME, used for external URLs.
         root: ROOT_PATH, which clients see before the path.
 
     Raises:
         URLBuildError: A value is missing or not of its type.
+        ValueError: ``_scheme`` without ``_external``, or no word on which of several hosts is meant.
     """
     values = dict(values)
     options = {
@@ -63,18 +65,26 @@ def build_url(route: Route, values: dict[str, Any], server_name: str = "", root:
     if options["_anchor"]:
         path += "#" + quote(str(options["_anchor"]), safe=_SAFE + "/?")
     if not options["_external"]:
-        return path
+        if options["_scheme"]:
+            raise ValueError("When specifying _scheme, _external must be True")
+        return f"//{options['_server']}{path}" if options["_server"] else path
     return _origin(route, options, server_name) + path
 
 
 def _origin(route: Route, options: dict[str, Any], server_name: str) -> str:
-    server = options["_server"] or server_name or (route.hosts[0] if route.hosts else "")
+    server = options["_server"] or options["_host"] or server_name or _only_host(route)
     if not server:
         raise URLBuildError("an external URL needs SERVER_NAME in the configuration, or _server=")
     scheme, separator, rest = server.partition("://")
     if separator:
         return f"{options['_scheme'] or scheme}://{rest}"
     return f"{options['_scheme'] or 'http'}://{server}"
+
+
+def _only_host(route: Route) -> str:
+    if route.hosts is not None and len(route.hosts) > 1:
+        raise ValueError(f"Host is ambiguous: {', '.join(route.hosts)}: choose one by _host=")
+    return route.hosts[0] if route.hosts else ""
 
 
 def _write(segment: Segment, values: dict[str, Any], route: Route) -> str:

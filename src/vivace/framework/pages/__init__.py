@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-- The format is the route's, else FALLBACK_ERROR_FORMAT, else what Accept prefers; text when anything goes.
+- The format is what Accept prefers; among what it takes alike, the route's goes first, then that of
+  FALLBACK_ERROR_FORMAT, then JSON if the request came as JSON, then text.
 - Nothing of an unknown exception is shown: a traceback goes to the log. In debug mode it is shown to a
   browser on this machine only: the peer and the host that it asked for must both be the loopback.
 - Every word that comes from outside is escaped for its format.
@@ -43,17 +44,15 @@ def error_page(request: "Request", error: Exception, fallback: str, debug: bool)
 
 def choose_format(request: "Request", fallback: str) -> str:
     """``text``, ``json`` or ``html``."""
-    for name in (request.error_format, fallback):
-        if name in _RENDERERS:
-            return name
     try:
         accept = request.accept
     except InvalidHeader:
         return "text"
-    offered = ["text/plain", "application/json", "text/html"]
+    wanted = [name for name in (request.error_format, fallback) if name in _RENDERERS]
     if request.content_type.lower().startswith("application/json"):
-        offered.insert(0, "application/json")
-    return _MIMES.get(accept.match(*offered).mime, "text")
+        wanted.append("json")
+    offered = [mime for name in (*wanted, "text") for mime, format_ in _MIMES.items() if format_ == name]
+    return _MIMES.get(accept.match(*offered, *_MIMES).mime, "text")
 
 
 def _describe(request: "Request", error: Exception, details: bool) -> Problem:
