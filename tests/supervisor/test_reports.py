@@ -1,5 +1,6 @@
 """What workers tell, what the start says, and where log records go."""
 
+import io
 import json
 import logging
 import sys
@@ -137,3 +138,25 @@ def test_the_format_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
     assert wants_json(Config())
     assert "\n" not in JSONFormatter().format(logging.LogRecord("x", 20, "p", 1, "a\nb", None, None))
+
+
+def test_what_a_logger_of_the_app_shows_by_itself_is_not_written_twice(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = logging.StreamHandler(io.StringIO())
+    own.setLevel(logging.WARNING)
+    log = logging.getLogger("some.app.part")
+    logging.getLogger("some.app").addHandler(own)
+    try:
+        with bare_root():
+            attach_logging(Config(LOG_FORMAT="text"))
+            log.info("below its level")
+            log.warning("shown already")
+            own.addFilter(lambda record: False)
+            log.error("filtered there")
+    finally:
+        logging.getLogger("some.app").removeHandler(own)
+    written = capsys.readouterr().err
+    assert "below its level" in written
+    assert "shown already" not in written
+    assert "filtered there" in written

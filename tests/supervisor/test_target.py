@@ -283,3 +283,12 @@ def test_a_failure_is_described_with_its_exit_code() -> None:
     text, code = describe_failure(ValueError("no"))
     assert code == 3
     assert "ValueError: no" in text
+
+
+@pytest.mark.parametrize(
+    "imported", ["from flask import request, g, session", "from django.conf import settings"]
+)
+def test_proxies_among_the_names_of_a_module_do_not_stop_the_search(imported: str) -> None:
+    write("made.py", f"{imported}\nfrom vivace import Vivace\ndef create_app():\n    return Vivace('made')\n")
+    assert load_target("made").why == "an instance of Vivace, made by create_app()"
+    assert "no attribute 'nothing'" in failure("made:nothing")

@@ -3,6 +3,7 @@
 Rules of this file:
 
 - A handler is attached to the root logger only if the app has attached none: its own configuration wins.
+  So it does for a single logger: what a handler of its own writes to a console is not written twice.
 - Standard error is for the log, standard output for the access log, which has its own writer.
 - One record is one line of JSON, whatever the message holds; text keeps tracebacks readable.
 - Loggers: `vivace` (start, stop, processes), `vivace.error` (what a handler raised), `vivace.server`.
@@ -44,7 +45,24 @@ class JSONFormatter(logging.Formatter):
 
 
 class _OurHandler(logging.StreamHandler[Any]):
-    """Known as ours, so that it can be taken away again."""
+    """Known as ours, so that it can be taken away again; silent about what the app shows by itself."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write `record`: not if a handler of its own logger writes it to a console."""
+        return not _is_shown(record) and bool(super().filter(record))
+
+
+def _is_shown(record: logging.LogRecord) -> bool:
+    logger = logging.getLogger(record.name)
+    while logger.parent is not None:
+        for handler in logger.handlers:
+            console = isinstance(handler, logging.StreamHandler) and not isinstance(
+                handler, logging.FileHandler
+            )
+            if console and record.levelno >= handler.level and handler.filter(record):
+                return True
+        logger = logger.parent
+    return False
 
 
 def wants_json(config: Config) -> bool:

@@ -10,6 +10,7 @@ Rules of this file:
 import functools
 import importlib.util
 import inspect
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
@@ -118,7 +119,7 @@ def _apps_of(module: ModuleType) -> str:
 
 
 def _native_apps(module: ModuleType) -> dict[str, Any]:
-    return {name: value for name, value in vars(module).items() if is_native(value)}
+    return {name: value for name, value in vars(module).items() if _holds(is_native, value)}
 
 
 def _hosted_apps(module: ModuleType) -> dict[str, Any]:
@@ -126,8 +127,18 @@ def _hosted_apps(module: ModuleType) -> dict[str, Any]:
     return {
         name: value
         for name, value in vars(module).items()
-        if not (
-            name.startswith("__") or inspect.isroutine(value) or inspect.isclass(value) or is_native(value)
-        )
-        and protocol_by_names(value)
+        if not name.startswith("__") and _holds(_is_hosted_object, value)
     }
+
+
+def _is_hosted_object(value: Any) -> bool:
+    part = inspect.isroutine(value) or inspect.isclass(value) or is_native(value)
+    return not part and bool(protocol_by_names(value))
+
+
+def _holds(question: Callable[[Any], bool], value: Any) -> bool:
+    """The answer; no for a value that cannot even be looked at here: a proxy of a request or of settings."""
+    try:
+        return question(value)
+    except Exception:  # noqa: BLE001  # whatever it is, it is no app
+        return False
