@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import io
+import tempfile
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +21,7 @@ from tests.interfaces.wsgi_support import (
     split,
 )
 from tests.server.support import Client, until
+from vivace.interfaces.wsgi_input import LiveInput
 
 MODES = pytest.mark.parametrize("threads", [0, 2], ids=["inline", "threads"])
 SMALL: dict[str, Any] = {"WSGI_BUFFER_SIZE": 100, "WSGI_SPOOL_SIZE": 1000}
@@ -212,6 +215,12 @@ async def test_an_upload_the_app_does_not_read_is_answered() -> None:
         assert (await client.read_response())[2] == b"no"
         await client.send(request("/", "POST", body=b"y"))
         assert (await client.read_response())[2] == b"no"
+
+
+async def test_what_was_received_before_is_let_go_though_nobody_read_it() -> None:
+    begin = tempfile.TemporaryFile()  # noqa: SIM115  # whether it is closed is the question
+    io.BufferedReader(LiveInput(asyncio.get_running_loop(), begin)).close()
+    assert begin.closed
 
 
 # -- bodies that break off -------------------------------------------------------------------------------

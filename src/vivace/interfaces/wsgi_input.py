@@ -164,6 +164,12 @@ class LiveInput(io.RawIOBase):
         self._rest = self._rest[count:]
         return count
 
+    def close(self) -> None:
+        """Let go of what was received before, read or not."""
+        if self._begin is not None:
+            self._begin.close()
+        super().close()
+
     def _next(self) -> bytes:
         with self._changed:
             self._ask()
