@@ -17,10 +17,12 @@ from typing import Final
 from vivace.config import Config
 from vivace.errors import ConfigError
 
-__all__ = ["OWN_LIMITS", "bound_threads", "explicit", "outer_path", "threads_of", "unlimit"]
+__all__ = ["NATIVE_ONLY", "OWN_LIMITS", "bound_threads", "explicit", "outer_path", "threads_of", "unlimit"]
 
 OWN_LIMITS: Final = ("REQUEST_MAX_SIZE", "REQUEST_TIMEOUT", "RESPONSE_TIMEOUT")
 """Settings that are off for hosted apps unless they were set; 0 is off."""
+NATIVE_ONLY: Final = ("FORWARDED_SECRET", "REAL_IP_HEADER", "PROXIES_COUNT")
+"""Settings that only Vivace's own apps heed so far."""
 _ASGI_THREADS: Final = "ASGI_THREADS"
 
 
@@ -30,8 +32,13 @@ def explicit(config: Config, name: str) -> bool:
 
 
 def unlimit(config: Config) -> None:
-    """Turn off what of `OWN_LIMITS` nobody set."""
+    """Turn off what of `OWN_LIMITS` nobody set, and name what was set in vain."""
     config.override({name: 0 for name in OWN_LIMITS if not explicit(config, name)}, "hosted app")
+    config.warnings.extend(
+        f"{name} has no effect on ASGI and WSGI apps yet: use a middleware of the app"
+        for name in NATIVE_ONLY
+        if explicit(config, name)
+    )
 
 
 def outer_path(config: Config) -> str:
