@@ -86,7 +86,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Let ASGI apps send 103 Early Hints over HTTP/1.1, which some old clients misread.",
         _APP,
     ),
-    Setting("AUTO_RELOAD", "bool", False, "Restart when a source file changes; comes with a later version.", _APP, scope="process"),
+    Setting(
+        "AUTO_RELOAD",
+        "bool",
+        False,
+        "Restart when a source file changes; comes with a later version.",
+        _APP,
+        scope="process",
+    ),
     Setting(
         "FALLBACK_ERROR_FORMAT",
         "choice",
