@@ -181,3 +181,12 @@ def test_a_program_is_needed(arguments: list[str], code: int, said: str) -> None
         argv, capture_output=True, text=True, cwd=ROOT, env=clean_environment(), check=False
     )
     assert (answer.returncode, said in answer.stderr) == (code, True)
+
+
+def test_the_page_lists_every_name() -> None:
+    page = (ROOT / "docs" / "from-sanic.md").read_text().partition("## 7. Names")[2]
+    for module, names in MODULES.items():
+        if names:
+            assert f"| `{module}` | {' '.join(f'`{name}`' for name in names)} |" in page, module
+    for name, why in MISSING.items():
+        assert f"| `{name}` | {why} |" in page
