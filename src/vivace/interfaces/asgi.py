@@ -16,7 +16,7 @@ Rules of this file:
 import logging
 import os
 from collections.abc import Coroutine
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from vivace.config import Config
 from vivace.errors import ClientDisconnected, HTTPException, LocalProtocolError
@@ -466,7 +466,7 @@ class Completed:
         """End: it has ended."""
 
 
-_COMPLETED: Final[Coroutine[Any, Any, None]] = Completed()
+_COMPLETED: Final = cast("Coroutine[Any, Any, None]", Completed())
 
 
 class _Double:
