@@ -4,7 +4,7 @@ The tree (indented = inherits):
 
     VivaceError
       ConfigError                 a setting, an option or a declaration is wrong
-        DeclarationError          a declaration of the program; a `ServerError` too, as in Sanic
+        DeclarationError          a declaration of the program; also a `ServerError` and a `ValueError`
       StartupError                the server could not start; carries the exit code
       ProtocolError               the rules of a wire protocol were broken (abstract)
         LocalProtocolError        by us: the application or an interface
@@ -337,8 +337,8 @@ class URLBuildError(ServerError):
     """`url_for` was asked for a route, a parameter or a value that does not exist."""
 
 
-class DeclarationError(ConfigError, ServerError):
-    """A declaration of the program (a name, a signal ...) is wrong; a `ServerError` too, as in Sanic."""
+class DeclarationError(ConfigError, ServerError, ValueError):
+    """A declaration of the program is wrong; a `ServerError` and a `ValueError` too, as in Sanic."""
 
 
 class InvalidSignal(DeclarationError):

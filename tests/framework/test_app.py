@@ -242,12 +242,14 @@ def test_urls_are_built_from_names(app: Vivace) -> None:
 
 def test_a_url_that_would_not_lead_back_is_refused(app: Vivace) -> None:
     app.add_route(handler, "/<id:int>", name="item")
+    app.add_route(handler, "/w/<word:[a-z]{3}>", name="word")
     app.add_route(handler, "/a")
     app.add_route(handler, "/b")
     for name, values, says in (
         ("none", {}, "`none` was not found"),
         ("item", {}, "`id` was not passed"),
-        ("item", {"id": "x"}, "not of the type int"),
+        ("item", {"id": "x"}, "does not match pattern for type `int`"),
+        ("word", {"word": "abcd"}, "does not satisfy pattern"),
         ("handler", {}, "names the routes /a, /b"),
         ("item", {"id": 1, "_external": True}, "SERVER_NAME"),
     ):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.framework.streams import ask, make_app
 from vivace import Blueprint, HTTPResponse, MethodNotAllowed, NotFound, Request, Vivace, text
-from vivace.errors import ConfigError, URLBuildError
+from vivace.errors import ConfigError, ServerError, URLBuildError
 
 
 @pytest.fixture
@@ -228,3 +228,28 @@ async def test_a_middleware_that_returns_the_wrong_thing_is_named(
     assert stream.status == (500 if place == "request" else 200)
     assert f"{place} middleware wrong (" in caplog.text
     assert "returned 5" in caplog.text
+
+
+async def test_a_route_that_is_not_applied_is_not_there(app: Vivace) -> None:
+    assert app.get("/x", apply=False)(handler) is handler
+    assert (await ask(app, target="/x")).status == 404
+
+
+def test_the_folder_of_static_files_has_an_url(app: Vivace, tmp_path: Any) -> None:
+    blueprint = Blueprint("bp", url_prefix="/bp")
+    blueprint.static("/files", tmp_path)
+    app.blueprint(blueprint)
+    assert app.url_for("static", name="bp.static", filename="a b.txt") == "/bp/files/a%20b.txt"
+    assert app.url_for("bp.static") == "/bp/files/"
+    assert (len(blueprint.statics), blueprint.websocket_routes) == (1, [])
+
+
+def test_a_wrong_declaration_is_what_sanics_programs_expect_it_to_be(app: Vivace) -> None:
+    for kind in (ConfigError, ServerError, ValueError):
+        with pytest.raises(kind):
+            app.add_route(lambda: None, "/")
+    assert not app.asgi
+    assert not app.websocket_enabled
+    app.auto_reload = True
+    assert app.auto_reload
+    assert app.config.AUTO_RELOAD

@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 
 from vivace.config import Config
 from vivace.config.setting import PREFIX
-from vivace.errors import ConfigError, DeclarationError
+from vivace.errors import DeclarationError
 from vivace.framework.announce import announce_stage, make_announcer
 from vivace.framework.background import Background
 from vivace.framework.blueprint import Blueprint, BlueprintGroup, Registration, place_all
@@ -283,7 +283,9 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
             for part, place in place_all(given, self._parts()[0]):
                 other = self.blueprints.get(place.blueprint)
                 if other is not None and other is not part:
-                    raise ConfigError(f"another blueprint called {place.blueprint!r} is part of {self.name}")
+                    raise DeclarationError(
+                        f"another blueprint called {place.blueprint!r} is part of {self.name}"
+                    )
                 self.blueprints[place.blueprint] = part
                 part.apps.add(self)
             self._registrations.append(given)
@@ -309,13 +311,15 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         """
         spec = Mount(check_prefix(prefix), other, kind)
         if self._running:
-            raise ConfigError(f"mount {prefix!r} comes too late: its app must start with the server")
+            raise DeclarationError(f"mount {prefix!r} comes too late: its app must start with the server")
         if any(spec.prefix == known.prefix for known in self._mounts):
-            raise ConfigError(f"two apps are mounted at {prefix!r}")
+            raise DeclarationError(f"two apps are mounted at {prefix!r}")
         if not callable(other):
-            raise ConfigError(f"mount {prefix!r}: {other!r} is no app; expected a Vivace, ASGI or WSGI app")
+            raise DeclarationError(
+                f"mount {prefix!r}: {other!r} is no app; expected a Vivace, ASGI or WSGI app"
+            )
         if isinstance(other, Vivace) and self in other.mounted_apps():
-            raise ConfigError(f"mount {prefix!r}: {other.name} would be mounted in itself")
+            raise DeclarationError(f"mount {prefix!r}: {other.name} would be mounted in itself")
         self._mounts.append(spec)
 
     @property
@@ -335,7 +339,9 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
             ConfigError: The app is served already, at another place.
         """
         if self._running and root != self._root:
-            raise ConfigError(f"{self.name} is served at {self._root or '/'!r} already: an app has one place")
+            raise DeclarationError(
+                f"{self.name} is served at {self._root or '/'!r} already: an app has one place"
+            )
         self._root = root
 
     def changed(self) -> None:
@@ -358,7 +364,7 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
             self._amending = False
         try:
             self.changed()
-        except ConfigError:
+        except DeclarationError:
             self.route_specs[:] = before
             raise
 
@@ -508,6 +514,25 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         """Nothing is left to do: signals take effect when they are declared. Sanic's programs call it."""
 
     # Life
+
+    @property
+    def asgi(self) -> bool:
+        """Whether another server calls it as an ASGI app."""
+        return self._guest is not None
+
+    @property
+    def auto_reload(self) -> bool:
+        """AUTO_RELOAD."""
+        return self.config.AUTO_RELOAD
+
+    @auto_reload.setter
+    def auto_reload(self, value: bool) -> None:
+        self.config.AUTO_RELOAD = value
+
+    @property
+    def websocket_enabled(self) -> bool:
+        """False: WebSockets come with a later version."""
+        return False
 
     async def run_listeners(self, stage: str) -> None:
         """Run the listeners of a stage; background tasks start and end with the server.

@@ -15,10 +15,10 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from weakref import WeakSet
 
-from vivace.errors import ConfigError, DeclarationError
+from vivace.errors import DeclarationError
 from vivace.framework.registry import Registry
 from vivace.framework.signals import SignalSpec
-from vivace.framework.spec import Placement, Version, host_names, join_path
+from vivace.framework.spec import Placement, RouteSpec, Version, host_names, join_path
 
 if TYPE_CHECKING:
     from vivace.framework.app import Vivace
@@ -71,7 +71,7 @@ class Blueprint(Registry):
         ctx: Any = None,
     ) -> None:
         if not name or "." in str(name):
-            raise ConfigError(f"blueprint name {name!r}: expected a name without a dot")
+            raise DeclarationError(f"blueprint name {name!r}: expected a name without a dot")
         super().__init__(name, ctx)
         self.url_prefix: str | None = url_prefix
         self.host: str | Iterable[str] | None = host
@@ -93,6 +93,16 @@ class Blueprint(Registry):
         return [
             route for app in self.apps for route in app.routes if app.blueprints.get(route.blueprint) is self
         ]
+
+    @property
+    def statics(self) -> list[RouteSpec]:
+        """Its declarations of files."""
+        return [spec for spec in self.route_specs if spec.static]
+
+    @property
+    def websocket_routes(self) -> "list[Route]":
+        """None: WebSockets come with a later version."""
+        return []
 
     def copy(
         self,
@@ -302,7 +312,7 @@ class BlueprintGroup(MutableSequence[Any]):
     def insert(self, index: int, value: "Blueprint | BlueprintGroup") -> None:
         """Put a member at a place."""
         if not isinstance(value, Blueprint | BlueprintGroup):
-            raise ConfigError(f"{value!r} is no blueprint and no group of them")
+            raise DeclarationError(f"{value!r} is no blueprint and no group of them")
         self._members.insert(index, value)
 
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from vivace.errors import BadRequest, ConfigError, DeclarationError, HTTPException, RemoteProtocolError
+from vivace.errors import BadRequest, DeclarationError, HTTPException, RemoteProtocolError
 from vivace.framework.handler import check_positional, function_name, source_of
 from vivace.framework.pages import error_page
 from vivace.framework.response import TEXT, HTTPResponse, coerce
@@ -44,7 +44,7 @@ class ErrorHandler:
             ConfigError: `exception` has a handler already, or `handler` cannot be called so.
         """
         if BaseException not in getattr(exception, "__mro__", ()):
-            raise ConfigError(f"exception handler for {exception!r}: expected an exception class")
+            raise DeclarationError(f"exception handler for {exception!r}: expected an exception class")
         check_positional(handler, 2, "exception handler", "(request, exception)")
         other = self._handlers.get((exception, blueprint))
         if other is not None and other is not handler:

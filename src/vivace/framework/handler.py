@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from vivace.errors import ConfigError
+from vivace.errors import DeclarationError
 from vivace.framework.route import ASYNC, BLOCKING, INLINE
 
 __all__ = [
@@ -56,17 +56,19 @@ def check_handler(handler: Callable[..., Any], names: tuple[str, ...], path: str
         ConfigError: It is not callable, takes no request, not every path parameter, or needs something else.
     """
     if not callable(handler):
-        raise ConfigError(f"handler for {path!r} is {handler!r}, expected a function", key=path)
+        raise DeclarationError(f"handler for {path!r} is {handler!r}, expected a function", key=path)
     where = f"handler {function_name(handler)} ({source_of(handler)}) for {path!r}"
     signature = _signature(handler)
     if signature is None:
         return
     if positional_count(handler) == 0:
-        raise ConfigError(f"{where} needs a first parameter for the request: write (request, ...)", key=path)
+        raise DeclarationError(
+            f"{where} needs a first parameter for the request: write (request, ...)", key=path
+        )
     accepts_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     missing = [name for name in names if name not in signature.parameters]
     if missing and not accepts_any:
-        raise ConfigError(
+        raise DeclarationError(
             f"{where} does not accept the path parameter {missing[0]!r}; add it to the function or take it "
             "out of the path",
             key=path,
@@ -74,7 +76,7 @@ def check_handler(handler: Callable[..., Any], names: tuple[str, ...], path: str
     try:
         signature.bind(None, **dict.fromkeys(names))
     except TypeError as error:
-        raise ConfigError(
+        raise DeclarationError(
             f"{where} cannot be called with (request{''.join(f', {n}=' for n in names)}): {error}", key=path
         ) from None
 
@@ -82,13 +84,13 @@ def check_handler(handler: Callable[..., Any], names: tuple[str, ...], path: str
 def check_positional(function: Callable[..., Any], count: int, what: str, example: str) -> None:
     """Refuse a middleware, listener or exception handler that cannot be called with `count` arguments."""
     if not callable(function):
-        raise ConfigError(f"{what} is {function!r}, expected a function {example}")
+        raise DeclarationError(f"{what} is {function!r}, expected a function {example}")
     signature = _signature(function)
     try:
         if signature is not None:
             signature.bind(*[None] * count)
     except TypeError:
-        raise ConfigError(
+        raise DeclarationError(
             f"{what} {function_name(function)} ({source_of(function)}) has the parameters {signature}, "
             f"expected {example}"
         ) from None

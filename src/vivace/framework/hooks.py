@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from vivace.errors import ConfigError
+from vivace.errors import DeclarationError
 from vivace.framework.handler import check_positional
 from vivace.framework.lifespan import Lifespan, ListenerSpec, make_listener
 from vivace.framework.middleware import MiddlewareSpec
@@ -131,7 +131,7 @@ class Hooks(SignalHooks):
     def register_middleware(self, middleware: F, attach_to: str = "request", *, priority: int = 0) -> F:
         """Declare a middleware without a decorator; the arguments are those of `middleware`."""
         if attach_to not in ("request", "response"):
-            raise ConfigError(f"middleware is attached to request or response, not {attach_to!r}")
+            raise DeclarationError(f"middleware is attached to request or response, not {attach_to!r}")
         count = 1 if attach_to == "request" else 2
         check_positional(
             middleware, count, f"{attach_to} middleware", "(request)" if count == 1 else "(request, response)"
@@ -197,7 +197,7 @@ class Hooks(SignalHooks):
         for item in exceptions:
             kinds.extend([item] if isinstance(item, type) else item)
         if not kinds:
-            raise ConfigError("exception() needs at least one class of exceptions")
+            raise DeclarationError("exception() needs at least one class of exceptions")
 
         def decorate(function: F) -> F:
             check_positional(function, 2, "exception handler", "(request, exception)")

@@ -14,7 +14,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from vivace.errors import ConfigError, StartupError
+from vivace.errors import DeclarationError, StartupError
 from vivace.framework.handler import check_positional, function_name, positional_count, source_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,9 @@ def make_listener(function: Callable[..., Any], stage: str, priority: int) -> Li
     """
     stage = str(getattr(stage, "value", stage)).lower()
     if stage not in STAGES:
-        raise ConfigError(f"no listener stage {stage!r}; expected one of {', '.join(STAGES)}", allowed=STAGES)
+        raise DeclarationError(
+            f"no listener stage {stage!r}; expected one of {', '.join(STAGES)}", allowed=STAGES
+        )
     with_loop = positional_count(function) >= 2
     check_positional(function, 2 if with_loop else 1, f"listener for {stage}", "(app) or (app, loop)")
     return ListenerSpec(function, stage, priority, with_loop)
@@ -107,7 +109,7 @@ class Lifespan:
 
     def __init__(self, function: Callable[[Any], AsyncIterator[None]]) -> None:
         if not inspect.isasyncgenfunction(function):
-            raise ConfigError(
+            raise DeclarationError(
                 f"lifespan {function_name(function)} ({source_of(function)}) must be async and yield once"
             )
         self._function = function

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from vivace.errors import ConfigError
+from vivace.errors import DeclarationError
 from vivace.framework.pattern import normalize
 from vivace.protocols.stream import Stream
 
@@ -82,12 +82,14 @@ def check_prefix(prefix: object) -> str:
         ConfigError: It is no path that requests can begin with.
     """
     if not isinstance(prefix, str) or not prefix.startswith("/"):
-        raise ConfigError(f"mount prefix {prefix!r}: expected a path such as /old, with a leading slash")
+        raise DeclarationError(f"mount prefix {prefix!r}: expected a path such as /old, with a leading slash")
     seen = _UNFIT.search(prefix)
     if seen is not None:
         what = "it has no path parameters" if seen.group() in "<>" else "write it decoded, without a query"
-        raise ConfigError(f"mount prefix {prefix!r} contains {seen.group()!r}: {what}")
+        raise DeclarationError(f"mount prefix {prefix!r} contains {seen.group()!r}: {what}")
     bare = prefix.removesuffix("/")
     if any(segment in ("", ".", "..") for segment in bare.split("/")[1:]):
-        raise ConfigError(f"mount prefix {prefix!r} has an empty segment, . or ..: clients send no such path")
+        raise DeclarationError(
+            f"mount prefix {prefix!r} has an empty segment, . or ..: clients send no such path"
+        )
     return bare

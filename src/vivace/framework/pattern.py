@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
-from vivace.errors import ConfigError
+from vivace.errors import DeclarationError
 
 __all__ = [
     "NO_MATCH",
@@ -141,7 +141,7 @@ class TypeTable:
         `cast` raises ValueError for a text that is not of the type; such a path does not match.
         """
         if label in self._types or label in ("path", "ext") or not label.isidentifier():
-            raise ConfigError(f"parameter type {label!r} is taken or not an identifier", key=label)
+            raise DeclarationError(f"parameter type {label!r} is taken or not an identifier", key=label)
         self._types[label] = ParamType(label, _by_regex(pattern, cast), _CUSTOM_RANK)
 
     def get(self, label: str) -> ParamType | None:
@@ -165,14 +165,14 @@ def parse_path(path: str, types: TypeTable) -> list[Segment]:
         ConfigError: The syntax, a type or a regular expression is wrong.
     """
     if not path.startswith("/"):
-        raise ConfigError(f"route path {path!r} must start with a slash", key=path)
+        raise DeclarationError(f"route path {path!r} must start with a slash", key=path)
     if path == "/":
         return []
     segments = [_parse_segment(text, path, types) for text in split_path(path)]
     names = [name for segment in segments for name in segment.names]
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
-        raise ConfigError(f"route path {path!r} names {', '.join(sorted(repeated))} twice", key=path)
+        raise DeclarationError(f"route path {path!r} names {', '.join(sorted(repeated))} twice", key=path)
     return segments
 
 
@@ -190,7 +190,7 @@ def split_path(path: str) -> list[str]:
             parts.append(path[start:index])
             start = index + 1
     if depth:
-        raise ConfigError(f"route path {path!r} has a '<' that is never closed", key=path)
+        raise DeclarationError(f"route path {path!r} has a '<' that is never closed", key=path)
     parts.append(path[start:])
     return parts
 
@@ -199,7 +199,7 @@ def _parse_segment(text: str, path: str, types: TypeTable) -> Segment:
     if text.startswith("<") and text.endswith(">"):
         return _parse_parameter(text[1:-1], path, types)
     if "<" in text or ">" in text:
-        raise ConfigError(
+        raise DeclarationError(
             f"route path {path!r}: a parameter must fill its segment, {text!r} mixes; "
             "use <name:ext> or a regular expression for parts of a segment",
             key=path,
@@ -210,21 +210,21 @@ def _parse_segment(text: str, path: str, types: TypeTable) -> Segment:
 def _parse_parameter(text: str, path: str, types: TypeTable) -> Segment:
     found = _PARAMETER.fullmatch(text)
     if found is None:
-        raise ConfigError(
+        raise DeclarationError(
             f"route path {path!r}: <{text}> is not <name>, <name:type> or <name:regex>", key=path
         )
     name, stem, label = found[1], found[2], found[3] or "str"
     if extension := _EXTENSIONS.fullmatch(label):
         return _parse_ext(name, stem, extension.group(1), path, types)
     if stem is not None:
-        raise ConfigError(f"route path {path!r}: <{text}>: '=' belongs to the type ext", key=path)
+        raise DeclarationError(f"route path {path!r}: <{text}>: '=' belongs to the type ext", key=path)
     if label == "path":
         return Segment(names=(name,), regex=PATH_REGEX)
     kind = types.get(label)
     if kind is not None:
         return Segment(names=(name,), kind=kind)
     if _LOOKS_LIKE_TYPE.fullmatch(label):
-        raise ConfigError(
+        raise DeclarationError(
             f"route path {path!r}: unknown parameter type {label!r}; expected one of "
             f"{', '.join(types.labels())} or a regular expression",
             key=path,
@@ -241,29 +241,31 @@ def _check_regex(name: str, pattern: str, path: str) -> str:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ConfigError(
+        raise DeclarationError(
             f"route path {path!r}: bad regular expression {pattern!r}: {error}", key=path
         ) from None
     if compiled.groups > 1:
-        raise ConfigError(
+        raise DeclarationError(
             f"route path {path!r}: {pattern!r} has {compiled.groups} groups, one is allowed", key=path
         )
     if compiled.groupindex and list(compiled.groupindex) != [name]:
-        raise ConfigError(f"route path {path!r}: the group in {pattern!r} must be named {name!r}", key=path)
+        raise DeclarationError(
+            f"route path {path!r}: the group in {pattern!r} must be named {name!r}", key=path
+        )
     return pattern
 
 
 def _parse_ext(name: str, stem: str | None, extensions: str | None, path: str, types: TypeTable) -> Segment:
     base = types.get(stem or "str")
     if base is None:
-        raise ConfigError(
+        raise DeclarationError(
             f"route path {path!r}: unknown parameter type {stem!r}", key=path, allowed=types.labels()
         )
     endings = tuple(sorted(("." + e for e in (extensions or "").split("|") if e), key=len, reverse=True))
     if extensions is not None and (
         not endings or any(not re.fullmatch(r"(\.[A-Za-z0-9_-]+)+", e) for e in endings)
     ):
-        raise ConfigError(f"route path {path!r}: bad list of extensions {extensions!r}", key=path)
+        raise DeclarationError(f"route path {path!r}: bad list of extensions {extensions!r}", key=path)
     label = f"{base.label}:ext={extensions or ''}"
     rank = _EXT_RANK - (3 if endings else 0) - (1 if base.label != "str" else 0)
     return Segment(

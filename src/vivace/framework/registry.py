@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import Any, TypeVar
 
-from vivace.errors import ConfigError
+from vivace.errors import DeclarationError
 from vivace.framework.handler import check_handler
 from vivace.framework.hooks import Hooks
 from vivace.framework.pattern import TypeTable, parse_path
@@ -46,7 +46,9 @@ class Registry(Hooks):
         Raises:
             ConfigError: Always.
         """
-        raise ConfigError(f"WebSocket route {uri!r}: WebSockets come with a later version of Vivace", key=uri)
+        raise DeclarationError(
+            f"WebSocket route {uri!r}: WebSockets come with a later version of Vivace", key=uri
+        )
 
     def add_websocket_route(self, handler: Any, uri: str, *args: Any, **options: Any) -> Any:
         """Declare a WebSocket handler without a decorator: not there yet.
@@ -71,6 +73,7 @@ class Registry(Hooks):
         unquote: bool = False,
         static: bool = False,
         inline: bool = False,
+        apply: bool = True,
         websocket: bool = False,
         subprotocols: Iterable[str] | None = None,
         **ctx: Any,
@@ -91,6 +94,7 @@ class Registry(Hooks):
             unquote: Percent-decode the values of path parameters.
             static: It serves files.
             inline: A plain function that never blocks: run it on the loop, not in a thread.
+            apply: False: declare nothing.
             websocket: Not there yet.
             subprotocols: The same.
             ctx: ``ctx_name=value`` becomes ``request.route.ctx.name``.
@@ -102,6 +106,8 @@ class Registry(Hooks):
             return self.websocket(uri)
 
         def decorate(handler: F) -> F:
+            if not apply:
+                return handler
             self._declare(
                 RouteSpec(
                     handler=handler,
@@ -127,14 +133,14 @@ class Registry(Hooks):
 
     def _declare(self, spec: RouteSpec) -> None:
         if spec.error_format not in ERROR_FORMATS:
-            raise ConfigError(f"error_format={spec.error_format!r}: expected text, json, html or auto")
+            raise DeclarationError(f"error_format={spec.error_format!r}: expected text, json, html or auto")
         segments = parse_path(join_path("", spec.uri), self._known_types())
         if self._is_complete() and "<" not in (spec.version_prefix or ""):
             check_handler(spec.handler, tuple(n for s in segments for n in s.names), spec.uri)
         self.route_specs.append(spec)
         try:
             self.changed()
-        except ConfigError:
+        except DeclarationError:
             self.route_specs.remove(spec)
             raise
 

@@ -15,7 +15,7 @@ Rules of this file:
 import re
 from typing import Any
 
-from vivace.errors import ConfigError, MethodNotAllowed, NotFound
+from vivace.errors import DeclarationError, MethodNotAllowed, NotFound
 from vivace.framework.pattern import NO_MATCH, PATH_REGEX, Segment, normalize
 from vivace.framework.route import Route
 from vivace.http.url import unquote_path
@@ -399,7 +399,7 @@ def _claim(methods: Claims, route: Route) -> None:
         claim = methods.get(method, ())
         for other in claim:
             if other.hosts == route.hosts or set(other.hosts or ()) & set(route.hosts or ()):
-                raise ConfigError(
+                raise DeclarationError(
                     f"two routes for {method} {route.path}: {other.name} ({other.source}, {other.path}) and "
                     f"{route.name} ({route.source}); change one path or its methods",
                     key=route.path,

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, StrEnum
 from typing import Any, Final, NamedTuple
 
-from vivace.errors import ConfigError, InvalidSignal, NotFound
+from vivace.errors import DeclarationError, InvalidSignal, NotFound
 from vivace.framework.pattern import NO_MATCH, TypeTable
 
 __all__ = ["RESERVED_NAMESPACES", "Event", "SignalRouter", "SignalSpec", "event_name", "make_signal"]
@@ -125,7 +125,9 @@ def make_signal(
     if handler is None:
         handler = _ignore
     elif not callable(handler):
-        raise ConfigError(f"signal {name!r}: the handler is {handler!r}, expected a function (**context)")
+        raise DeclarationError(
+            f"signal {name!r}: the handler is {handler!r}, expected a function (**context)"
+        )
     return SignalSpec(handler, name, condition, exclusive, priority)
 
 

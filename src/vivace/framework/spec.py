@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from vivace.errors import ConfigError
+from vivace.errors import DeclarationError
 from vivace.framework.guess import guess_format
 from vivace.framework.handler import call_kind, check_handler, function_name, source_of
 from vivace.framework.pattern import TypeTable, parse_path
@@ -96,13 +96,13 @@ def method_set(methods: Iterable[str] | None) -> frozenset[str]:
         ConfigError: The list is empty, or an item is no method.
     """
     if isinstance(methods, str):
-        raise ConfigError(f"methods={methods!r}: expected a list such as [{methods!r}]")
+        raise DeclarationError(f"methods={methods!r}: expected a list such as [{methods!r}]")
     found = (
         frozenset(str(method).upper() for method in methods) if methods is not None else frozenset(("GET",))
     )
     bad = [method for method in found if not _TOKEN.fullmatch(method) or method == "CONNECT"]
     if bad or not found:
-        raise ConfigError(f"methods={sorted(found)!r}: expected names such as GET, POST")
+        raise DeclarationError(f"methods={sorted(found)!r}: expected names such as GET, POST")
     return found
 
 

@@ -16,7 +16,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vivace.errors import ConfigError, FileNotFound
+from vivace.errors import DeclarationError, FileNotFound
 from vivace.framework.files import FileResponse, cache_control, open_regular
 from vivace.framework.mime import guess_content_type
 from vivace.http.url import unquote_path
@@ -64,11 +64,13 @@ class StaticFiles:
         self._root = str(Path(root).resolve())
         self.is_file = Path(self._root).is_file()
         if not self.is_file and not Path(self._root).is_dir():
-            raise ConfigError(
+            raise DeclarationError(
                 f"static: {os.fspath(root)!r} is no file and no folder (looked for {self._root})"
             )
         if resource_type is not None and (resource_type == "file") != self.is_file:
-            raise ConfigError(f"static: {os.fspath(root)!r} is no {resource_type}", allowed=("file", "dir"))
+            raise DeclarationError(
+                f"static: {os.fspath(root)!r} is no {resource_type}", allowed=("file", "dir")
+            )
         self._index = index
         self._content_type = content_type
         self._follow = follow_symlinks

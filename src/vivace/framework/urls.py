@@ -7,6 +7,7 @@ Rules of this file:
 - Values are percent-encoded; what is no path parameter becomes the query, lists repeated.
 """
 
+import re
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -56,7 +57,7 @@ def build_url(route: Route, values: dict[str, Any], server_name: str = "", root:
         for name in ("_anchor", "_external", "_scheme", "_server", "_method", "_host")
     }
     if route.static and "__file_uri__" in route.names and "__file_uri__" not in values:
-        values["__file_uri__"] = values.pop("filename", None)
+        values["__file_uri__"] = values.pop("filename", "")
     elif route.static:
         values.pop("filename", None)
     path = root.rstrip("/") + ("".join("/" + _write(s, values, route) for s in route.segments) or "/")
@@ -95,12 +96,18 @@ def _write(segment: Segment, values: dict[str, Any], route: Route) -> str:
         raise URLBuildError(f"Required parameter `{missing[0]}` was not passed to url_for for {route.path}")
     parts = [str(values.pop(name)) for name in segment.names]
     if segment.regex is not None:
-        return quote(parts[0], safe=_SAFE + "/").lstrip("/")
+        text = quote(parts[0], safe=_SAFE + "/").lstrip("/")
+        if re.fullmatch(segment.regex, text, re.DOTALL) is None:
+            raise URLBuildError(
+                f'Value "{parts[0]}" for parameter `{segment.names[0]}` does not satisfy pattern '
+                f"{segment.regex} ({route.path})"
+            )
+        return text
     text = quote(".".join(parts), safe=_SAFE)
     kind = segment.kind
     if kind is not None and kind.convert(text) is NO_MATCH:
         raise URLBuildError(
-            f"Value {'.'.join(parts)!r} for parameter `{segment.names[0]}` is not of the type "
-            f"{kind.label} ({route.path})"
+            f'Value "{".".join(parts)}" for parameter `{segment.names[0]}` does not match pattern for type '
+            f"`{kind.label}` ({route.path})"
         )
     return text

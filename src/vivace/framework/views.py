@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from vivace.errors import ConfigError, MethodNotAllowed
+from vivace.errors import DeclarationError, MethodNotAllowed
 from vivace.framework.handler import is_async
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class HTTPMethodView:
         """
         table = {method: (method.lower(), is_async(getattr(cls, method.lower()))) for method in cls.methods()}
         if not table:
-            raise ConfigError(f"view {cls.__name__} has no method such as get or post")
+            raise DeclarationError(f"view {cls.__name__} has no method such as get or post")
         if "GET" in table:
             table.setdefault("HEAD", table["GET"])
 
