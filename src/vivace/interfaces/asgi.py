@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn, cast
 from vivace.config import Config
 from vivace.errors import ClientDisconnected, HTTPException, LocalProtocolError
 from vivace.http.url import quote_path, unquote_path
-from vivace.interfaces.hosted import bound_threads, outer_path, threads_of
+from vivace.interfaces.hosted import TEXT_FIELDS, bound_threads, outer_path, threads_of
 from vivace.interfaces.lifespan import Lifespan
 from vivace.protocols.events import RequestReceived
 from vivace.protocols.stream import Fields, Stream
@@ -34,7 +34,6 @@ logger = logging.getLogger("vivace.error")
 _START: Final = "http.response.start"
 _BODY: Final = "http.response.body"
 _DISCONNECT: Final = "http.disconnect"
-TEXT_FIELDS: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
 
 _KEYS: Final = (
     "type",
@@ -182,6 +181,7 @@ class AsgiInterface:
     def _first_scope(self, stream: Stream) -> dict[str, Any]:
         """The scope of the first request of a connection; what is the same for the next ones is kept."""
         scope = self._scope.copy()
+        scope["asgi"] = self._scope["asgi"].copy()
         scope["server"] = stream.server or self._address
         scope["client"] = stream.client
         scope["scheme"] = stream.scheme

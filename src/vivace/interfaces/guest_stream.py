@@ -21,6 +21,7 @@ from typing import Any, Final
 from vivace.errors import BrokenResourceError, ClientDisconnected, LocalProtocolError
 from vivace.interfaces.guest_head import GuestHead
 from vivace.interfaces.guest_input import GuestInput, Message, Receive
+from vivace.interfaces.hosted import TEXT_FIELDS
 from vivace.protocols.events import RequestReceived
 from vivace.server.interface import Interface
 from vivace.wire.chunk import FORBIDDEN_TRAILERS
@@ -38,7 +39,6 @@ FILE_PIECE: Final = 262_144
 """Octets of a file that are read at a time, by a thread."""
 
 _Fields = Sequence[tuple[bytes, bytes]]
-_TEXT: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
 _NOT_PASSED: Final = frozenset(
     (
         b"connection",
@@ -157,7 +157,7 @@ class GuestStream:
             if not self._take_back(before):
                 raise
             if self.timed_out and not self.disconnected:
-                self.respond(503, _TEXT, b"the response took too long\n")
+                self.respond(503, TEXT_FIELDS, b"the response took too long\n")
                 await self._flush()
         except ClientDisconnected:
             self._take_back(before)
@@ -178,7 +178,7 @@ class GuestStream:
             if self.response_started:
                 self.abort()
                 return
-            self.respond(500, _TEXT, b"the application gave no answer\n")
+            self.respond(500, TEXT_FIELDS, b"the application gave no answer\n")
         await self._flush()
 
     def _take_back(self, before: int) -> bool:

@@ -17,12 +17,23 @@ from typing import Final
 from vivace.config import Config
 from vivace.errors import ConfigError
 
-__all__ = ["NATIVE_ONLY", "OWN_LIMITS", "bound_threads", "explicit", "outer_path", "threads_of", "unlimit"]
+__all__ = [
+    "NATIVE_ONLY",
+    "OWN_LIMITS",
+    "TEXT_FIELDS",
+    "bound_threads",
+    "explicit",
+    "outer_path",
+    "threads_of",
+    "unlimit",
+]
 
 OWN_LIMITS: Final = ("REQUEST_MAX_SIZE", "REQUEST_TIMEOUT", "RESPONSE_TIMEOUT")
 """Settings that are off for hosted apps unless they were set; 0 is off."""
 NATIVE_ONLY: Final = ("FORWARDED_SECRET", "REAL_IP_HEADER", "PROXIES_COUNT")
 """Settings that only Vivace's own apps heed so far."""
+TEXT_FIELDS: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
+"""The fields of an answer that the server gives in place of an app."""
 _ASGI_THREADS: Final = "ASGI_THREADS"
 
 

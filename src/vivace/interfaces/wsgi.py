@@ -18,9 +18,10 @@ from typing import Any
 from vivace.config import Config
 from vivace.errors import HTTPException
 from vivace.interfaces.environ import EnvironMaker
+from vivace.interfaces.hosted import TEXT_FIELDS
 from vivace.interfaces.inline import InlineQueue
 from vivace.interfaces.pool import open_pool
-from vivace.interfaces.wsgi_call import TEXT_FIELDS, HostedApp, WsgiCall
+from vivace.interfaces.wsgi_call import HostedApp, WsgiCall
 from vivace.interfaces.wsgi_input import LiveInput, ReceivedBody, receive_body
 from vivace.protocols.events import RequestReceived
 from vivace.protocols.stream import Stream

@@ -20,17 +20,17 @@ from typing import Any, Final
 
 from vivace.errors import ClientDisconnected, HTTPException, LocalProtocolError
 from vivace.interfaces.file_wrapper import FileWrapper, find_stretch
+from vivace.interfaces.hosted import TEXT_FIELDS
 from vivace.interfaces.pool import ThreadPool
 from vivace.interfaces.wsgi_head import read_fields, read_status
 from vivace.interfaces.wsgi_reply import send_stretch
 from vivace.interfaces.wsgi_sender import Sender
 from vivace.protocols.stream import Stream
 
-__all__ = ["TEXT_FIELDS", "HostedApp", "WsgiCall"]
+__all__ = ["HostedApp", "WsgiCall"]
 
 logger = logging.getLogger("vivace.error")
 
-TEXT_FIELDS: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
 SILENT: Final = (204, 205, 304)
 """Statuses whose responses have no content."""
 
