@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
 
 from vivace.config import Config
-from vivace.errors import VivaceError
+from vivace.errors import StartupError, VivaceError
 from vivace.framework.app import Vivace
 from vivace.framework.middleware import MiddlewareSpec
 from vivace.framework.request import Request
@@ -206,7 +206,7 @@ class SanicTestClient(_Methods):
 
         Raises:
             ValueError: There was no answer, or no request for it.
-            StartupError: The app does not start.
+            Exception: What a listener of the start raised.
         """
         served = _Served(self.app, host or self.host, self._given_port, debug, server_kwargs or {})
         with _noting(self.app, gather_request) as seen:
@@ -378,8 +378,10 @@ class _Served:
         self._server = Server(NativeInterface(app), _quiet(app.config), self._sockets)
         try:
             await self._server.start()
-        except BaseException:
+        except BaseException as error:
             await self.__aexit__()
+            if isinstance(error, StartupError) and error.__cause__ is not None:
+                raise error.__cause__ from None  # what a listener raised, as Sanic's tests expect it
             raise
         return self
 

@@ -34,6 +34,11 @@ _LOG: Final = (
     "Colors LOGGING_CONFIG_DEFAULTS VerbosityFilter access_logger deprecation error_logger logger"
     " server_logger websockets_logger"
 )
+_FORMATTERS: Final = (
+    "AutoFormatter=Formatter AutoAccessFormatter=Formatter DebugFormatter=Formatter"
+    " DebugAccessFormatter=Formatter ProdFormatter=Formatter ProdAccessFormatter=Formatter"
+    " LegacyFormatter=Formatter LegacyAccessFormatter=Formatter"
+)
 _CLIENTS: Final = (
     "SanicTestClient SanicASGITestClient TestingResponse HOST PORT ASGI_HOST ASGI_PORT ASGI_BASE_URL"
 )
@@ -42,6 +47,7 @@ _OURS: Final = "vivace.compat.sanic."
 _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic": {
         _OURS + "app": "Sanic DefaultSanic=Sanic",
+        _OURS + "later": "Websocket",
         _OURS + "constants": "HTTPMethod __version__=VERSION",
         "vivace": (
             "Blueprint Config HTTPResponse Request DefaultRequest=Request"
@@ -53,6 +59,8 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.__version__": {_OURS + "constants": "__version__=VERSION"},
     "sanic.app": {_OURS + "app": "Sanic"},
     "sanic.application": {},
+    "sanic.asgi": {_OURS + "later": "ASGIApp"},
+    "sanic.application.state": {"vivace.framework.state": "ApplicationState=AppState"},
     "sanic.blueprint_group": {"vivace.framework.blueprint": "BlueprintGroup"},
     "sanic.blueprints": {"vivace.framework.blueprint": "Blueprint BlueprintGroup"},
     "sanic.compat": {
@@ -60,7 +68,11 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         _OURS + "constants": "UpperStrEnum",
         _OURS + "helpers": "OS_IS_WINDOWS ctrlc_workaround_for_windows open_async use_context",
     },
-    "sanic.config": {"vivace.config": "Config"},
+    "sanic.config": {
+        "vivace.config": "Config",
+        "vivace.config.convert": "DetailedConverter",
+        _OURS + "pieces": "DEFAULT_CONFIG SANIC_PREFIX check_error_format",
+    },
     "sanic.constants": {_OURS + "constants": _CONSTANTS},
     "sanic.cookies": {"vivace.http.cookies": "Cookie CookieJar"},
     "sanic.cookies.request": {
@@ -68,12 +80,22 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         "vivace.http.url": "RequestParameters",
     },
     "sanic.cookies.response": {"vivace.http.cookies": "Cookie CookieJar"},
-    "sanic.exceptions": {"vivace.errors": _EXCEPTIONS},
-    "sanic.handlers": {"vivace.framework.error_handler": "ErrorHandler"},
+    "sanic.errorpages": {
+        _OURS + "later": "BaseRenderer HTMLRenderer JSONRenderer TextRenderer",
+        _OURS + "pieces": "DEFAULT_FORMAT check_error_format exception_response guess_mime",
+    },
+    "sanic.exceptions": {"vivace.errors": _EXCEPTIONS, _OURS + "later": "WebsocketClosed"},
+    "sanic.handlers": {
+        "vivace.framework.error_handler": "ErrorHandler",
+        _OURS + "later": "DirectoryHandler",
+    },
+    "sanic.handlers.directory": {_OURS + "later": "DirectoryHandler"},
     "sanic.handlers.error": {"vivace.framework.error_handler": "ErrorHandler"},
     "sanic.headers": {
         "vivace.http.negotiation": "AcceptList Matched MediaType parse_accept",
+        "vivace.framework.forwarded": "parse_host=split_host",
         _OURS + "helpers": "parse_content_header",
+        _OURS + "pieces": "format_http1_response",
     },
     "sanic.helpers": {
         _OURS + "helpers": (
@@ -81,7 +103,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
             " is_hop_by_hop_header"
         )
     },
-    "sanic.http": {},
+    "sanic.http": {_OURS + "later": "Http"},
     "sanic.http.constants": {_OURS + "constants": "HTTP"},
     "sanic.log": {_OURS + "log": _LOG},
     "sanic.logging": {},
@@ -89,10 +111,18 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.logging.default": {_OURS + "log": "LOGGING_CONFIG_DEFAULTS"},
     "sanic.logging.deprecation": {_OURS + "log": "deprecation"},
     "sanic.logging.filter": {_OURS + "log": "VerbosityFilter"},
+    "sanic.logging.formatter": {
+        _OURS + "pieces": _FORMATTERS,
+        "vivace.supervisor.logs": "JSONFormatter JSONAccessFormatter=JSONFormatter",
+    },
     "sanic.logging.loggers": {_OURS + "log": _LOG},
+    "sanic.middleware": {_OURS + "pieces": "Middleware MiddlewareLocation"},
     "sanic.models": {},
     "sanic.models.http_types": {"vivace.framework.credentials": "Credentials"},
-    "sanic.models.server_types": {"vivace.framework.conn_info": "ConnInfo=ConnectionInfo"},
+    "sanic.models.server_types": {
+        "vivace.framework.conn_info": "ConnInfo=ConnectionInfo",
+        _OURS + "pieces": "Signal",
+    },
     "sanic.request": {
         "vivace.framework.request": "Request",
         "vivace.http.uploads": "File",
@@ -108,9 +138,12 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         "vivace.framework.files": "file file_stream",
         "vivace.framework.mime": "guess_content_type",
         "vivace.framework.streaming": "ResponseStream",
+        _OURS + "pieces": "json_dumps validate_file",
     },
     "sanic.response.convenience": {
-        "vivace.framework.response": "empty html json raw redirect text",
+        "vivace.framework.response": "HTTPResponse JSONResponse empty html json raw redirect text",
+        "vivace.framework.streaming": "ResponseStream",
+        _OURS + "pieces": "validate_file",
         "vivace.framework.files": "file file_stream",
         "vivace.framework.mime": "guess_content_type",
     },
@@ -122,19 +155,35 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.server": {
         "vivace.framework.conn_info": "ConnInfo=ConnectionInfo",
         "vivace.framework.protocol": "HttpProtocol",
+        "vivace.cli.embed": "AsyncioServer=AppServer",
+        _OURS + "pieces": "Signal",
     },
+    "sanic.server.async_server": {"vivace.cli.embed": "AsyncioServer=AppServer"},
     "sanic.server.protocols": {},
     "sanic.server.protocols.base_protocol": {"vivace.framework.protocol": "SanicProtocol=HttpProtocol"},
     "sanic.server.protocols.http_protocol": {"vivace.framework.protocol": "HttpProtocol"},
     "sanic.server.protocols.websocket_protocol": {"vivace.framework.protocol": "WebSocketProtocol"},
     "sanic.signals": {"vivace.framework.signals": "Event RESERVED_NAMESPACES SignalRouter"},
-    "sanic.types": {},
+    "sanic.types": {"vivace.framework.shared": "SharedContext"},
+    "sanic.types.shared_ctx": {"vivace.framework.shared": "SharedContext"},
     "sanic.utils": {_OURS + "helpers": "import_string load_module_from_file_location str_to_bool"},
     "sanic.views": {"vivace.framework.views": "HTTPMethodView stream"},
     "sanic.worker": {"vivace.compat.gunicorn": "GunicornWorker"},
     "sanic.worker.constants": {_OURS + "constants": "ProcessState RestartOrder"},
-    "sanic.worker.loader": {_OURS + "worker": "AppLoader"},
+    "sanic.worker.inspector": {_OURS + "later": "Inspector"},
+    "sanic.worker.loader": {_OURS + "worker": "AppLoader", _OURS + "later": "CertLoader"},
+    "sanic.worker.manager": {_OURS + "later": "WorkerManager"},
+    "sanic.worker.multiplexer": {_OURS + "later": "WorkerMultiplexer"},
+    "sanic.worker.process": {_OURS + "later": "Worker WorkerProcess"},
+    "sanic.worker.reloader": {_OURS + "later": "Reloader"},
     "sanic_routing": {"vivace.framework.router": "BaseRouter=Router", "vivace.framework.route": "Route"},
+    "sanic_routing.exceptions": {
+        "vivace.errors": (
+            "NotFound BadMethod=MethodNotAllowed NoMethod=MethodNotAllowed FinalizationError=DeclarationError"
+            " InvalidUsage=DeclarationError RouteExists=DeclarationError"
+            " ParameterNameConflicts=DeclarationError"
+        )
+    },
     "sanic_routing.route": {"vivace.framework.route": "Route"},
     "sanic_testing": {"vivace.testing.manager": "TestManager"},
     "sanic_testing.manager": {"vivace.testing.manager": "TestManager"},
@@ -157,27 +206,19 @@ MODULES: Final[dict[str, dict[str, str]]] = {
 
 _NO_WEBSOCKETS: Final = "WebSockets come with a later version; server-sent events by request.respond() work"
 _NO_HTTP3: Final = "HTTP/3 comes with a later version; a proxy in front can speak it"
-_NO_INSPECTOR: Final = "there is no inspector; signals stop the server, and its log says what the workers do"
 _NO_STREAM: Final = "it left Sanic in 22.x; the nearest is ResponseStream, or `await request.respond()`"
 _PROCESSES: Final = "processes are kept by vivace.supervisor, which has no API for programs yet"
 
 MISSING: Final[dict[str, str]] = {
-    "sanic.Websocket": _NO_WEBSOCKETS,
     "sanic.server.websockets": _NO_WEBSOCKETS,
     "sanic.server.websockets.impl": _NO_WEBSOCKETS,
     "sanic.server.websockets.connection": _NO_WEBSOCKETS,
-    "sanic.exceptions.WebsocketClosed": _NO_WEBSOCKETS,
     "sanic_testing.websocket": _NO_WEBSOCKETS,
     "sanic.http.http3": _NO_HTTP3,
     "sanic.http.Http3": _NO_HTTP3,
     "sanic.http.tls": "TLS comes with a later version; a proxy in front can end it",
-    "sanic.worker.inspector": _NO_INSPECTOR,
-    "sanic.worker.manager": _PROCESSES,
-    "sanic.worker.multiplexer": _PROCESSES,
-    "sanic.worker.process": _PROCESSES,
     "sanic.worker.restarter": _PROCESSES,
     "sanic.response.stream": _NO_STREAM,
     "sanic.response.StreamingHTTPResponse": _NO_STREAM,
     "sanic.touchup": "nothing is rewritten at the start: what nobody listens to costs nothing here",
-    "sanic.asgi": "an app is an ASGI callable by itself; the nearest is vivace.interfaces.guest",
 }

@@ -1,0 +1,137 @@
+"""Names that programs import and Vivace does not fill yet: they can be named, and say so when they are used.
+
+Rules of this file:
+
+- A class here may stand in an annotation or an ``isinstance``; making an object of it raises, with the
+  nearest thing. So a program that only mentions it runs.
+"""
+
+from typing import Any, ClassVar, NoReturn
+
+from vivace.errors import HTTPException
+
+__all__ = [
+    "ASGIApp",
+    "BaseRenderer",
+    "CertLoader",
+    "DirectoryHandler",
+    "HTMLRenderer",
+    "Http",
+    "Inspector",
+    "JSONRenderer",
+    "Reloader",
+    "TextRenderer",
+    "Websocket",
+    "WebsocketClosed",
+    "Worker",
+    "WorkerManager",
+    "WorkerMultiplexer",
+    "WorkerProcess",
+]
+
+_PAGES = "error pages are made by an ErrorHandler; override its default()"
+_PROCESSES = "processes are kept by vivace.supervisor, which has no API for programs yet"
+
+
+class _Later:
+    """What is not there yet."""
+
+    nearest: ClassVar[str] = ""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise NotImplementedError(f"{type(self).__name__} is not in Vivace: {self.nearest}")
+
+
+class Websocket(_Later):
+    """A WebSocket."""
+
+    nearest = "WebSockets come with a later version; server-sent events by request.respond() work"
+
+
+class WebsocketClosed(HTTPException):
+    """The client has closed the WebSocket; nothing raises it yet."""
+
+    message = "Client has closed the websocket connection"
+    quiet = True
+
+
+class Http(_Later):
+    """A connection of HTTP/1.1."""
+
+    nearest = "connections belong to the server; the nearest is request.transport"
+
+
+class ASGIApp(_Later):
+    """An app under another server."""
+
+    nearest = "an app is an ASGI callable by itself"
+
+
+class BaseRenderer(_Later):
+    """Makes an error page."""
+
+    nearest = _PAGES
+
+
+class TextRenderer(BaseRenderer):
+    """Makes one of text."""
+
+
+class JSONRenderer(BaseRenderer):
+    """Makes one of JSON."""
+
+
+class HTMLRenderer(BaseRenderer):
+    """Makes one of HTML."""
+
+
+class DirectoryHandler(_Later):
+    """Shows a folder."""
+
+    nearest = "app.static() with index= serves a folder's index file"
+
+
+class CertLoader(_Later):
+    """Loads certificates."""
+
+    nearest = "TLS comes with a later version; a proxy in front can end it"
+
+
+class Inspector(_Later):
+    """Answers questions about the server."""
+
+    nearest = "signals stop the server, and its log says what the workers do"
+
+
+class WorkerManager(_Later):
+    """Keeps the workers."""
+
+    nearest = _PROCESSES
+    THRESHOLD: ClassVar[int] = 300
+
+
+class WorkerMultiplexer(_Later):
+    """A worker's way to its manager."""
+
+    nearest = _PROCESSES
+
+
+class WorkerProcess(_Later):
+    """One process of a worker."""
+
+    nearest = _PROCESSES
+
+
+class Worker(_Later):
+    """A worker, as the manager sees it."""
+
+    nearest = _PROCESSES
+
+
+class Reloader(_Later):
+    """Restarts when a file changes."""
+
+    nearest = "reloading comes with a later version"

@@ -1,0 +1,176 @@
+"""The small things of the alias: what they give, and what is said where they are not there yet."""
+
+import asyncio
+import logging
+import logging.config
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vivace import HTTPException, Request, Vivace
+from vivace.compat.sanic import constants, helpers, later, log, pieces
+from vivace.compat.sanic.app import Sanic
+from vivace.compat.sanic.worker import AppLoader
+from vivace.errors import LoadFileException, PyFileError
+
+
+def test_methods_compare_without_case() -> None:
+    assert constants.HTTPMethod.GET == "get"
+    assert constants.HTTPMethod.GET != "post"
+    assert str(constants.HTTPMethod.POST) == "POST"
+    assert hash(constants.HTTPMethod.GET) == hash("GET")
+    assert constants.HTTPMethod.HEAD in constants.SAFE_HTTP_METHODS
+    assert constants.HTTP.VERSION_3.display() == "HTTP/3"
+
+
+def test_helpers() -> None:
+    assert not helpers.default
+    assert repr(helpers.default) == "<Default>"
+    assert helpers.STATUS_CODES[404] == b"Not Found"
+    assert helpers.has_message_body(200)
+    assert not any(helpers.has_message_body(status) for status in (100, 204, 304))
+    assert helpers.is_entity_header("Content-Type")
+    assert helpers.is_hop_by_hop_header("Connection")
+    assert helpers.parse_content_header("text/html; charset=utf-8") == ("text/html", {"charset": "utf-8"})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("Yes", True), ("on", True), ("1", True), ("off", False), ("N", False)]
+)
+def test_words_for_yes_and_no(text: str, value: bool) -> None:
+    assert helpers.str_to_bool(text) is value
+
+
+def test_other_words_are_refused() -> None:
+    with pytest.raises(ValueError, match="'maybe' is neither"):
+        helpers.str_to_bool("maybe")
+
+
+def test_strings_are_imported() -> None:
+    assert helpers.import_string("logging.getLogger") is logging.getLogger
+    assert helpers.import_string("logging") is logging
+    assert isinstance(helpers.import_string("logging.Formatter"), logging.Formatter)
+
+
+def test_files_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "good.py").write_text("VALUE = 1\n")
+    (tmp_path / "bad.py").write_text("1 / 0\n")
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    assert helpers.load_module_from_file_location("${PLACE}/good.py").VALUE == 1
+    with pytest.raises(PyFileError, match="ZeroDivisionError"):
+        helpers.load_module_from_file_location(tmp_path / "bad.py")
+    with pytest.raises(LoadFileException, match="no such file"):
+        helpers.load_module_from_file_location(tmp_path / "none.py")
+    with pytest.raises(LoadFileException, match="not set in the environment"):
+        helpers.load_module_from_file_location("${NOT_SET_ANYWHERE}/x.py")
+
+
+async def test_files_are_read_by_a_thread(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("hello")
+    async with helpers.open_async(tmp_path / "f") as file:
+        assert await file.seek(1) == 1
+        assert await file.read() == "ello"
+
+
+def test_use_context_changes_nothing() -> None:
+    with helpers.use_context("fork"):
+        helpers.ctrlc_workaround_for_windows(None)
+
+
+def test_loggers_and_their_configuration() -> None:
+    assert log.logger.name == "sanic.root"
+    copied = {**log.LOGGING_CONFIG_DEFAULTS, "loggers": {}}
+    logging.config.dictConfig(copied)
+    with pytest.warns(DeprecationWarning, match=r"\[DEPRECATION v26\.6\] gone"):
+        log.deprecation("gone", 26.6)
+    record = logging.makeLogRecord({"verbosity": 1})
+    assert not log.VerbosityFilter().filter(record)
+    assert str(log.Colors.END) in ("", "\033[0m")
+    assert pieces.Formatter("%(message)s").format(logging.makeLogRecord({"msg": "said"})) == "said"
+
+
+def test_error_formats_are_checked() -> None:
+    pieces.check_error_format("json")
+    with pytest.raises(HTTPException, match="Unknown format: yaml"):
+        pieces.check_error_format("yaml")
+
+
+def test_error_pages_can_be_made_by_hand() -> None:
+    app: Vivace[Any, Any] = Vivace("pages")
+
+    @app.exception(ValueError)
+    async def page(request: Request, error: ValueError) -> Any:
+        answer = pieces.exception_response(request, error, True, "text")
+        answer.headers["x-mime"] = pieces.guess_mime(request, "auto")
+        return answer
+
+    @app.get("/")
+    async def index(request: Request) -> Any:
+        raise ValueError("out of cheese")
+
+    _, response = app.test_client.get("/", headers={"Accept": "application/json"})
+    assert response.status == 500
+    assert response.headers["x-mime"] == "application/json"
+    assert "out of cheese" in response.text
+
+
+def test_json_and_heads() -> None:
+    assert pieces.json_dumps({"a": 1}) == '{"a":1}'
+    assert pieces.format_http1_response(200, [(b"a", b"b")]) == b"HTTP/1.1 200 OK\r\na: b\r\n\r\n"
+
+
+def test_copies_are_validated() -> None:
+    changed = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    same = {"if-modified-since": "Fri, 02 Jan 2026 03:04:05 GMT"}
+    older = {"if-modified-since": "Fri, 02 Jan 2026 03:04:04 GMT"}
+    answer = asyncio.run(pieces.validate_file(same, changed))
+    assert answer is not None
+    assert answer.status == 304
+    assert asyncio.run(pieces.validate_file(older, changed.timestamp())) is None
+    assert asyncio.run(pieces.validate_file({}, changed)) is None
+
+
+def test_middleware_objects() -> None:
+    made = pieces.Middleware(str.upper, pieces.MiddlewareLocation.REQUEST)
+    assert made("a") == "A"
+    pieces.Middleware.reset_count()
+
+
+@pytest.mark.parametrize("name", sorted(set(later.__all__) - {"WebsocketClosed"}))
+def test_what_is_not_there_yet_says_so_when_it_is_used(name: str) -> None:
+    kind = getattr(later, name)
+    assert not isinstance(1, kind)
+    with pytest.raises(NotImplementedError, match=f"{name} is not in Vivace: "):
+        kind()
+
+
+def test_the_exception_of_websockets_has_its_text() -> None:
+    assert str(later.WebsocketClosed()) == "Client has closed the websocket connection"
+
+
+def test_an_app_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loaded_by_name.py").write_text("from vivace import Vivace\napp = Vivace('loaded')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert AppLoader("loaded_by_name:app").load().name == "loaded"
+    assert AppLoader(factory=lambda: 1).load() == 1
+    with pytest.raises(ValueError, match="no bare folder"):
+        AppLoader("folder", as_simple=True)
+
+
+def test_a_sanic_app_logs_where_sanic_does() -> None:
+    app = Sanic("logging")
+    assert app.logger.name == "sanic.root"
+    assert app.start_method == "fork"
+
+
+def test_a_sanic_app_knows_its_current_request() -> None:
+    app = Sanic("current")
+
+    @app.get("/")
+    async def index(request: Request) -> Any:
+        return {"same": Request.get_current() is request}
+
+    assert app.test_client.get("/")[1].json == {"same": True}
