@@ -166,6 +166,18 @@ def test_the_command_line_takes_a_sanic_app(launch: Launch, free_port: int, tmp_
     assert json.loads(server.get("/")[2])["name"] == "web"
 
 
+def test_the_worker_class_of_the_documents_runs_under_gunicorn(
+    launch: Launch, free_port: int, tmp_path: Path
+) -> None:
+    pytest.importorskip("gunicorn")
+    (tmp_path / "web.py").write_text(PROGRAM)
+    address = f"127.0.0.1:{free_port}"
+    gunicorn = ["-m", "gunicorn", "-k", "sanic.worker.GunicornWorker", "-b", address, "web:app"]
+    server = launch([sys.executable, "-m", "vivace.compat.sanic", *gunicorn], free_port, cwd=tmp_path)
+    assert json.loads(server.get("/")[2])["name"] == "web"
+    assert server.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

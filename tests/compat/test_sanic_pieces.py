@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vivace import HTTPException, Request, Vivace
+from vivace import Config, HTTPException, Request, Vivace
 from vivace.compat.sanic import constants, helpers, later, log, pieces
 from vivace.compat.sanic.app import Sanic
 from vivace.compat.sanic.worker import AppLoader
@@ -164,6 +164,27 @@ def test_a_sanic_app_logs_where_sanic_does() -> None:
     app = Sanic("logging")
     assert app.logger.name == "sanic.root"
     assert app.start_method == "fork"
+
+
+def test_a_sanic_app_reads_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SANIC_REQUEST_TIMEOUT", "7")
+    monkeypatch.setenv("SANIC_OWN_KEY", "42")
+    monkeypatch.setenv("SHOP_OWN_KEY", "1.5")
+    app = Sanic("environment")
+    assert (app.config.REQUEST_TIMEOUT, app.config.OWN_KEY) == (7, 42)
+    other = Sanic("other", env_prefix="SHOP_")
+    assert (other.config.REQUEST_TIMEOUT, other.config.OWN_KEY) == (60, 1.5)
+    given = Config(REQUEST_TIMEOUT=3)
+    assert Sanic("given", given).config is given
+
+
+def test_a_sanic_app_takes_every_argument() -> None:
+    class Own(Request):
+        pass
+
+    app = Sanic("every", request_class=Own, inspector=True, certloader_class=object, strict_slashes=True)
+    assert app.strict_slashes
+    assert app.config.warnings == ["inspector=True has no effect: there is no inspector"]
 
 
 def test_a_sanic_app_knows_its_current_request() -> None:
