@@ -61,10 +61,10 @@ async def test_middleware_lies_around_the_handler_like_an_onion(app: Vivace) -> 
     recorder(seen, app, "high", priority=9)
     app.blueprint(blueprint)
     await ask(app, target="/bp/")
-    assert seen == ["high>", "a>", "b>", "p>", "inner", "<high", "<p", "<b", "<a"]
+    assert seen == ["high>", "a>", "b>", "p>", "inner", "<p", "<b", "<a", "<high"]
     seen.clear()
     await ask(app)
-    assert seen == ["high>", "a>", "b>", "outer", "<high", "<b", "<a"]
+    assert seen == ["high>", "a>", "b>", "outer", "<b", "<a", "<high"]
 
 
 async def test_a_request_middleware_may_answer(app: Vivace) -> None:
@@ -354,6 +354,14 @@ async def test_context_is_shown_and_extra_is_not(app: Vivace) -> None:
     stream = await page(app, "application/json", error)
     assert msgspec.json.decode(stream.body)["context"] == {"field": "a"}
     assert b"secret" not in stream.body
+
+
+async def test_the_text_page_line_by_line(app: Vivace) -> None:
+    stream = await page(app, None, BadRequest("x", context={"field": "a"}))
+    heading = "⚠️ 400 — Bad Request"
+    assert stream.body.decode() == f"{heading}\n{'=' * len(heading)}\nx\n\n\nContext\n    field: a"
+    plain = await page(make_app(), None, BadRequest("x"))
+    assert plain.body.decode().endswith("===\nx\n\n")
 
 
 async def test_a_challenge_becomes_a_field(app: Vivace) -> None:

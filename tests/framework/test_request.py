@@ -129,7 +129,7 @@ def test_cookies() -> None:
 def test_credentials(value: str, expected: tuple[Any, ...]) -> None:
     request = make_request(headers=[("Authorization", value)])
     assert request.credentials == expected
-    assert request.token == expected[1]
+    assert request.token == (value if value.startswith("Basic") else expected[1])
     assert make_request().credentials is None
     assert make_request().token is None
 
@@ -295,6 +295,10 @@ async def test_a_custom_request_class_is_used() -> None:
 
     assert (await ask(app, target="/a")).body == b"/A"
     assert (await ask(app, target="/b")).status == 404
+
+
+def test_a_body_of_no_type_is_octets() -> None:
+    assert make_request().content_type == "application/octet-stream"
 
 
 # What marks a request

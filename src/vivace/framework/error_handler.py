@@ -85,7 +85,7 @@ class ErrorHandler:
             return self.default(request, exception) if result is None else coerce(result)
         except Exception:
             logger.exception("the exception handler failed at %s %s", request.method, request.path)
-            return HTTPResponse(b"Internal Server Error", 500, None, TEXT)
+            return HTTPResponse(b"An error occurred while handling an error", 500, None, TEXT)
 
     def default(self, request: "Request", exception: Exception) -> HTTPResponse:
         """Log `exception` and make the page for it."""

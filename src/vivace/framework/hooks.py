@@ -114,7 +114,7 @@ class Hooks(SignalHooks):
         Args:
             middleware_or_request: The function (of a request), or ``request`` or ``response``.
             attach_to: The same, by name.
-            priority: Higher runs first.
+            priority: Higher runs earlier for requests and later for responses.
 
         Raises:
             ConfigError: There is no such place, or the function cannot be called so.

@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-- Order: higher priority first; else request middleware as registered, the app's before a blueprint's, and
-  response middleware the other way round, like the layers of an onion.
+- Order: like the layers of an onion, the higher priority outside; else as registered, the app's outside of a
+  blueprint's. Request middleware runs from the outside, response middleware from the inside.
 - The order and the kind of each function are found out at `finalize`; a request walks a tuple.
 - Each kind runs once per request, also when there is no route or the handler failed.
 """
@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vivace.errors import ServerError
 from vivace.framework.handler import function_name, is_async, source_of
 from vivace.framework.response import HTTPResponse, coerce
 
@@ -39,7 +40,7 @@ class MiddlewareSpec(NamedTuple):
     Attributes:
         function: Called with the request, or with the request and the response.
         location: ``request`` or ``response``.
-        priority: Higher runs first.
+        priority: Higher is further outside.
         routes: Only for the routes of these names, with or without the name of the app; None: for all.
     """
 
@@ -62,7 +63,9 @@ def chain(specs: Iterable[MiddlewareSpec], location: str, route: str) -> Chain:
     found = [spec for spec in found if spec.routes is None or spec.routes & names]
     if location == "response":
         found.reverse()
-    found.sort(key=lambda spec: -spec.priority)
+        found.sort(key=lambda spec: spec.priority)
+    else:
+        found.sort(key=lambda spec: -spec.priority)
     return tuple((spec.function, is_async(spec.function)) for spec in found)
 
 
@@ -86,9 +89,9 @@ def _expect_response(result: Any, location: str, function: Callable[..., Any]) -
     """
     try:
         return coerce(result)
-    except TypeError as error:
+    except ServerError as error:
         where = f"{location} middleware {function_name(function)} ({source_of(function)})"
-        raise TypeError(
+        raise TypeError(  # not shown to clients, for whom the place in the source is not meant
             f"{where} returned {result!r:.100}, expected nothing or a response: {error}"
         ) from None
 

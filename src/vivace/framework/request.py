@@ -22,7 +22,7 @@ from vivace.framework.conn_info import ConnectionInfo
 from vivace.framework.credentials import Credentials, parse_authorization
 from vivace.framework.forwarded import find_forwarded, split_host, trusts_proxies
 from vivace.framework.middleware import run_response_middleware
-from vivace.framework.response import HeaderSource, HTTPResponse
+from vivace.framework.response import BINARY, HeaderSource, HTTPResponse
 from vivace.framework.streaming import Sender
 from vivace.http.cookies import CookieRequestParameters, parse_cookie
 from vivace.http.forms import parse_options_header, parse_urlencoded
@@ -324,8 +324,8 @@ class Request:
 
     @property
     def content_type(self) -> str:
-        """The value of Content-Type; empty if there is none."""
-        return self.headers.get("content-type", "")
+        """The value of Content-Type; ``application/octet-stream`` if there is none (RFC 9110 section 8.3)."""
+        return self.headers.get("content-type", BINARY)
 
     @property
     def accept(self) -> AcceptList:
@@ -360,9 +360,11 @@ class Request:
 
     @property
     def token(self) -> str | None:
-        """The token of a ``Bearer`` or ``Token`` Authorization field."""
+        """The token of a ``Bearer`` or ``Token`` Authorization field; of another one the whole value."""
         found = self.credentials
-        return found.token if found is not None else None
+        if found is None or found.auth_type.lower() in ("", "bearer", "token"):
+            return found.token if found is not None else None
+        return self.headers["authorization"]
 
     # The query
 
@@ -567,7 +569,7 @@ class Request:
             ServerError: It was called before.
         """
         if self._response is not None:
-            raise ServerError("respond() was called before: a request has one response")
+            raise ServerError("Second respond call is not allowed: a request has one response")
         if response is None:
             response = HTTPResponse(None, status, headers, content_type)
         response = await run_response_middleware(self, response)

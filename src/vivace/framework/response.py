@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
-from vivace.errors import LocalProtocolError
+from vivace.errors import LocalProtocolError, ServerError
 from vivace.http.cookies import Cookie, CookieJar
 from vivace.http.headers import Headers, encode_value
 from vivace.http.status import has_no_body
@@ -299,7 +299,7 @@ def coerce(result: Any) -> HTTPResponse:
     """What a handler or middleware returned, as a response.
 
     Raises:
-        TypeError: It is none: not a response, dict, list, Struct, str or bytes.
+        ServerError: It is none: not a response, dict, list, Struct, str or bytes.
     """
     if isinstance(result, HTTPResponse):
         return result
@@ -309,7 +309,7 @@ def coerce(result: Any) -> HTTPResponse:
         return HTTPResponse(result.encode(), 200, None, TEXT)
     if isinstance(result, bytes):
         return HTTPResponse(result, 200, None, BINARY)
-    raise TypeError(
+    raise ServerError(
         f"Invalid response type {type(result).__qualname__}; "
         "return a response, a dict, a list, a Struct, str or bytes"
     )

@@ -57,7 +57,7 @@ def choose_format(request: "Request", fallback: str) -> str:
 
 def _describe(request: "Request", error: Exception, details: bool) -> Problem:
     problem = Problem(
-        500, phrase(500), "The server encountered an internal error and cannot complete your request."
+        500, phrase(500), "The application encountered an unexpected error and could not continue."
     )
     if isinstance(error, HTTPException):
         title = phrase(error.status_code)

@@ -36,14 +36,16 @@ class Problem(NamedTuple):
 
 
 def render_text(problem: Problem) -> bytes:
-    """A heading, a bar, the message."""
+    """A heading, a bar, the message, and what there is besides under headings of its own."""
     heading = f"⚠️ {problem.status} — {problem.title}"
-    lines = [heading, "=" * len(heading), problem.message, ""]
-    for key, value in _sections(problem):
-        lines.append(f"{key}: {value}")
+    parts = [f"{heading}\n{'=' * len(heading)}\n{problem.message}\n"]
+    for title, shown in (("\nContext", problem.context), ("Extra", problem.debug)):
+        if shown:
+            parts.append("\n".join((title, *(f"    {key}: {value}" for key, value in shown.items()))))
     if problem.traceback:
-        lines += ["", problem.traceback]
-    return "\n".join(lines).encode("utf-8", "backslashreplace")
+        parts.append(problem.traceback)
+    text = "\n".join(parts) if len(parts) > 1 else parts[0] + "\n"
+    return text.encode("utf-8", "backslashreplace")
 
 
 def render_json(problem: Problem) -> bytes:
