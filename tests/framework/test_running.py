@@ -91,6 +91,7 @@ def test_arguments_in_the_order_of_the_documents(app: Vivace[Any, Any], ran: lis
             {"WORKERS": 2, "HOST": "0.0.0.0", "PORT": 8080, "DEBUG": True, "BACKLOG": 50},
             sock,
             True,
+            False,
         )
 
 
@@ -138,6 +139,7 @@ def test_what_arguments_set(
         ({"fast": True, "workers": 2}, RuntimeError, "leave workers= out"),
         ({"single_process": True, "workers": 2}, RuntimeError, "single_process=True excludes"),
         ({"single_process": True, "fast": True}, RuntimeError, "single_process=True excludes"),
+        ({"single_process": True, "auto_reload": True}, RuntimeError, "single_process=True excludes"),
         ({"register_sys_signals": False, "workers": 2}, RuntimeError, "needs one process"),
         ({"protocol": asyncio.Protocol}, ConfigError, "subclass of HttpProtocol"),
     ],
@@ -147,6 +149,9 @@ def test_what_cannot_be_honoured_is_refused(
 ) -> None:
     with pytest.raises(error, match=says):
         app.run(**given)
+    if "protocol" not in given:
+        with pytest.raises(error, match=says):
+            app.prepare(**given)
 
 
 @pytest.mark.parametrize(
@@ -349,6 +354,82 @@ def test_an_event_stops_the_server(launch: Launch, tmp_path: Path, free_port: in
     assert server.get("/set")[0] == 200
     assert server.process.wait(15) == 0
     assert "RETURNED" in server.output
+
+
+LISTENERS = """
+import os, sys
+from vivace import Vivace
+app = Vivace("main")
+MAIN = os.getpid()
+
+
+def noting(stage):
+    def note(app, loop):
+        print(stage, os.getpid() == MAIN, flush=True)
+    return note
+
+
+for stage in ("main_process_stop", "before_server_start", "main_process_ready", "main_process_start"):
+    app.register_listener(noting(stage), stage)
+
+if "fail" in sys.argv:
+    @app.main_process_start
+    async def fail(app):
+        raise OSError("no licence")
+
+app.run(port=int(os.environ["PORT"]), workers=1 + ("two" in sys.argv), single_process="single" in sys.argv)
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        (
+            "two",
+            [
+                "main_process_start True",
+                "main_process_ready True",
+                "before_server_start False",
+                "before_server_start False",
+                "main_process_stop True",
+            ],
+        ),
+        (
+            "one",
+            [
+                "main_process_start True",
+                "main_process_ready True",
+                "before_server_start True",
+                "main_process_stop True",
+            ],
+        ),
+        ("single", ["before_server_start True"]),
+    ],
+)
+def test_listeners_of_the_main_process(
+    launch: Launch, tmp_path: Path, free_port: int, mode: str, said: list[str]
+) -> None:
+    (tmp_path / "script.py").write_text(LISTENERS)
+    server = launch([sys.executable, "script.py", mode], free_port, cwd=tmp_path, PORT=str(free_port))
+    server.get("/")
+    assert server.stop() == 0
+    assert [line for line in server.output.splitlines() if line.endswith((" True", " False"))] == said
+
+
+def test_a_listener_of_the_main_process_that_fails_ends_the_start(tmp_path: Path, free_port: int) -> None:
+    (tmp_path / "script.py").write_text(LISTENERS)
+    environment = clean_environment(PORT=str(free_port))
+    answer = subprocess.run(
+        [sys.executable, "script.py", "fail"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert answer.returncode == 3
+    assert "fail" in answer.stderr
+    assert "no licence" in answer.stderr
 
 
 def test_tls_is_refused_in_one_line(tmp_path: Path) -> None:

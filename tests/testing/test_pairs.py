@@ -75,6 +75,19 @@ def test_each_call_gives_the_request_and_the_response(app: Vivace[Any, Any]) -> 
     assert response.json is None
 
 
+def test_responses_have_the_names_of_httpx(app: Vivace[Any, Any]) -> None:
+    client = SanicTestClient(app)
+    _, response = client.get("/text?a=%20b")
+    assert (response.url.scheme, response.url.host, response.url.port) == ("http", "127.0.0.1", client.port)
+    assert (response.url.path, response.url.query) == ("/text", b"a=%20b")
+    assert response.url == f"http://127.0.0.1:{client.port}/text?a=%20b"
+    assert (response.reason_phrase, response.is_error, response.read()) == ("OK", False, response.content)
+    assert list(response.iter_lines()) == [response.text]
+    missing, broken = client.get("/none")[1], client.get("/broken")[1]
+    assert (missing.is_client_error, missing.is_server_error) == (True, False)
+    assert (broken.is_client_error, broken.is_server_error) == (False, True)
+
+
 def test_the_app_lives_for_each_call(app: Vivace[Any, Any], stages: list[str]) -> None:
     client = SanicTestClient(app)
     client.get("/")

@@ -3,6 +3,7 @@
 One worker serves in this process; several are forked from it, which shares what the app has already imported.
 """
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -51,7 +52,22 @@ def _run(app: Any, given: RunArguments) -> int:
     name = str(getattr(app, "name", type(app).__name__))
     loaded = Loaded(name, app, kind, why)
     job = Job(lambda: mount_all(loaded, config), config, given.settings, True, given.sock, given.signals)
-    return launch(job)
+    if given.single:
+        return launch(job)
+    _run_listeners(app, "main_process_start", "main_process_ready")
+    try:
+        return launch(job)
+    finally:
+        _run_listeners(app, "main_process_stop")
+
+
+def _run_listeners(app: Any, *stages: str) -> None:
+    """Run listeners of the process that starts the workers, on a loop of their own: it has none otherwise."""
+    registries = (app, *app.blueprints.values())
+    heard = {spec.stage for registry in registries for spec in registry.listener_specs}
+    for stage in stages:
+        if stage in heard:
+            asyncio.run(app.run_listeners(stage))
 
 
 def _refuse_while_loading() -> None:

@@ -17,7 +17,7 @@ from vivace.config import SETTINGS
 from vivace.errors import ConfigError
 from vivace.framework.protocol import use_protocol
 
-__all__ = ["RunArguments", "settle"]
+__all__ = ["RunArguments", "check", "settle"]
 
 _SETTINGS: Final = frozenset(setting.name for setting in SETTINGS)
 _NO_TLS: Final = (
@@ -33,6 +33,28 @@ _WITHOUT_EFFECT: Final[dict[str, str]] = {
 }
 
 
+_ARGUMENTS: Final = frozenset(
+    {
+        *_WITHOUT_EFFECT,
+        "auto_tls",
+        "dev",
+        "fast",
+        "loop",
+        "protocol",
+        "register_sys_signals",
+        "run_multiple",
+        "signal",
+        "single_process",
+        "sock",
+        "ssl",
+        "state",
+        "stop_event",
+        "version",
+    }
+)
+"""The arguments that are no settings."""
+
+
 class RunArguments(NamedTuple):
     """What `app.run` was given, settled.
 
@@ -40,11 +62,13 @@ class RunArguments(NamedTuple):
         settings: By their names.
         sock: A bound socket to listen on, instead of host and port.
         signals: Stop on SIGTERM and SIGINT.
+        single: There is no main process beside the one that serves: its listeners do not run.
     """
 
     settings: dict[str, object]
     sock: Any
     signals: bool
+    single: bool = False
 
 
 def settle(app: Any, given: Mapping[str, Any], called: str = "run") -> RunArguments:
@@ -61,33 +85,47 @@ def settle(app: Any, given: Mapping[str, Any], called: str = "run") -> RunArgume
         RuntimeError: Two exclude each other.
     """
     left = {name: value for name, value in given.items() if value is not None}
-    _refuse(left)
+    check(left, called)
+    left.pop("version", None)
     sock = left.pop("sock", None)
     signals = bool(left.pop("register_sys_signals", True))
+    single = bool(left.get("single_process"))
     _attach(app, left)
     _note(app, left)
-    settings = _processes(left, signals)
+    settings = _processes(left)
     if left.pop("dev", False):
         settings |= {"DEBUG": True, "AUTO_RELOAD": True}
-    for name in left:
-        if name.upper() not in _SETTINGS:
-            raise TypeError(_unknown(name, called))
-    settings = {**settings, **{name.upper(): value for name, value in left.items()}}
-    return RunArguments(settings, sock, signals)
+    rest = {name.upper(): value for name, value in left.items() if name.upper() in _SETTINGS}
+    return RunArguments({**settings, **rest}, sock, signals, single)
 
 
-def _refuse(left: dict[str, Any]) -> None:
-    """Refuse what cannot be honoured; drop what is honoured by being at its default."""
+def check(given: Mapping[str, Any], called: str = "prepare") -> None:
+    """Refuse what cannot be honoured; the errors are those of `settle`."""
     for name in ("ssl", "auto_tls"):
-        if left.pop(name, None):
+        if given.get(name):
             raise ConfigError(_NO_TLS.format(name=f"{name}="), key=name)
-    version = left.pop("version", 1)
+    version = given.get("version", 1)
     if getattr(version, "value", version) != 1:
         raise ConfigError("HTTP/3 comes with a later version of Vivace: leave version= out", key="version")
-    if "loop" in left:
+    if given.get("loop") is not None:
         raise TypeError(
             "run() takes no loop: the server makes its own; use `await app.create_server()` in yours"
         )
+    for name in given:
+        if name not in _ARGUMENTS and name.upper() not in _SETTINGS:
+            raise TypeError(_unknown(name, called))
+    _check_processes(given)
+
+
+def _check_processes(given: Mapping[str, Any]) -> None:
+    fast, single = bool(given.get("fast")), bool(given.get("single_process"))
+    several = given.get("workers") not in (None, 1, "1")
+    if fast and several:
+        raise RuntimeError("fast=True chooses the number of workers: leave workers= out")
+    if single and (fast or several or given.get("auto_reload") or given.get("dev")):
+        raise RuntimeError("single_process=True excludes workers=, fast= and auto_reload=")
+    if not given.get("register_sys_signals", True) and (fast or several):
+        raise RuntimeError("register_sys_signals=False needs one process: several are stopped by signals")
 
 
 def _attach(app: Any, left: dict[str, Any]) -> None:
@@ -118,17 +156,10 @@ def _note(app: Any, left: dict[str, Any]) -> None:
             app.config.warnings.append(f"{name}= of app.run() has no effect: {why}")
 
 
-def _processes(left: dict[str, Any], signals: bool) -> dict[str, object]:
+def _processes(left: dict[str, Any]) -> dict[str, object]:
     """The number of processes that several arguments ask for."""
     workers = left.pop("workers", None)
     fast, single, many = (bool(left.pop(name, False)) for name in ("fast", "single_process", "run_multiple"))
-    several = workers not in (None, 1, "1")
-    if fast and several:
-        raise RuntimeError("fast=True chooses the number of workers: leave workers= out")
-    if single and (fast or several):
-        raise RuntimeError("single_process=True excludes workers= and fast=")
-    if not signals and (fast or several):
-        raise RuntimeError("register_sys_signals=False needs one process: several are stopped by signals")
     if single:
         return {"WORKERS": 1}
     if fast or (many and workers is None):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vivace.errors import ConfigError
-from vivace.framework.arguments import settle
+from vivace.framework.arguments import check, settle
 from vivace.framework.registry import Registry
 
 if TYPE_CHECKING:
@@ -184,9 +184,16 @@ class Runnable(Registry):
     serve = _Serve()
 
     def prepare(self, *args: Any, **options: Any) -> None:
-        """Note the arguments of `run` for `Vivace.serve`."""
+        """Note the arguments of `run` for `Vivace.serve`.
+
+        Raises:
+            TypeError: There is no such argument.
+            ConfigError: One of them cannot be honoured.
+        """
         names = ("host", "port", "debug", "ssl", "sock", "workers", "protocol", "backlog")
-        self._prepared.append((self, {**dict(zip(names, args, strict=False)), **options}))
+        given = {**dict(zip(names, args, strict=False)), **options}
+        check(given)
+        self._prepared.append((self, given))
 
     @classmethod
     def _serve_prepared(cls, primary: Any = None, *, app_loader: Any = None, factory: Any = None) -> None:

@@ -17,6 +17,7 @@ import socket
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from vivace.config import Config
 from vivace.errors import StartupError, VivaceError
@@ -41,6 +42,7 @@ __all__ = [
     "SanicTestClient",
     "TestingHeaders",
     "TestingResponse",
+    "TestingURL",
 ]
 
 logger = logging.getLogger("vivace.testing")
@@ -91,10 +93,75 @@ class TestingHeaders(Headers):
         return list(self.items())
 
 
+class TestingURL(str):
+    """A URL, with its parts as attributes."""
+
+    __slots__ = ()
+    __test__ = False
+
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``."""
+        return urlsplit(self).scheme
+
+    @property
+    def host(self) -> str:
+        """The host, without a port."""
+        return urlsplit(self).hostname or ""
+
+    @property
+    def port(self) -> int | None:
+        """The port, if it is written."""
+        return urlsplit(self).port
+
+    @property
+    def path(self) -> str:
+        """The path, decoded."""
+        return unquote(urlsplit(self).path)
+
+    @property
+    def query(self) -> bytes:
+        """The query as it was sent."""
+        return urlsplit(self).query.encode("ascii")
+
+
 class TestingResponse(Response):
-    """A response whose `json` is None where the body is none."""
+    """A response with the names of httpx's, whose `json` is None where the body is none."""
 
     __test__ = False
+
+    @property
+    def url(self) -> TestingURL:
+        """The URL that gave this response."""
+        return TestingURL(self.request.url)
+
+    @property
+    def reason_phrase(self) -> str:
+        """The usual phrase of the status."""
+        return self.reason
+
+    @property
+    def is_client_error(self) -> bool:
+        """The status is one of 400 to 499."""
+        return 400 <= self.status < 500
+
+    @property
+    def is_server_error(self) -> bool:
+        """The status is 500 or more."""
+        return self.status >= 500
+
+    @property
+    def is_error(self) -> bool:
+        """The status is 400 or more."""
+        return self.status >= 400
+
+    def read(self) -> bytes:
+        """The body."""
+        return self.body
+
+    def iter_lines(self) -> Iterator[str]:
+        """The lines of the text."""
+        yield from self.text.splitlines()
 
     @property
     def json(self) -> Any:
