@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -365,7 +366,7 @@ MAIN = os.getpid()
 
 def noting(stage):
     def note(app, loop):
-        print(stage, os.getpid() == MAIN, flush=True)
+        sys.stdout.write(f"{stage} {os.getpid() == MAIN}\\n")  # in one piece: workers share the file
     return note
 
 
@@ -411,7 +412,10 @@ def test_listeners_of_the_main_process(
 ) -> None:
     (tmp_path / "script.py").write_text(LISTENERS)
     server = launch([sys.executable, "script.py", mode], free_port, cwd=tmp_path, PORT=str(free_port))
-    server.get("/")
+    deadline = time.monotonic() + 15
+    while server.output.count("before_server_start") < sum("before" in line for line in said):
+        assert time.monotonic() < deadline, server.output
+        time.sleep(0.02)
     assert server.stop() == 0
     assert [line for line in server.output.splitlines() if line.endswith((" True", " False"))] == said
 
