@@ -121,7 +121,7 @@ async def test_a_failing_stop_listener_does_not_stop_the_stop(caplog: pytest.Log
         async def fails() -> None:
             raise RuntimeError("broken listener")
 
-        server.interface.before_stop = fails  # type: ignore[method-assign]
+        server.interface.before_stop = fails
         await asyncio.wait_for(server.server.stop(), 5)
         assert server.interface.moments[-1] == "after_stop"
         assert "broken listener" in caplog.text
