@@ -183,9 +183,6 @@ class Acceptor:
 
     def _accept(self) -> bool:
         """Accept what waits, up to a turn's worth; whether more may be waiting."""
-        if self._state.settings.accepts_per_turn == 1:
-            # The kernel wakes the workers one behind the other on a processor: without this the first takes all.
-            os.sched_yield()
         for _ in range(self._state.settings.accepts_per_turn):
             try:
                 accepted, address = self._listener.accept()
