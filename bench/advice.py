@@ -25,18 +25,26 @@ CLIENTS = 32
 
 def measure(workers: int, threads: int, folder: Path) -> list[str]:
     """The cells of a row."""
-    port = free_port()
+    cells = [str(workers), str(threads or "inline")]
+    memory = 0
+    for path in ("compute", "wait"):  # each on a server of its own: what is left of one would spoil the other
+        port = free_port()
+        server = Server("vivace", _command(port, workers, threads), port, {}, HERE / "apps", folder / "log")
+        try:
+            server.wait_for_answer()
+            cells += _load(port, path)
+            memory = rss(server.pid)
+        finally:
+            server.stop()
+    return [*cells, f"{memory / MIB:.0f}"]
+
+
+def _command(port: int, workers: int, threads: int) -> list[str]:
     vivace = str(Path(sys.executable).with_name("vivace"))
     # A server is bound to one processor; this takes the bond off.
-    argv = ["taskset", "-c", f"0-{(os.cpu_count() or 1) - 1}", vivace, "run", "work:app", "--port", str(port)]
-    argv += ["--no-access-log", "--workers", str(workers), "--threads", str(threads)]
-    server = Server("vivace", argv, port, {}, HERE / "apps", folder / "log")
-    try:
-        server.wait_for_answer()
-        cells = [str(workers), str(threads or "inline"), *_load(port, "compute"), *_load(port, "wait")]
-        return [*cells, f"{rss(server.pid) / MIB:.0f}"]
-    finally:
-        server.stop()
+    free = ["taskset", "-c", f"0-{(os.cpu_count() or 1) - 1}"]
+    shape = ["--workers", str(workers), "--threads", str(threads)]
+    return [*free, vivace, "run", "work:app", "--port", str(port), "--no-access-log", *shape]
 
 
 def _load(port: int, path: str) -> tuple[str, str]:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any, Final
 
+# python-multipart, which FastAPI wants, has a folder of this name; at run time it hands over to this module.
+# pyright: reportAttributeAccessIssue=false
 from multipart import (  # type: ignore[import-untyped]
     MultipartError,
     MultipartSegment,
