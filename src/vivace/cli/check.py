@@ -41,7 +41,7 @@ def command(ctx: click.Context, target: str | None) -> None:
     _show_config(config)
     if target or config.APP:
         _show_app(target or config.APP, config)
-    notes += [*config.warnings, *config.without_effect()]
+    notes += config.warnings
     for note in notes:
         click.echo(f"note: {note}")
     for problem in problems:

@@ -1,5 +1,6 @@
 """`vivace run`: serve an app."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,9 @@ def command(
     Without TARGET: app of [tool.vivace] in pyproject.toml or of vivace.toml, VIVACE_APP, else app.py, main.py
     or web.py. The environment may set PORT, WEB_CONCURRENCY and DEBUG, and VIVACE_<NAME> for every setting.
     """
+    from vivace.supervisor.job import Job
     from vivace.supervisor.supervisor import launch
     from vivace.supervisor.target import find_target, load_app
-    from vivace.supervisor.worker import Job
 
     if sanic:
         import_module("vivace.compat.sanic").install()  # by its name: this layer knows nothing above it
@@ -43,4 +44,10 @@ def command(
         overrides["MOUNTS"] = list(mount)
     config = Config.load(overrides=overrides)
     named = target or config.APP or find_target(Path())
-    ctx.exit(launch(Job(lambda: load_app(named, config), config, overrides)))
+
+    def make_job(settings: Mapping[str, Any]) -> Job:
+        wanted = {**overrides, **settings}
+        fresh = Config.load(overrides=wanted)
+        return Job(lambda: load_app(named, fresh), fresh, wanted, again=make_job)
+
+    ctx.exit(launch(Job(lambda: load_app(named, config), config, overrides, again=make_job)))

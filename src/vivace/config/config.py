@@ -22,7 +22,6 @@ from vivace.errors import ConfigError
 __all__ = ["Config"]
 
 _NOT_SETTINGS: Final = frozenset({"VIVACE_PURE"})
-_LATER: Final = ("AUTO_RELOAD",)
 """Settings that have no effect so far."""
 
 
@@ -237,14 +236,6 @@ class Config(MutableMapping[str, Any]):
             return text  # the setting knows better what it takes
         known = dict(self)
         return convert_text(text, [_bind(c, variable, name, known) for c in self._converters])
-
-    def without_effect(self) -> list[str]:
-        """What to say of settings that were given and that this version takes without doing anything."""
-        return [
-            f"{name} does nothing yet: it comes with a later version of Vivace"
-            for name in _LATER
-            if self[name]
-        ]
 
     def as_rows(self) -> list[tuple[str, str, str]]:
         """Name, value and source of every setting, then of the application's own keys; secrets are masked."""

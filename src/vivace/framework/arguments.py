@@ -17,7 +17,7 @@ from vivace.config import SETTINGS
 from vivace.errors import ConfigError
 from vivace.framework.protocol import use_protocol
 
-__all__ = ["RunArguments", "check", "settle"]
+__all__ = ["RunArguments", "check", "settings_of", "settle"]
 
 _SETTINGS: Final = frozenset(setting.name for setting in SETTINGS)
 _NO_TLS: Final = (
@@ -28,7 +28,6 @@ _WITHOUT_EFFECT: Final[dict[str, str]] = {
     "coffee": "there is none here",
     "connections": "the server keeps count of its connections itself",
     "motd_display": "the message of the start has no room for it",
-    "reload_dir": "reloading comes with a later version",
     "verbosity": "the level of the log is that of the logger",
 }
 
@@ -42,6 +41,7 @@ _ARGUMENTS: Final = frozenset(
         "loop",
         "protocol",
         "register_sys_signals",
+        "reload_dir",
         "run_multiple",
         "signal",
         "single_process",
@@ -95,8 +95,22 @@ def settle(app: Any, given: Mapping[str, Any], called: str = "run") -> RunArgume
     settings = _processes(left)
     if left.pop("dev", False):
         settings |= {"DEBUG": True, "AUTO_RELOAD": True}
+    if folders := left.pop("reload_dir", None):
+        settings["RELOAD_DIRS"] = folders if isinstance(folders, str) else " ".join(map(str, folders))
     rest = {name.upper(): value for name, value in left.items() if name.upper() in _SETTINGS}
     return RunArguments({**settings, **rest}, sock, signals, single)
+
+
+def settings_of(given: Mapping[str, Any], called: str) -> dict[str, Any]:
+    """Settings by their names, from arguments in either case.
+
+    Raises:
+        TypeError: There is no such setting.
+    """
+    for name in given:
+        if name.upper() not in _SETTINGS:
+            raise TypeError(_unknown(name, called))
+    return {name.upper(): value for name, value in given.items()}
 
 
 def check(given: Mapping[str, Any], called: str = "prepare") -> None:

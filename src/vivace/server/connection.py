@@ -152,6 +152,7 @@ class Connection(Intake):
             self.refuse(503, "too many requests are in progress")
             return
         state.active += 1
+        state.served += 1
         body = Body(state.now) if head.has_body else None
         self.stream = stream = Stream(self, head, body)
         if state.access is not None:

@@ -83,8 +83,18 @@ class Server:
             acceptor.start()
         await self._interface.after_start()
 
-    async def stop(self) -> None:
-        """Stop gracefully within GRACEFUL_SHUTDOWN_TIMEOUT, then by force."""
+    @property
+    def served(self) -> int:
+        """Requests that arrived."""
+        return self._state.served if self._state is not None else 0
+
+    async def stop(self, patience: float = 0.0) -> None:
+        """Stop gracefully within GRACEFUL_SHUTDOWN_TIMEOUT, then by force.
+
+        Args:
+            patience: Seconds for which connections without a request stay open, and what comes on them is
+                answered: for a server whose place another has taken. New connections are not accepted.
+        """
         state = self._state
         if state is None:
             return
@@ -92,6 +102,8 @@ class Server:
         state.draining = True
         for acceptor in self._acceptors:
             acceptor.stop()
+        if patience:
+            await self._wait_drained(state, asyncio.get_running_loop().time() + patience, cut=False)
         deadline = asyncio.get_running_loop().time() + self._settings.graceful_timeout
         await self._bounded(self._interface.before_stop(), deadline)
         for connection in established:
@@ -108,12 +120,13 @@ class Server:
         """Let a running `stop` wait no longer for requests in progress."""
         self._forced.set()
 
-    async def _wait_drained(self, state: ServerState, deadline: float) -> None:
+    async def _wait_drained(self, state: ServerState, deadline: float, *, cut: bool = True) -> None:
         loop = asyncio.get_running_loop()
         while (state.connections or state.background) and not self._forced.is_set():
             left = deadline - loop.time()
             if left <= 0:
-                logger.warning("requests cut by the end of the graceful stop: %d", state.active)
+                if cut:
+                    logger.warning("requests cut by the end of the graceful stop: %d", state.active)
                 return
             try:
                 await asyncio.wait_for(self._forced.wait(), min(left, 0.02))

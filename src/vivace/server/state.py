@@ -44,6 +44,7 @@ class ServerState:
         keep_alive: KEEP_ALIVE.
         max_concurrent: MAX_CONCURRENT_REQUESTS.
         now: The monotonic time of the last tick, in seconds.
+        served: Requests that arrived.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class ServerState:
         "loop",
         "max_concurrent",
         "now",
+        "served",
         "settings",
     )
 
@@ -81,6 +83,7 @@ class ServerState:
         self.loop = loop
         self.access = access
         self.active = 0
+        self.served = 0
         self.input_buffer = settings.input_buffer
         self.keep_alive = settings.keep_alive
         self.max_concurrent = settings.max_concurrent

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import vivace
 from vivace._build import PURE, compiled_modules
 from vivace.config import Config
-from vivace.supervisor.report import Report
+from vivace.supervisor.messages import Report
 
 __all__ = ["banner", "describe_build"]
 

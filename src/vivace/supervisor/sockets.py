@@ -8,6 +8,7 @@ Rules of this file:
 
 import os
 import socket
+from collections.abc import Sequence
 
 from vivace.config import Config
 from vivace.server import bind_tcp, bind_unix
@@ -42,6 +43,15 @@ class Listeners:
             self._made = _identity(self._path)
         else:
             self.sockets = bind_tcp(config.HOST, config.PORT, config.BACKLOG)
+
+    @classmethod
+    def adopt(cls, sockets: Sequence[socket.socket]) -> "Listeners":
+        """Those that another process has opened and cleans up."""
+        made = cls.__new__(cls)
+        made._path = ""
+        made._made = None
+        made.sockets = list(sockets)
+        return made
 
     def addresses(self) -> list[str]:
         """Where it can be reached, as one would type it."""
