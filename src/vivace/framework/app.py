@@ -27,6 +27,7 @@ from vivace.framework.blueprint import Blueprint, BlueprintGroup, Registration, 
 from vivace.framework.compiler import compile_app, gather_listeners, gather_signals
 from vivace.framework.dispatch import Dispatcher
 from vivace.framework.error_handler import ErrorHandler
+from vivace.framework.extensible import Amender, Extensible
 from vivace.framework.lifespan import run_stage
 from vivace.framework.middleware import Chain
 from vivace.framework.mount import Mount, MountTable, check_prefix
@@ -62,8 +63,8 @@ _ELSEWHERE: Final = {
     "multiplexer": "workers are controlled from outside the app, by signals to the process that started them",
     "manager": "the supervisor has no interface for apps; declare main_process_ready listeners instead",
     "inspector": "there is none; look at the log and the exit codes",
-    "ext": "sanic-ext is not loaded; HEAD and OPTIONS are answered without it",
-    "extend": "extensions of Sanic cannot be loaded",
+    "ext": "the app is not extended yet; from vivace.ext import Extend; Extend(app)",
+    "extend": "write Extend(app); from vivace.ext import Extend",
     "websocket_handshake": "WebSocket is not there yet",
 }
 
@@ -73,7 +74,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
 _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
 
 
-class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
+class Vivace(Runnable, Background, Extensible, Generic[ConfigT, CtxT]):
     """An app.
 
     Args:
@@ -106,8 +107,10 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
     """
 
     __slots__ = (
+        "_amenders",
         "_amending",
         "_dispatcher",
+        "_ext",
         "_guest",
         "_mounts",
         "_registrations",
@@ -178,7 +181,9 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         self.strict_slashes: bool = strict_slashes
         self.blueprints: dict[str, Blueprint] = {}
         self.response_chain: Chain = ()
+        self._amenders: list[Amender] = []
         self._amending = False
+        self._ext: Any = None
         self._guest: Any = None
         self._mounts: list[Mount] = []
         self._registrations: list[Registration] = []
@@ -385,7 +390,9 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         """
         place, parts = self._parts()
         announcer = make_announcer(self.signal_router)
-        compiled = compile_app(self, place, parts, self._types, announcer, short=self.dumps is None)
+        compiled = compile_app(
+            self, place, parts, self._types, announcer, short=self.dumps is None, amenders=self._amenders
+        )
         for scope, exception, handler in compiled.exception_handlers:
             self.error_handler.add(exception, handler, scope)
         self._router = compiled.router
@@ -406,6 +413,9 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
 
     def _known_types(self) -> TypeTable:
         return self._types
+
+    def _is_complete(self) -> bool:
+        return not self._amenders  # they may give a handler more than the values of its path
 
     @property
     def router(self) -> Router:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from vivace.errors import DeclarationError
 from vivace.framework.guess import guess_format
-from vivace.framework.handler import call_kind, check_handler, function_name, source_of
+from vivace.framework.handler import call_kind, function_name, source_of
 from vivace.framework.pattern import TypeTable, parse_path
 from vivace.framework.route import Route
 
@@ -144,7 +144,7 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     """The route that `spec` becomes at `place`.
 
     Raises:
-        ConfigError: The path is malformed, or the handler does not take its parameters.
+        ConfigError: The path is malformed.
     """
     version = spec.version if spec.version is not None else place.version
     path = join_path(place.url_prefix, spec.uri)
@@ -155,7 +155,6 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     segments = parse_path(path, types)
     name = f"{place.name}.{spec.name}"
     route = Route(name, path, spec.methods, spec.handler, call_kind(spec.handler, spec.inline), segments)
-    check_handler(spec.handler, route.names, path)
     route.hosts = spec.host if spec.host is not None else place.host
     route.strict = spec.strict_slashes if spec.strict_slashes is not None else place.strict_slashes
     route.stream = spec.stream
