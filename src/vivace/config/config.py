@@ -59,11 +59,16 @@ class Config(MutableMapping[str, Any]):
     REQUEST_ID_HEADER: str
     SERVER_NAME: str
     THREADS: int
+    BIND: str
     HOST: str
     PORT: int
     UNIX: str
     UNIX_MODE: int
+    UNIX_OWNER: str
     BACKLOG: int
+    PROXY_PROTOCOL: str
+    PROXY_PROTOCOL_FROM: str
+    PID_FILE: str
     WORKERS: int
     LOOP: str
     GRACEFUL_SHUTDOWN_TIMEOUT: float
@@ -103,6 +108,7 @@ class Config(MutableMapping[str, Any]):
     REAL_IP_HEADER: str | None
     PROXIES_COUNT: int | None
     FORWARDED_FOR_HEADER: str
+    TRUSTED_PROXIES: str
 
     sources: dict[str, str]
     warnings: list[str]

@@ -3,8 +3,8 @@
 It knows streams, not apps: an interface is handed in.
 """
 
+from vivace.server.bind import bind_tcp, bind_unix
 from vivace.server.interface import Interface
-from vivace.server.listeners import bind_tcp, bind_unix
 from vivace.server.server import Server
 
 __all__ = ["Interface", "Server", "bind_tcp", "bind_unix"]
