@@ -7,15 +7,15 @@ import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from vivace.compat.sanic.ext import Extending
 from vivace.compat.sanic.pieces import SANIC_PREFIX
-from vivace.framework.app import Vivace
 from vivace.framework.error_handler import ErrorHandler
 from vivace.framework.request import Request
 
 __all__ = ["Sanic"]
 
 
-class Sanic(Vivace[Any, Any]):
+class Sanic(Extending):
     """`Vivace`, as programs know it that were written for Sanic.
 
     Args:

@@ -176,6 +176,18 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.worker.multiplexer": {_OURS + "later": "WorkerMultiplexer"},
     "sanic.worker.process": {_OURS + "later": "Worker WorkerProcess"},
     "sanic.worker.reloader": {_OURS + "later": "Reloader"},
+    "sanic_ext": {
+        "vivace.ext.config": "Config",
+        "vivace.ext.extend": "Extend",
+        "vivace.ext.extension": "Extension",
+        _OURS + "constants": "__version__=EXT_VERSION",
+    },
+    "sanic_ext.bootstrap": {"vivace.ext.extend": "Extend"},
+    "sanic_ext.config": {"vivace.ext.config": "Config"},
+    "sanic_ext.exceptions": {"vivace.ext.errors": "ExtensionNotFound InitError ValidationError"},
+    "sanic_ext.extensions": {},
+    "sanic_ext.extensions.base": {"vivace.ext.extension": "Extension"},
+    "sanic_ext.extras": {},
     "sanic_routing": {"vivace.framework.router": "BaseRouter=Router", "vivace.framework.route": "Route"},
     "sanic_routing.exceptions": {
         "vivace.errors": (
