@@ -14,6 +14,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
+from vivace.config.budget import merge_budgets, parse_budgets, read_variables, show_budgets
 from vivace.config.convert import Converter, convert_text, load_source
 from vivace.config.setting import FALSE, PREFIX, Setting
 from vivace.config.table import BY_NAME, SETTINGS
@@ -21,7 +22,7 @@ from vivace.errors import ConfigError
 
 __all__ = ["Config"]
 
-_NOT_SETTINGS: Final = frozenset({"VIVACE_PURE"})
+_NOT_SETTINGS: Final = frozenset({"VIVACE_PURE", "VIVACE_SLOT"})
 _LATER: Final = ("AUTO_RELOAD",)
 """Settings that have no effect so far."""
 
@@ -70,6 +71,8 @@ class Config(MutableMapping[str, Any]):
     PROXY_PROTOCOL_FROM: str
     PID_FILE: str
     WORKERS: int
+    OVERLAP: int
+    BUDGETS: str
     LOOP: str
     GRACEFUL_SHUTDOWN_TIMEOUT: float
     ACCESS_LOG: bool
@@ -354,9 +357,34 @@ class Config(MutableMapping[str, Any]):
             self._store(setting.name, setting.parse(text, source), source)
         except ConfigError:
             if not foreign:
+        self._take_budgets(environ)
                 raise
             self.warnings.append(
                 f"{variable}={text!r} in the environment was ignored; expected {setting.expected()}"
+    def add_budgets(self, value: object, source: str = "command line --budget") -> str:
+        """Change of BUDGETS what `value` says otherwise, number by number; the whole of it.
+
+        Args:
+            value: What BUDGETS takes.
+            source: Who gave it, for `sources` and messages.
+
+        Raises:
+            ConfigError: It cannot be used.
+        """
+        added = parse_budgets(BY_NAME["BUDGETS"].parse(value, source))
+        text = show_budgets(merge_budgets(parse_budgets(self.BUDGETS), added))
+        self._store("BUDGETS", text, source)
+        return text
+
+    def _take_budgets(self, environ: Mapping[str, str]) -> None:
+        """Of BUDGETS what the variables ``BUDGET_<NAME>`` say instead: platforms have one per resource."""
+        found, ignored = read_variables(environ)
+        self.warnings.extend(ignored)
+        if found:
+            merged = merge_budgets(parse_budgets(self.BUDGETS), found)
+            names = ", ".join(f"BUDGET_{name.upper()}" for name in found)
+            self._store("BUDGETS", show_budgets(merged), f"environment {names}")
+
             )
             return False
         return True

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from vivace.config.binds import parse_bind, split_binds
+from vivace.config.budget import parse_budgets, show_budgets
 from vivace.errors import ConfigError
 from vivace.http.networks import Networks
 
@@ -37,6 +38,7 @@ class Setting(NamedTuple):
         name: Upper case, as application code writes it.
         kind: What a value is: ``bool``, ``int``, ``float``, ``str``, ``logo`` (text of several lines),
             ``choice``, ``mode`` (permission bits, octal when written as text), ``header`` (a field name),
+            ``budgets`` (text ``name=limit`` and so on; a list or table of it too),
             ``mounts`` (text ``/prefix=target`` and so on; a list or table of it too), ``workers`` (a number
             or ``auto``), ``binds`` (addresses to listen on, see `config.binds`) or ``networks`` (see
             `http.networks`; these two as text or as a list).
@@ -245,6 +247,16 @@ def _split(value: object) -> list[str]:
 
 
 def _parse_workers(setting: Setting, value: object) -> int:
+def _parse_budgets(_: Setting, value: object) -> str:
+    return show_budgets(parse_budgets(value))
+
+
+def _parse_paths(setting: Setting, value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return os.pathsep.join(_parse_str(setting, item) for item in value)
+    return _parse_str(setting, value)
+
+
     if isinstance(value, str) and value.strip().lower() == "auto":
         return available_cpus()
     return _parse_int(setting, value)
@@ -254,6 +266,7 @@ _PARSERS: Final[dict[str, Callable[[Setting, object], Any]]] = {
     "binds": _parse_binds,
     "bool": _parse_bool,
     "choice": _parse_choice,
+    "budgets": _parse_budgets,
     "float": _parse_float,
     "header": _parse_header,
     "int": _parse_int,
@@ -269,6 +282,8 @@ _EXPECTED: Final = {
     "bool": "yes or no (true, on, 1; false, off, 0)",
     "float": "a number",
     "header": "a field name",
+    "budgets": "a name and a limit such as postgres=20 or postgres=20,reserve=2, or several with a space"
+    " between them",
     "int": "a whole number",
     "logo": "text",
     "mode": "octal permission bits such as 660",
