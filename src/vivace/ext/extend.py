@@ -22,7 +22,8 @@ __all__ = ["BUILT_IN", "Extend"]
 logger = logging.getLogger("vivace.server")
 
 BUILT_IN: Final[tuple[str, ...]] = (
-    # injection, openapi, http, health, logging, templating
+    "vivace.ext.injection:InjectionExtension",
+    # openapi, http, health, logging, templating
 )
 """The extensions that come with Vivace in the order in which they start: ``module:class``."""
 
