@@ -20,6 +20,8 @@ from vivace.framework.pattern import TypeTable, parse_path
 from vivace.framework.route import Route
 
 __all__ = [
+    "ERROR_FORMATS",
+    "VERSION_PREFIX",
     "Placement",
     "RouteSpec",
     "Version",
@@ -32,6 +34,8 @@ __all__ = [
 
 Version = int | float | str
 
+VERSION_PREFIX = "/v"
+"""What stands before a version unless a route, a blueprint or a group says otherwise."""
 ERROR_FORMATS = ("", "auto", "text", "json", "html")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
 
@@ -48,7 +52,7 @@ class RouteSpec:
     strict_slashes: bool | None = None
     stream: bool = False
     version: Version | None = None
-    version_prefix: str | None = None
+    version_prefix: str = VERSION_PREFIX
     ignore_body: bool = False
     error_format: str = ""
     unquote: bool = False
@@ -77,7 +81,7 @@ class Placement:
     blueprint: str = ""
     url_prefix: str = ""
     version: Version | None = None
-    version_prefix: str = "/v"
+    version_prefix: str = VERSION_PREFIX
     strict_slashes: bool = False
     host: tuple[str, ...] | None = None
     root: str = ""
@@ -149,7 +153,7 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     version = spec.version if spec.version is not None else place.version
     path = join_path(place.url_prefix, spec.uri)
     if version is not None:
-        prefix = spec.version_prefix if spec.version_prefix is not None else place.version_prefix
+        prefix = spec.version_prefix if spec.version_prefix != VERSION_PREFIX else place.version_prefix
         path = join_path(prefix + str(version).strip("/").removeprefix("v"), path)
     path = typed_path(join_path(place.root, path), spec.handler)
     segments = parse_path(path, types)
