@@ -57,7 +57,7 @@ def _make_option(setting: Setting) -> click.Option:
     option = _SettingOption(
         [flag, setting.name.lower()],
         default=None,
-        multiple=setting.kind in ("binds", "networks"),
+        multiple=setting.kind in ("binds", "networks", "paths"),
         type=click.BOOL if setting.kind == "bool" else click.STRING,
         metavar=None if setting.kind == "bool" else _metavar(setting),
         help=f"{setting.help}{_default_note(setting)}",

@@ -51,7 +51,15 @@ def _run(app: Any, given: RunArguments) -> int:
     kind, why = classify(app)
     name = str(getattr(app, "name", type(app).__name__))
     loaded = Loaded(name, app, kind, why)
-    job = Job(lambda: mount_all(loaded, config), config, given.settings, True, given.sock, given.signals)
+    job = Job(
+        lambda: mount_all(loaded, config),
+        config,
+        given.settings,
+        final=True,
+        sock=given.sock,
+        signals=given.signals,
+        ssl=given.ssl,
+    )
     if given.single:
         return launch(job)
     _run_listeners(app, "main_process_start", "main_process_ready")

@@ -107,6 +107,20 @@ class Config(MutableMapping[str, Any]):
     FORM_MAX_FIELD_SIZE: int
     FORM_MAX_MEMORY: int
     FORM_SPOOL_SIZE: int
+    TLS_CERT: str
+    TLS_KEY: str
+    TLS_CERT_PASSWORD: str
+    TLS_FOLDERS: str
+    TLS_STRICT_HOST: bool
+    TLS_CLIENT_CA: str
+    TLS_CIPHERS: str
+    TLS_RELOAD: float
+    TLS_REDIRECT_PORT: int
+    AUTO_TLS: bool
+    LOCALHOST: str
+    LOCAL_TLS_CERT: str
+    LOCAL_TLS_KEY: str
+    LOCAL_CERT_CREATOR: str
     FORWARDED_SECRET: str | None
     REAL_IP_HEADER: str | None
     PROXIES_COUNT: int | None
@@ -343,24 +357,10 @@ class Config(MutableMapping[str, Any]):
             for variable in (setting.variable, *setting.env):
                 if variable in environ and self._take_variable(setting, variable, environ[variable]):
                     break
+        self._take_budgets(environ)
         if self.sources.get("PORT") == "environment PORT" and "HOST" not in self.sources:
             self._store("HOST", "0.0.0.0", "environment PORT")  # noqa: S104  # R3.2
 
-    def _take_variable(self, setting: Setting, variable: str, text: str) -> bool:
-        """Whether the variable gave a value: what a platform sets must not stop the start, so it may not."""
-        source = f"environment {variable}"
-        foreign = variable in setting.env
-        if foreign and setting.kind == "bool":
-            self._store(setting.name, bool(text.strip()) and text.strip().lower() not in FALSE, source)
-            return True
-        try:
-            self._store(setting.name, setting.parse(text, source), source)
-        except ConfigError:
-            if not foreign:
-        self._take_budgets(environ)
-                raise
-            self.warnings.append(
-                f"{variable}={text!r} in the environment was ignored; expected {setting.expected()}"
     def add_budgets(self, value: object, source: str = "command line --budget") -> str:
         """Change of BUDGETS what `value` says otherwise, number by number; the whole of it.
 
@@ -385,6 +385,20 @@ class Config(MutableMapping[str, Any]):
             names = ", ".join(f"BUDGET_{name.upper()}" for name in found)
             self._store("BUDGETS", show_budgets(merged), f"environment {names}")
 
+    def _take_variable(self, setting: Setting, variable: str, text: str) -> bool:
+        """Whether the variable gave a value: what a platform sets must not stop the start, so it may not."""
+        source = f"environment {variable}"
+        foreign = variable in setting.env
+        if foreign and setting.kind == "bool":
+            self._store(setting.name, bool(text.strip()) and text.strip().lower() not in FALSE, source)
+            return True
+        try:
+            self._store(setting.name, setting.parse(text, source), source)
+        except ConfigError:
+            if not foreign:
+                raise
+            self.warnings.append(
+                f"{variable}={text!r} in the environment was ignored; expected {setting.expected()}"
             )
             return False
         return True

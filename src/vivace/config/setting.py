@@ -41,7 +41,8 @@ class Setting(NamedTuple):
             ``budgets`` (text ``name=limit`` and so on; a list or table of it too),
             ``mounts`` (text ``/prefix=target`` and so on; a list or table of it too), ``workers`` (a number
             or ``auto``), ``binds`` (addresses to listen on, see `config.binds`) or ``networks`` (see
-            `http.networks`; these two as text or as a list).
+            `http.networks`; these two as text or as a list) or ``paths`` (a list, or text with
+            `os.pathsep` between them).
         default: The value when nothing else is given; None where a setting may be absent.
         help: What it does, one sentence.
         group: The heading under which help and documentation show it.
@@ -246,7 +247,6 @@ def _split(value: object) -> list[str]:
     return list(value)
 
 
-def _parse_workers(setting: Setting, value: object) -> int:
 def _parse_budgets(_: Setting, value: object) -> str:
     return show_budgets(parse_budgets(value))
 
@@ -257,6 +257,7 @@ def _parse_paths(setting: Setting, value: object) -> str:
     return _parse_str(setting, value)
 
 
+def _parse_workers(setting: Setting, value: object) -> int:
     if isinstance(value, str) and value.strip().lower() == "auto":
         return available_cpus()
     return _parse_int(setting, value)
@@ -265,8 +266,8 @@ def _parse_paths(setting: Setting, value: object) -> str:
 _PARSERS: Final[dict[str, Callable[[Setting, object], Any]]] = {
     "binds": _parse_binds,
     "bool": _parse_bool,
-    "choice": _parse_choice,
     "budgets": _parse_budgets,
+    "choice": _parse_choice,
     "float": _parse_float,
     "header": _parse_header,
     "int": _parse_int,
@@ -274,21 +275,23 @@ _PARSERS: Final[dict[str, Callable[[Setting, object], Any]]] = {
     "mode": _parse_mode,
     "mounts": _parse_mounts,
     "networks": _parse_networks,
+    "paths": _parse_paths,
     "str": _parse_str,
     "workers": _parse_workers,
 }
 _EXPECTED: Final = {
     "binds": "host:port, [address]:port, *:port, unix:/path or fd://3, or several with a space between them",
     "bool": "yes or no (true, on, 1; false, off, 0)",
-    "float": "a number",
-    "header": "a field name",
     "budgets": "a name and a limit such as postgres=20 or postgres=20,reserve=2, or several with a space"
     " between them",
+    "float": "a number",
+    "header": "a field name",
     "int": "a whole number",
     "logo": "text",
     "mode": "octal permission bits such as 660",
     "mounts": "a prefix and a target such as /old=module:app, or several with a space between them",
     "networks": "addresses, networks such as 10.0.0.0/8, unix or *, with a space between them",
+    "paths": "a path, or several",
     "str": "text on one line",
     "workers": "auto or a whole number",
 }

@@ -17,9 +17,12 @@ import errno
 import logging
 import socket
 from collections.abc import Sequence
+from typing import Any
 
 from vivace.server.connection import Connection
 from vivace.server.state import ServerState
+from vivace.server.tls import Tls
+from vivace.server.tls_transport import TlsTransport
 
 __all__ = ["ACCEPT_PAUSE", "Acceptor"]
 
@@ -46,11 +49,13 @@ class Acceptor:
     Args:
         listener: Non-blocking and listening; stays the caller's.
         state: Shared by the worker's connections.
+        tls: What encrypts them; None: nothing does.
     """
 
-    def __init__(self, listener: socket.socket, state: ServerState) -> None:
+    def __init__(self, listener: socket.socket, state: ServerState, tls: Tls | None = None) -> None:
         self._listener = listener
         self._state = state
+        self._tls = tls
         self._tcp = listener.family in (socket.AF_INET, socket.AF_INET6)
         self._server = _address(listener.getsockname()) if self._tcp else None
         self._opening: set[asyncio.Task[None]] = set()
@@ -102,8 +107,9 @@ class Acceptor:
         """Refuse a connection that no other can make room for."""
         with accepted:
             accepted.setblocking(False)
-            with contextlib.suppress(OSError):
-                accepted.send(_FULL)
+            if self._tls is None:
+                with contextlib.suppress(OSError):
+                    accepted.send(_FULL)
         self._complain("the limit on connections is reached and all are busy: one was refused")
 
     def _open(self, accepted: socket.socket, address: object) -> None:
@@ -111,15 +117,16 @@ class Acceptor:
         if self._tcp:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client = _address(address) if self._tcp else None
-        connection = Connection(self._state, client, self._server)
+        connection = Connection(self._state, client, self._server, "https" if self._tls else "http")
         self._state.connections.add(connection)
-        task = self._state.loop.create_task(self._attach(accepted, connection))
+        protocol = TlsTransport(connection, self._tls.context) if self._tls else connection
+        task = self._state.loop.create_task(self._attach(accepted, connection, protocol))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
-    async def _attach(self, accepted: socket.socket, connection: Connection) -> None:
+    async def _attach(self, accepted: socket.socket, connection: Connection, protocol: Any) -> None:
         try:
-            await self._state.loop.connect_accepted_socket(lambda: connection, accepted)  # type: ignore[type-var]
+            await self._state.loop.connect_accepted_socket(lambda: protocol, accepted)
         except OSError as error:
             accepted.close()
             self._state.connections.discard(connection)

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final, NoReturn
 
+from vivace.server import make_tls
 from vivace.supervisor.banner import banner
 from vivace.supervisor.fleet import Action, Fleet, Say, Send, Spawn
 from vivace.supervisor.logs import attach_logging, wants_json
@@ -52,6 +53,7 @@ def launch(job: Job) -> int:
         StartupError: The address cannot be used; exit code 4.
     """
     job.config.warnings.extend(job.config.without_effect())
+    job = job._replace(tls=make_tls(job.config, job.ssl))
     listeners = Listeners(job.config, job.sock)
     try:
         if job.config.WORKERS > 1:
@@ -73,7 +75,7 @@ def _show(report: Report, listeners: Listeners, job: Job) -> None:
     if not report.ready:
         _print([f"Error: {report.text}"])
     elif job.config.MOTD:
-        lines = banner(report, listeners.addresses(), job.config)
+        lines = banner(report, listeners.addresses(secure=job.tls is not None), job.config)
         if not wants_json(job.config):
             _print(lines)
             return

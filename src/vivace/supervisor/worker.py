@@ -31,7 +31,7 @@ from vivace.errors import ConfigError
 from vivace.interfaces.choose import make_interface
 from vivace.interfaces.hosted import explicit, unlimit
 from vivace.interfaces.mounts import MountedInterface, Mounts, describe_mounts
-from vivace.server import Interface, Server
+from vivace.server import Interface, Server, Tls
 from vivace.supervisor.banner import describe_build
 from vivace.supervisor.failure import describe_failure
 from vivace.supervisor.fleet import FORCED
@@ -62,6 +62,8 @@ class Job(NamedTuple):
         final: The app's own configuration is already complete, since it ran before the process was set up.
         sock: A bound socket to listen on, instead of HOST and PORT.
         signals: Stop on SIGTERM and SIGINT; only a single process can do without.
+        ssl: The argument of `app.run`: the certificates, instead of those of the settings.
+        tls: What became of it; made before there are workers.
     """
 
     load: Callable[[], Loaded]
@@ -70,6 +72,8 @@ class Job(NamedTuple):
     final: bool = False
     sock: socket.socket | None = None
     signals: bool = True
+    ssl: Any = None
+    tls: Tls | None = None
 
 
 class Interrupted(BaseException):
@@ -348,7 +352,7 @@ def _serve(
             threading.Thread(target=_watch_parent, args=(parent,), name="vivace-parent", daemon=True).start()
         elif native:
             loaded.app.stopper = partial(asyncio.get_running_loop().call_soon_threadsafe, stop.request)
-        server = Server(interface, config, listeners.sockets)
+        server = Server(interface, config, listeners.sockets, tls=job.tls)
         graceful = config.GRACEFUL_SHUTDOWN_TIMEOUT
         await serve_until_stopped(server, stop, graceful, ready=tell_ready, leave=listeners.close)
 
