@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from vivace.config.config import Config
 
-__all__ = ["Bind", "binds_of", "parse_bind", "split_binds"]
+__all__ = ["Bind", "binds_of", "chooses_binds", "parse_bind", "split_binds"]
 
 _APART: Final = re.compile(r"[\s,]+")
 _TCP: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([^\s:/\[\],]*)):([0-9]{1,5})", re.ASCII)
@@ -80,12 +80,17 @@ def parse_bind(text: str) -> Bind:
 
 def binds_of(config: "Config") -> list[Bind]:
     """Where `config` says to listen: at least one address."""
-    older = max(_rank(config, name) for name in ("HOST", "PORT", "UNIX"))
-    if config.BIND and _rank(config, "BIND") >= older:
+    if chooses_binds(config):
         return [parse_bind(item) for item in split_binds(config.BIND)]
     if config.UNIX:
         return [Bind("unix", config.UNIX)]
     return [Bind("tcp", config.HOST, config.PORT)]
+
+
+def chooses_binds(config: "Config") -> bool:
+    """Whether BIND counts, and not HOST, PORT and UNIX."""
+    older = max(_rank(config, name) for name in ("HOST", "PORT", "UNIX"))
+    return bool(config.BIND) and _rank(config, "BIND") >= older
 
 
 def _rank(config: "Config", name: str) -> int:
