@@ -13,7 +13,8 @@ import os, sys
 from vivace.supervisor import title
 title._find_package = lambda: None
 title.set_title(sys.argv[1], sys.argv[2])
-print(open("/proc/self/cmdline", "rb").read().rstrip(bytes(1)), open("/proc/self/comm").read().strip(), sep="|")
+line = open("/proc/self/cmdline", "rb").read().rstrip(bytes(1))
+print(line, open("/proc/self/comm").read().strip(), sep="|")
 print(sys.argv[1], os.environ["MARK"], open("/proc/self/environ").read().count("MARK=7"), sep="|")
 """
 
