@@ -149,7 +149,7 @@ class ClosedResourceError(VivaceError):
 
 
 class SanicException(VivaceError):
-    """An answer with a status; the base of all that are made one of, under the name that Sanic's programs know.
+    """An answer with a status; the base of all these, named as Sanic's programs know it.
 
     Args:
         message: Shown to the client; the phrase of the status if None.

@@ -86,8 +86,8 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.cookies.response": {"vivace.http.cookies": "Cookie CookieJar"},
     "sanic.errorpages": {
         _OURS + "errorpages": (
-            "BaseRenderer HTMLRenderer JSONRenderer TextRenderer CONFIG_BY_MIME DEFAULT_FORMAT FALLBACK_STATUS"
-            " FALLBACK_TEXT JSON MIME_BY_CONFIG RENDERERS_BY_CONTENT_TYPE RESPONSE_MAPPING STATUS_CODES"
+            "BaseRenderer HTMLRenderer JSONRenderer TextRenderer CONFIG_BY_MIME DEFAULT_FORMAT"
+            " FALLBACK_STATUS FALLBACK_TEXT JSON MIME_BY_CONFIG RENDERERS_BY_CONTENT_TYPE RESPONSE_MAPPING STATUS_CODES"
             " check_error_format exception_response guess_mime"
         ),
     },
@@ -188,13 +188,19 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         "vivace.ext.extend": "Extend",
         "vivace.ext.extension": "Extension",
         _OURS + "constants": "__version__=EXT_VERSION",
+        _OURS + "validation": "validate",
     },
     "sanic_ext.bootstrap": {"vivace.ext.extend": "Extend"},
     "sanic_ext.config": {"vivace.ext.config": "Config"},
     "sanic_ext.exceptions": {"vivace.ext.errors": "ExtensionNotFound InitError ValidationError"},
     "sanic_ext.extensions": {},
     "sanic_ext.extensions.base": {"vivace.ext.extension": "Extension"},
+    "sanic_ext.extensions.injection": {},
+    "sanic_ext.extensions.injection.extension": {"vivace.ext.injection": "InjectionExtension"},
+    "sanic_ext.extensions.injection.constructor": {"vivace.ext.injection": "Constructor"},
     "sanic_ext.extras": {},
+    "sanic_ext.extras.validation": {},
+    "sanic_ext.extras.validation.decorator": {_OURS + "validation": "validate"},
     "sanic_routing": {"vivace.framework.router": "BaseRouter=Router", "vivace.framework.route": "Route"},
     "sanic_routing.exceptions": {
         "vivace.errors": (
