@@ -5,6 +5,7 @@ The tree (indented = inherits):
     VivaceError
       ConfigError                 a setting, an option or a declaration is wrong
         DeclarationError          a declaration of the program; also a `ServerError` and a `ValueError`
+          RoutingError            of a route: RouteExists, BadMethod ...
       StartupError                the server could not start; carries the exit code
       ProtocolError               the rules of a wire protocol were broken (abstract)
         LocalProtocolError        by us: the application or an interface
@@ -12,8 +13,9 @@ The tree (indented = inherits):
       BrokenResourceError         the world took the resource away
         ClientDisconnected        the peer of this request is gone
       ClosedResourceError         you closed it and used it again
-      HTTPException               an answer with a status; what handlers raise
-        BadRequest ... ServiceUnavailable
+      SanicException              an answer with a status
+        HTTPException             the same; what handlers raise
+          BadRequest ... ServiceUnavailable
 
 Rules of this file:
 
@@ -23,10 +25,12 @@ Rules of this file:
 - Nothing here imports anything of ours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 __all__ = [
+    "BadMethod",
     "BadRequest",
     "BrokenResourceError",
     "ClientDisconnected",
@@ -35,19 +39,23 @@ __all__ = [
     "DeclarationError",
     "ExpectationFailed",
     "FileNotFound",
+    "FinalizationError",
     "Forbidden",
     "HTTPException",
     "HeaderExpectationFailed",
     "InternalServerError",
     "InvalidHeader",
     "InvalidRangeType",
+    "InvalidRoute",
     "InvalidSignal",
     "InvalidUsage",
     "LoadFileException",
     "LocalProtocolError",
     "MethodNotAllowed",
     "MethodNotSupported",
+    "NameTaken",
     "NotFound",
+    "ParameterNameConflicts",
     "PayloadTooLarge",
     "ProtocolError",
     "PyFileError",
@@ -55,6 +63,9 @@ __all__ = [
     "RemoteProtocolError",
     "RequestHeaderFieldsTooLarge",
     "RequestTimeout",
+    "RouteExists",
+    "RoutingError",
+    "SanicException",
     "ServerError",
     "ServiceUnavailable",
     "StartupError",
@@ -62,6 +73,7 @@ __all__ = [
     "URLBuildError",
     "Unauthorized",
     "VivaceError",
+    "title_of",
 ]
 
 
@@ -136,21 +148,21 @@ class ClosedResourceError(VivaceError):
     """A resource was used after our own side closed it."""
 
 
-class HTTPException(VivaceError):
-    """An answer with a status: raise it in a handler, a middleware or a listener of a request.
+class SanicException(VivaceError):
+    """An answer with a status; the base of all these, named as Sanic's programs know it.
 
     Args:
-        message: Shown to the client; a default of the status if empty.
+        message: Shown to the client; the phrase of the status if None.
         status_code: Overrides the status of the class.
-        quiet: True: not logged. Default: quiet below 500 and for 503.
+        quiet: True: not logged. Default: what the class says.
         context: Shown to the client by the error page.
         extra: Shown in debug mode only.
-        headers: Added to the answer.
+        headers: Of the answer, instead of those of the class.
     """
 
     status_code: int = 500
     message: str = ""
-    quiet: bool | None = None
+    quiet: bool = False
     headers: Mapping[str, str] = {}  # Sanic's class attribute; read only
 
     def __init__(
@@ -163,26 +175,50 @@ class HTTPException(VivaceError):
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        if isinstance(message, bytes):
-            message = message.decode("utf-8", "replace")
-        self.status_code = status_code or type(self).status_code
-        self.message = message or type(self).message or _PHRASES.get(self.status_code, "")
         self.context = context
         self.extra = extra
-        self.headers = {**type(self).headers, **(headers or {})}
-        self.quiet = self._choose_quiet(quiet)
+        self.status_code = status_code or type(self).status_code
+        self.quiet = type(self).quiet if quiet is None else quiet
+        self.headers = dict(headers or type(self).headers)
+        if not isinstance(getattr(type(self), "message", ""), property):
+            self.message = self._word(message)
         super().__init__(self.message)
 
-    def _choose_quiet(self, quiet: bool | None) -> bool:
-        if quiet is None:
-            quiet = type(self).quiet
-        return quiet if quiet is not None else self.status_code < 500 or self.status_code == 503
+    def _word(self, message: str | bytes | None) -> str:
+        """The message of this exception."""
+        if message is None:
+            return type(self).message or _PHRASES.get(self.status_code, "")
+        return message.decode("utf-8", "replace") if isinstance(message, bytes) else message
+
+
+class HTTPException(SanicException):
+    """An answer with a status: raise it in a handler, a middleware or a listener of a request.
+
+    Args:
+        message: Shown to the client; the phrase of the status if None.
+        status_code: Overrides the status of the class.
+        quiet: True: not logged. Default: what the class says; for a status given here: below 500 and for 503.
+        options: ``context``, ``extra`` and ``headers``, as in `SanicException`.
+    """
+
+    def __init__(
+        self,
+        message: str | bytes | None = None,
+        status_code: int | None = None,
+        *,
+        quiet: bool | None = None,
+        **options: Any,
+    ) -> None:
+        if quiet is None and status_code is not None:
+            quiet = status_code < 500 or status_code == 503
+        super().__init__(message, status_code, quiet=quiet, **options)
 
 
 class BadRequest(HTTPException):
     """400: the request cannot be understood."""
 
     status_code = 400
+    quiet = True
 
 
 class InvalidHeader(BadRequest):
@@ -199,6 +235,7 @@ class Unauthorized(HTTPException):
     """
 
     status_code = 401
+    quiet = True
 
     def __init__(
         self,
@@ -223,12 +260,14 @@ class Forbidden(HTTPException):
     """403: understood and refused."""
 
     status_code = 403
+    quiet = True
 
 
 class NotFound(HTTPException):
     """404: nothing is here."""
 
     status_code = 404
+    quiet = True
 
 
 class FileNotFound(NotFound):
@@ -262,17 +301,18 @@ class MethodNotAllowed(HTTPException):
     """
 
     status_code = 405
+    quiet = True
 
     def __init__(
         self,
         message: str | bytes | None = None,
         method: str = "",
-        allowed_methods: Sequence[str] | None = None,
+        allowed_methods: Collection[str] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(message, **options)
         self.method = method
-        self.allowed_methods = tuple(allowed_methods or ())
+        self.allowed_methods = allowed_methods
         if allowed_methods is not None:
             self.headers = {**self.headers, "Allow": ", ".join(allowed_methods)}
 
@@ -281,18 +321,21 @@ class RequestTimeout(HTTPException):
     """408: the request did not arrive in time."""
 
     status_code = 408
+    quiet = True
 
 
 class PayloadTooLarge(HTTPException):
     """413: the body is over the limit."""
 
     status_code = 413
+    quiet = True
 
 
 class URITooLong(HTTPException):
     """414: the request line is over the limit."""
 
     status_code = 414
+    quiet = True
 
 
 class RangeNotSatisfiable(HTTPException):
@@ -304,6 +347,7 @@ class RangeNotSatisfiable(HTTPException):
     """
 
     status_code = 416
+    quiet = True
 
     def __init__(self, message: str | bytes | None = None, content_range: Any = None, **options: Any) -> None:
         super().__init__(message, **options)
@@ -319,12 +363,14 @@ class ExpectationFailed(HTTPException):
     """417: the ``Expect`` field cannot be met."""
 
     status_code = 417
+    quiet = True
 
 
 class RequestHeaderFieldsTooLarge(HTTPException):
     """431: the head is over the limit."""
 
     status_code = 431
+    quiet = True
 
 
 class ServerError(HTTPException):
@@ -339,6 +385,34 @@ class URLBuildError(ServerError):
 
 class DeclarationError(ConfigError, ServerError, ValueError):
     """A declaration of the program is wrong; a `ServerError` and a `ValueError` too, as in Sanic."""
+
+
+class NameTaken(DeclarationError, AssertionError):
+    """Two parts of an app have one name; an AssertionError too, as in Sanic."""
+
+
+class RoutingError(DeclarationError):
+    """A route that cannot be declared."""
+
+
+class BadMethod(RoutingError):
+    """A method that no route can have."""
+
+
+class FinalizationError(RoutingError):
+    """The routes together cannot be served."""
+
+
+class InvalidRoute(RoutingError):
+    """The path of a route is malformed."""
+
+
+class ParameterNameConflicts(RoutingError):
+    """A path names two parameters alike."""
+
+
+class RouteExists(RoutingError):
+    """Two routes claim one path and method."""
 
 
 class InvalidSignal(DeclarationError):
@@ -356,14 +430,17 @@ class PyFileError(DeclarationError):
         file: Its path.
     """
 
-    def __init__(self, file: object) -> None:
+    def __init__(self, file: object, status_code: int | None = None, *, quiet: bool | None = None) -> None:
         super().__init__(f"could not execute config file {file}")
+        self.status_code = status_code or self.status_code
+        self.quiet = self.quiet if quiet is None else quiet
 
 
 class ServiceUnavailable(HTTPException):
     """503: overloaded, stopping, or the handler ran out of time."""
 
     status_code = 503
+    quiet = True
 
 
 InvalidUsage = BadRequest
@@ -377,17 +454,14 @@ def _escape_quoted(value: str) -> str:
 
 
 _PHRASES: dict[int, str] = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    413: "Payload Too Large",
-    414: "URI Too Long",
-    416: "Range Not Satisfiable",
-    417: "Expectation Failed",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
+    **{status.value: status.phrase for status in HTTPStatus},
+    413: "Request Entity Too Large",  # as in Sanic, whatever Python calls them by now
+    414: "Request-URI Too Long",
+    416: "Requested Range Not Satisfiable",
+    422: "Unprocessable Entity",
 }
+
+
+def title_of(status: int) -> str:
+    """What a page calls an error of `status`."""
+    return _PHRASES.get(status, "Error Occurred")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vivace import Config, HTTPException, Request, Vivace
+from vivace import Config, Request
 from vivace.compat.sanic import constants, helpers, later, log, pieces
 from vivace.compat.sanic.app import Sanic
 from vivace.compat.sanic.worker import AppLoader
@@ -89,31 +89,6 @@ def test_loggers_and_their_configuration() -> None:
     assert not log.VerbosityFilter().filter(record)
     assert str(log.Colors.END) in ("", "\033[0m")
     assert pieces.Formatter("%(message)s").format(logging.makeLogRecord({"msg": "said"})) == "said"
-
-
-def test_error_formats_are_checked() -> None:
-    pieces.check_error_format("json")
-    with pytest.raises(HTTPException, match="Unknown format: yaml"):
-        pieces.check_error_format("yaml")
-
-
-def test_error_pages_can_be_made_by_hand() -> None:
-    app: Vivace[Any, Any] = Vivace("pages")
-
-    @app.exception(ValueError)
-    async def page(request: Request, error: ValueError) -> Any:
-        answer = pieces.exception_response(request, error, True, "text")
-        answer.headers["x-mime"] = pieces.guess_mime(request, "auto")
-        return answer
-
-    @app.get("/")
-    async def index(request: Request) -> Any:
-        raise ValueError("out of cheese")
-
-    _, response = app.test_client.get("/", headers={"Accept": "application/json"})
-    assert response.status == 500
-    assert response.headers["x-mime"] == "application/json"
-    assert "out of cheese" in response.text
 
 
 def test_json_and_heads() -> None:

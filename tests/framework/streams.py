@@ -57,6 +57,7 @@ class FakeStream:
     def __init__(self, head: RequestReceived, body: Sequence[bytes] = ()) -> None:
         self.head = head
         self.scheme = "http"
+        self.tls = None
         self.client: tuple[str, int] | None = ("127.0.0.1", 50000)
         self.server: tuple[str, int] | None = ("127.0.0.1", 8000)
         self.disconnected = False

@@ -38,7 +38,7 @@ def test_a_name_is_that_of_a_module(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "1a", "a b", None, 5])
 def test_a_bad_name_is_refused(name: Any) -> None:
-    with pytest.raises(ConfigError, match="app name"):
+    with pytest.raises(ConfigError, match="Vivace instance"):
         Vivace(name)
 
 
@@ -50,7 +50,7 @@ def test_apps_are_found_by_name_while_they_live() -> None:
     assert Vivace.get_app("one-of-a-kind") is two
     del one, two
     gc.collect()
-    with pytest.raises(ConfigError, match="no app is called"):
+    with pytest.raises(ConfigError, match="Vivace app name 'one-of-a-kind' not found"):
         Vivace.get_app("one-of-a-kind")
     assert Vivace.get_app("made", force_create=True).name == "made"
 

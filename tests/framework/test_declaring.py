@@ -29,7 +29,7 @@ def test_an_app_is_taken_out_of_the_registry_and_put_back() -> None:
     Vivace.register_app(app)
     assert Vivace.get_app("registered") is app
     for call in (Vivace.register_app, Vivace.unregister_app):
-        with pytest.raises(HTTPException, match="takes an app"):
+        with pytest.raises(HTTPException, match="must be an instance of Vivace"):
             call("app")  # type: ignore[arg-type]
 
 
@@ -102,7 +102,7 @@ def test_variables_of_ones_own_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.KEEP_ALIVE_TIMEOUT == 9.0
     assert "low" not in config
     assert Vivace("a", env_prefix="SHOP_").config.I == 1
-    with pytest.raises(HTTPException, match="either config or env_prefix"):
+    with pytest.raises(HTTPException, match="with a config given, env_prefix cannot be"):
         Vivace("a", config=Config(), env_prefix="SHOP_")
     monkeypatch.setenv("SHOP_KEEP_ALIVE_TIMEOUT", "soon")
     with pytest.raises(ConfigError, match="KEEP_ALIVE_TIMEOUT"):

@@ -66,7 +66,7 @@ async def test_what_a_handler_returns_becomes_a_response(
 
 
 @pytest.mark.parametrize("returned", [None, 5, ("a", 200), object])
-async def test_anything_else_is_a_logged_500_that_names_the_type(
+async def test_anything_else_is_a_logged_500_that_shows_it(
     app: Vivace, returned: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     @app.get("/")
@@ -75,7 +75,7 @@ async def test_anything_else_is_a_logged_500_that_names_the_type(
 
     stream = await ask(app)
     assert stream.status == 500
-    assert f"Invalid response type {type(returned).__name__};".encode() in stream.body
+    assert f"Invalid response type {returned!r} (need HTTPResponse)".encode() in stream.body
     assert "Invalid response type" in caplog.text
 
 

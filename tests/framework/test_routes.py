@@ -142,7 +142,10 @@ async def test_a_copy_has_all_that_was_declared_and_goes_its_own_way(app: Vivace
     app.blueprint(blueprint)
     copy = blueprint.copy("two", url_prefix="/two", version=2)
     assert (copy.copied_from, copy.registered, copy.ctx is blueprint.ctx) == ("one", True, False)
-    assert blueprint.copy("three", with_registration=False, with_ctx=True, version=None).ctx is blueprint.ctx
+    blueprint.ctx.pool = []
+    third = blueprint.copy("three", with_registration=False, with_ctx=True, version=None)
+    assert third.ctx is not blueprint.ctx
+    assert third.ctx.pool is blueprint.ctx.pool
     copy.add_route(handler, "/late", name="late")
     assert [route.uri for route in app.routes] == ["/v1/one/x", "/v2/two/x", "/v2/two/late"]
     assert (await ask(app, target="/v2/two/x")).body == b"app.two.x {}"

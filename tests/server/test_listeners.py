@@ -14,7 +14,7 @@ import pytest
 from tests.server.support import hello, running, until
 from vivace.errors import StartupError
 from vivace.protocols.stream import Stream
-from vivace.server.listeners import bind_tcp, bind_unix
+from vivace.server.bind import ListeningSocket, bind_tcp, bind_unix
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -53,10 +53,7 @@ def test_a_privileged_port_says_what_is_missing(monkeypatch: pytest.MonkeyPatch)
     def refuse(self: socket.socket, address: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    class Refusing(socket.socket):
-        bind = refuse
-
-    monkeypatch.setattr(socket, "socket", Refusing)
+    monkeypatch.setattr(ListeningSocket, "bind", refuse)
     with pytest.raises(StartupError, match="below 1024") as caught:
         bind_tcp("127.0.0.1", 80, 16)
     assert caught.value.exit_code == 4

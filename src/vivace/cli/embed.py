@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from vivace.config import Config
 from vivace.interfaces.native import NativeInterface, finalize_app
-from vivace.server import Server
+from vivace.server import Server, make_tls
 from vivace.supervisor.sockets import Listeners
 
 __all__ = ["AppServer"]
@@ -28,20 +28,28 @@ class AppServer:
         app: A Vivace app.
         settings: By their names; they are set in the app's configuration.
         sock: A bound socket, instead of host and port.
+        ssl: The certificates, as `app.run` takes them.
         serving: ``await`` starts it.
 
     Raises:
-        ConfigError: A setting cannot be used.
+        ConfigError: A setting or a certificate cannot be used.
     """
 
     def __init__(
-        self, app: Any, settings: Mapping[str, object], sock: Any = None, *, serving: bool = False
+        self,
+        app: Any,
+        settings: Mapping[str, object],
+        sock: Any = None,
+        *,
+        ssl: Any = None,
+        serving: bool = False,
     ) -> None:
         self.app = app
         config: Config = app.config
         config.override(settings, "app.create_server()")
         self._config = config
         self._sock = sock
+        self._tls = make_tls(config, ssl)
         self._serving = serving
         self._listeners: Listeners | None = None
         self._server: Server | None = None
@@ -90,7 +98,7 @@ class AppServer:
         if self._server is None:
             listeners = self._listen()
             self.app.stopper = self.close
-            self._server = Server(NativeInterface(self.app), self._config, listeners.sockets)
+            self._server = Server(NativeInterface(self.app), self._config, listeners.sockets, tls=self._tls)
             await self._server.start()
 
     async def before_start(self) -> None:

@@ -47,7 +47,7 @@ def setting_options(function: _F) -> _F:
 def given(arguments: dict[str, Any]) -> dict[str, object]:
     """Of a command's arguments, the settings that were given, by their names."""
     names = {setting.name for setting in SETTINGS}
-    return {k.upper(): v for k, v in arguments.items() if v is not None and k.upper() in names}
+    return {k.upper(): v for k, v in arguments.items() if v not in (None, ()) and k.upper() in names}
 
 
 def _make_option(setting: Setting) -> click.Option:
@@ -57,6 +57,7 @@ def _make_option(setting: Setting) -> click.Option:
     option = _SettingOption(
         [flag, setting.name.lower()],
         default=None,
+        multiple=setting.kind in ("binds", "networks", "paths"),
         type=click.BOOL if setting.kind == "bool" else click.STRING,
         metavar=None if setting.kind == "bool" else _metavar(setting),
         help=f"{setting.help}{_default_note(setting)}",

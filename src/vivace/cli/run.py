@@ -21,11 +21,23 @@ __all__ = ["command"]
     metavar="PREFIX=TARGET",
     help="Serve another app below a path, such as /old=legacy.wsgi; may be given several times.",
 )
+@click.option(
+    "--budget",
+    multiple=True,
+    metavar="NAME=LIMIT",
+    help="Share connections out among workers, such as postgres=20; may be given several times.",
+)
 @click.option("--sanic", is_flag=True, help="Let `import sanic` in the app give Vivace.")
 @setting_options
 @click.pass_context
 def command(
-    ctx: click.Context, /, target: str | None, mount: tuple[str, ...], sanic: bool, **options: Any
+    ctx: click.Context,
+    /,
+    target: str | None,
+    mount: tuple[str, ...],
+    budget: tuple[str, ...],
+    sanic: bool,
+    **options: Any,
 ) -> None:
     """Serve TARGET, a Vivace, ASGI or WSGI app: module:app, module, file.py:app, file.py, or a factory,
     module:create_app. A Django project: project.asgi or project.wsgi.
@@ -43,6 +55,8 @@ def command(
     if mount:
         overrides["MOUNTS"] = list(mount)
     config = Config.load(overrides=overrides)
+    if budget:
+        overrides["BUDGETS"] = config.add_budgets(list(budget))
     named = target or config.APP or find_target(Path())
 
     def make_job(settings: Mapping[str, Any]) -> Job:

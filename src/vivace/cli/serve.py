@@ -65,8 +65,16 @@ def _make_job(app: Any, given: RunArguments, settings: Mapping[str, object]) -> 
     kind, why = classify(app)
     name = str(getattr(app, "name", type(app).__name__))
     loaded = Loaded(name, app, kind, why)
-    load = lambda: mount_all(loaded, config)  # noqa: E731
-    return Job(load, config, settings, True, given.sock, given.signals, not given.single)
+    return Job(
+        lambda: mount_all(loaded, config),
+        config,
+        settings,
+        final=True,
+        sock=given.sock,
+        signals=given.signals,
+        main=not given.single,
+        ssl=given.ssl,
+    )
 
 
 def _refuse_while_loading() -> None:

@@ -14,6 +14,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
+from vivace.config.budget import merge_budgets, parse_budgets, read_variables, show_budgets
 from vivace.config.convert import Converter, convert_text, load_source
 from vivace.config.setting import FALSE, PREFIX, Setting
 from vivace.config.table import BY_NAME, SETTINGS
@@ -21,7 +22,7 @@ from vivace.errors import ConfigError
 
 __all__ = ["Config"]
 
-_NOT_SETTINGS: Final = frozenset({"VIVACE_PURE"})
+_NOT_SETTINGS: Final = frozenset({"VIVACE_PURE", "VIVACE_SLOT"})
 """Settings that have no effect so far."""
 
 
@@ -58,12 +59,19 @@ class Config(MutableMapping[str, Any]):
     REQUEST_ID_HEADER: str
     SERVER_NAME: str
     THREADS: int
+    BIND: str
     HOST: str
     PORT: int
     UNIX: str
     UNIX_MODE: int
+    UNIX_OWNER: str
     BACKLOG: int
+    PROXY_PROTOCOL: str
+    PROXY_PROTOCOL_FROM: str
+    PID_FILE: str
     WORKERS: int
+    OVERLAP: int
+    BUDGETS: str
     LOOP: str
     GRACEFUL_SHUTDOWN_TIMEOUT: float
     ACCESS_LOG: bool
@@ -98,10 +106,25 @@ class Config(MutableMapping[str, Any]):
     FORM_MAX_FIELD_SIZE: int
     FORM_MAX_MEMORY: int
     FORM_SPOOL_SIZE: int
+    TLS_CERT: str
+    TLS_KEY: str
+    TLS_CERT_PASSWORD: str
+    TLS_FOLDERS: str
+    TLS_STRICT_HOST: bool
+    TLS_CLIENT_CA: str
+    TLS_CIPHERS: str
+    TLS_RELOAD: float
+    TLS_REDIRECT_PORT: int
+    AUTO_TLS: bool
+    LOCALHOST: str
+    LOCAL_TLS_CERT: str
+    LOCAL_TLS_KEY: str
+    LOCAL_CERT_CREATOR: str
     FORWARDED_SECRET: str | None
     REAL_IP_HEADER: str | None
     PROXIES_COUNT: int | None
     FORWARDED_FOR_HEADER: str
+    TRUSTED_PROXIES: str
 
     sources: dict[str, str]
     warnings: list[str]
@@ -325,8 +348,33 @@ class Config(MutableMapping[str, Any]):
             for variable in (setting.variable, *setting.env):
                 if variable in environ and self._take_variable(setting, variable, environ[variable]):
                     break
+        self._take_budgets(environ)
         if self.sources.get("PORT") == "environment PORT" and "HOST" not in self.sources:
             self._store("HOST", "0.0.0.0", "environment PORT")  # noqa: S104  # R3.2
+
+    def add_budgets(self, value: object, source: str = "command line --budget") -> str:
+        """Change of BUDGETS what `value` says otherwise, number by number; the whole of it.
+
+        Args:
+            value: What BUDGETS takes.
+            source: Who gave it, for `sources` and messages.
+
+        Raises:
+            ConfigError: It cannot be used.
+        """
+        added = parse_budgets(BY_NAME["BUDGETS"].parse(value, source))
+        text = show_budgets(merge_budgets(parse_budgets(self.BUDGETS), added))
+        self._store("BUDGETS", text, source)
+        return text
+
+    def _take_budgets(self, environ: Mapping[str, str]) -> None:
+        """Of BUDGETS what the variables ``BUDGET_<NAME>`` say instead: platforms have one per resource."""
+        found, ignored = read_variables(environ)
+        self.warnings.extend(ignored)
+        if found:
+            merged = merge_budgets(parse_budgets(self.BUDGETS), found)
+            names = ", ".join(f"BUDGET_{name.upper()}" for name in found)
+            self._store("BUDGETS", show_budgets(merged), f"environment {names}")
 
     def _take_variable(self, setting: Setting, variable: str, text: str) -> bool:
         """Whether the variable gave a value: what a platform sets must not stop the start, so it may not."""

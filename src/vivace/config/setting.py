@@ -14,7 +14,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from vivace.config.binds import parse_bind, split_binds
+from vivace.config.budget import parse_budgets, show_budgets
 from vivace.errors import ConfigError
+from vivace.http.networks import Networks
 
 __all__ = ["FALSE", "PREFIX", "Setting", "available_cpus"]
 
@@ -35,8 +38,11 @@ class Setting(NamedTuple):
         name: Upper case, as application code writes it.
         kind: What a value is: ``bool``, ``int``, ``float``, ``str``, ``logo`` (text of several lines),
             ``choice``, ``mode`` (permission bits, octal when written as text), ``header`` (a field name),
-            ``mounts`` (text ``/prefix=target`` and so on; a list or table of it too) or ``workers`` (a number
-            or ``auto``).
+            ``budgets`` (text ``name=limit`` and so on; a list or table of it too),
+            ``mounts`` (text ``/prefix=target`` and so on; a list or table of it too), ``workers`` (a number
+            or ``auto``), ``binds`` (addresses to listen on, see `config.binds`) or ``networks`` (see
+            `http.networks`; these two as text or as a list) or ``paths`` (a list, or text with
+            `os.pathsep` between them).
         default: The value when nothing else is given; None where a setting may be absent.
         help: What it does, one sentence.
         group: The heading under which help and documentation show it.
@@ -222,6 +228,35 @@ def _parse_mounts(_: Setting, value: object) -> str:
     return " ".join(items)
 
 
+def _parse_binds(_: Setting, value: object) -> str:
+    return " ".join(str(parse_bind(item)) for item in _split(value))
+
+
+def _parse_networks(_: Setting, value: object) -> str:
+    return str(Networks(" ".join(_split(value))))
+
+
+def _split(value: object) -> list[str]:
+    """The items of a list of text, each without spaces and commas, or of one text with these between them."""
+    if isinstance(value, str):
+        return split_binds(value)
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        raise TypeError
+    if any(split_binds(item) != [item] for item in value):
+        raise ValueError
+    return list(value)
+
+
+def _parse_budgets(_: Setting, value: object) -> str:
+    return show_budgets(parse_budgets(value))
+
+
+def _parse_paths(setting: Setting, value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return os.pathsep.join(_parse_str(setting, item) for item in value)
+    return _parse_str(setting, value)
+
+
 def _parse_workers(setting: Setting, value: object) -> int:
     if isinstance(value, str) and value.strip().lower() == "auto":
         return available_cpus()
@@ -229,7 +264,9 @@ def _parse_workers(setting: Setting, value: object) -> int:
 
 
 _PARSERS: Final[dict[str, Callable[[Setting, object], Any]]] = {
+    "binds": _parse_binds,
     "bool": _parse_bool,
+    "budgets": _parse_budgets,
     "choice": _parse_choice,
     "float": _parse_float,
     "header": _parse_header,
@@ -237,17 +274,24 @@ _PARSERS: Final[dict[str, Callable[[Setting, object], Any]]] = {
     "logo": _parse_logo,
     "mode": _parse_mode,
     "mounts": _parse_mounts,
+    "networks": _parse_networks,
+    "paths": _parse_paths,
     "str": _parse_str,
     "workers": _parse_workers,
 }
 _EXPECTED: Final = {
+    "binds": "host:port, [address]:port, *:port, unix:/path or fd://3, or several with a space between them",
     "bool": "yes or no (true, on, 1; false, off, 0)",
+    "budgets": "a name and a limit such as postgres=20 or postgres=20,reserve=2, or several with a space"
+    " between them",
     "float": "a number",
     "header": "a field name",
     "int": "a whole number",
     "logo": "text",
     "mode": "octal permission bits such as 660",
     "mounts": "a prefix and a target such as /old=module:app, or several with a space between them",
+    "networks": "addresses, networks such as 10.0.0.0/8, unix or *, with a space between them",
+    "paths": "a path, or several",
     "str": "text on one line",
     "workers": "auto or a whole number",
 }

@@ -67,7 +67,7 @@ class Announcer:
                 handler=route.handler,
             )
 
-    async def failed(self, request: "Request", error: Exception) -> None:
+    async def failed(self, request: "Request", error: BaseException) -> None:
         """A request ends with an exception."""
         await self.tell(Event.SERVER_EXCEPTION_REPORT, exception=error)
         await self.tell(Event.HTTP_LIFECYCLE_EXCEPTION, request=request, exception=error)

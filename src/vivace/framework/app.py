@@ -20,13 +20,14 @@ from weakref import WeakValueDictionary
 
 from vivace.config import Config
 from vivace.config.setting import PREFIX
-from vivace.errors import DeclarationError
+from vivace.errors import DeclarationError, NameTaken
 from vivace.framework.announce import announce_stage, make_announcer
 from vivace.framework.background import Background
 from vivace.framework.blueprint import Blueprint, BlueprintGroup, Registration, place_all
 from vivace.framework.compiler import compile_app, gather_listeners, gather_signals
 from vivace.framework.dispatch import Dispatcher
 from vivace.framework.error_handler import ErrorHandler
+from vivace.framework.extensible import Amender, Extensible
 from vivace.framework.lifespan import run_stage
 from vivace.framework.middleware import Chain
 from vivace.framework.mount import Mount, MountTable, check_prefix
@@ -62,18 +63,17 @@ _ELSEWHERE: Final = {
     "multiplexer": "workers are controlled from outside the app, by signals to the process that started them",
     "manager": "the supervisor has no interface for apps; declare main_process_ready listeners instead",
     "inspector": "there is none; look at the log and the exit codes",
-    "ext": "sanic-ext is not loaded; HEAD and OPTIONS are answered without it",
-    "extend": "extensions of Sanic cannot be loaded",
+    "ext": "the app is not extended yet; from vivace.ext import Extend; Extend(app)",
+    "extend": "write Extend(app); from vivace.ext import Extend",
     "websocket_handshake": "WebSocket is not there yet",
 }
 
 ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
 _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
 
 
-class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
+class Vivace(Runnable, Background, Extensible, Generic[ConfigT, CtxT]):
     """An app.
 
     Args:
@@ -100,14 +100,17 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         state: What is going on.
         signal_router: The signals.
         blueprints: The blueprints by name.
+        placed: The same by the name with its prefix, as routes know it.
 
     Raises:
         ConfigError: The name is missing or malformed, or a setting cannot be used.
     """
 
     __slots__ = (
+        "_amenders",
         "_amending",
         "_dispatcher",
+        "_ext",
         "_guest",
         "_mounts",
         "_registrations",
@@ -123,6 +126,7 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         "error_handler",
         "handle_stream",
         "loads",
+        "placed",
         "response_chain",
         "shared_ctx",
         "signal_router",
@@ -130,6 +134,12 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         "strict_slashes",
     )
 
+    name_rule = (
+        re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*"),
+        "Names must begin with a character and may only contain alphanumeric characters, _, -, or dots.",
+    )
+    start_hint: ClassVar[str] = "Apps are made when their module is imported, or by a factory."
+    """Goes behind the message that there is no app of a name."""
     tracks_requests: ClassVar[bool] = False
     """Whether `Request.get_current` works: a subclass says True, and each request pays for it."""
 
@@ -159,11 +169,6 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         dumps: Callable[..., str | bytes] | None = None,
         loads: Callable[..., Any] | None = None,
     ) -> None:
-        given: object = name  # programs without a type checker pass None
-        if not isinstance(given, str) or not _NAME.fullmatch(given):
-            raise DeclarationError(
-                f"app name {name!r}: expected a letter or _, then letters, digits, _ and -"
-            )
         super().__init__(name, ctx)
         self.config = _make_config(config, env_prefix)
         if log_config is not None and configure_logging:
@@ -177,8 +182,11 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         self.error_handler = error_handler or ErrorHandler()
         self.strict_slashes: bool = strict_slashes
         self.blueprints: dict[str, Blueprint] = {}
+        self.placed: dict[str, Blueprint] = {}
         self.response_chain: Chain = ()
+        self._amenders: list[Amender] = []
         self._amending = False
+        self._ext: Any = None
         self._guest: Any = None
         self._mounts: list[Mount] = []
         self._registrations: list[Registration] = []
@@ -208,13 +216,17 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
             found = list(_apps.values())
             if len(found) == 1:
                 return found[0]
-            raise DeclarationError(f"get_app() without a name needs exactly one app, there are {len(found)}")
+            raise DeclarationError(
+                f'Multiple {cls.__name__} apps found, use {cls.__name__}.get_app("app_name")'
+                if found
+                else f"No {cls.__name__} apps have been registered."
+            )
         app = _apps.get(name) or (_apps.get("__mp_main__") if name == "__main__" else None)
         if app is not None:
             return app
         if force_create:
             return cls(name)
-        raise DeclarationError(f"no app is called {name!r}", allowed=sorted(_apps))
+        raise DeclarationError(f"{cls.__name__} app name '{name}' not found.\n{cls.start_hint}")
 
     @classmethod
     def register_app(cls, app: "Vivace[Any, Any]") -> None:
@@ -224,7 +236,7 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
             DeclarationError: It is no app.
         """
         if not isinstance(app, Vivace):
-            raise DeclarationError(f"register_app() takes an app, not {app!r}")
+            raise DeclarationError(f"Registered app must be an instance of {cls.__name__}")
         _apps[app.name] = app
 
     @classmethod
@@ -235,7 +247,7 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
             DeclarationError: It is no app.
         """
         if not isinstance(app, Vivace):
-            raise DeclarationError(f"unregister_app() takes an app, not {app!r}")
+            raise DeclarationError(f"Registered app must be an instance of {cls.__name__}")
         if _apps.get(app.name) is app:
             del _apps[app.name]
 
@@ -281,13 +293,13 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         for item in items:
             given = Registration(item, url_prefix, version, strict_slashes, version_prefix, name_prefix)
             for part, place in place_all(given, self._parts()[0]):
-                other = self.blueprints.get(place.blueprint)
-                if other is not None and other is not part:
-                    raise DeclarationError(
-                        f"another blueprint called {place.blueprint!r} is part of {self.name}"
+                if self.placed.setdefault(place.blueprint, part) is not part:
+                    raise NameTaken(
+                        f'A blueprint with the name "{place.blueprint}" is already registered.  '
+                        "Blueprint names must be unique."
                     )
-                self.blueprints[place.blueprint] = part
-                part.apps.add(self)
+                self.blueprints[part.name] = part
+                part.join(self)
             self._registrations.append(given)
         self.signals_changed()
 
@@ -385,9 +397,12 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
         """
         place, parts = self._parts()
         announcer = make_announcer(self.signal_router)
-        compiled = compile_app(self, place, parts, self._types, announcer, short=self.dumps is None)
+        compiled = compile_app(
+            self, place, parts, self._types, announcer, short=self.dumps is None, amenders=self._amenders
+        )
         for scope, exception, handler in compiled.exception_handlers:
-            self.error_handler.add(exception, handler, scope)
+            names = [route.name for route in compiled.router.routes if route.blueprint == scope]
+            self.error_handler.add(exception, handler, names if scope else None)
         self._router = compiled.router
         self.response_chain = compiled.response_chain
         self._dispatcher.update(compiled.router, compiled.request_chain, announcer)
@@ -406,6 +421,9 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
 
     def _known_types(self) -> TypeTable:
         return self._types
+
+    def _is_complete(self) -> bool:
+        return not self._amenders  # they may give a handler more than the values of its path
 
     @property
     def router(self) -> Router:
@@ -597,8 +615,11 @@ class Vivace(Runnable, Background, Generic[ConfigT, CtxT]):
             self._guest = Guest(self)
         await self._guest(scope, receive, send)
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(name="{self.name}")'
 
 
 def _make_config(config: Any, env_prefix: str | None) -> Any:
@@ -607,5 +628,5 @@ def _make_config(config: Any, env_prefix: str | None) -> Any:
         if env_prefix and env_prefix != PREFIX:
             config.load_environment_vars(env_prefix)
     elif env_prefix:
-        raise DeclarationError("give either config or env_prefix: Config(env_prefix=...) has both")
+        raise DeclarationError("with a config given, env_prefix cannot be: Config(env_prefix=...) has both")
     return config

@@ -3,7 +3,7 @@
 Rules of this file:
 
 - Every argument that Sanic's documents name is taken. One that would change what the server promises and
-  cannot (TLS) is refused; one that only tunes what is different here is said once, at the start.
+  cannot is refused; one that only tunes what is different here is said once, at the start.
 - A name in lower case of any setting is an argument too; anything else is a TypeError that says what is near.
 """
 
@@ -20,9 +20,6 @@ from vivace.framework.protocol import use_protocol
 __all__ = ["RunArguments", "check", "settings_of", "settle"]
 
 _SETTINGS: Final = frozenset(setting.name for setting in SETTINGS)
-_NO_TLS: Final = (
-    "TLS comes with a later version of Vivace: serve http behind a proxy that ends TLS, or leave {name} out"
-)
 _WITHOUT_EFFECT: Final[dict[str, str]] = {
     "asyncio_server_kwargs": "what it tunes is set by BACKLOG, HOST and PORT",
     "coffee": "there is none here",
@@ -35,7 +32,6 @@ _WITHOUT_EFFECT: Final[dict[str, str]] = {
 _ARGUMENTS: Final = frozenset(
     {
         *_WITHOUT_EFFECT,
-        "auto_tls",
         "dev",
         "fast",
         "loop",
@@ -62,12 +58,14 @@ class RunArguments(NamedTuple):
         settings: By their names.
         sock: A bound socket to listen on, instead of host and port.
         signals: Stop on SIGTERM and SIGINT.
+        ssl: The certificates; None: those of the settings.
         single: There is no main process beside the one that serves: its listeners do not run.
     """
 
     settings: dict[str, object]
     sock: Any
     signals: bool
+    ssl: Any = None
     single: bool = False
 
 
@@ -87,7 +85,7 @@ def settle(app: Any, given: Mapping[str, Any], called: str = "run") -> RunArgume
     left = {name: value for name, value in given.items() if value is not None}
     check(left, called)
     left.pop("version", None)
-    sock = left.pop("sock", None)
+    sock, ssl = left.pop("sock", None), left.pop("ssl", None)
     signals = bool(left.pop("register_sys_signals", True))
     single = bool(left.get("single_process"))
     _attach(app, left)
@@ -98,7 +96,7 @@ def settle(app: Any, given: Mapping[str, Any], called: str = "run") -> RunArgume
     if folders := left.pop("reload_dir", None):
         settings["RELOAD_DIRS"] = folders if isinstance(folders, str) else " ".join(map(str, folders))
     rest = {name.upper(): value for name, value in left.items() if name.upper() in _SETTINGS}
-    return RunArguments({**settings, **rest}, sock, signals, single)
+    return RunArguments({**settings, **rest}, sock, signals, ssl, single)
 
 
 def settings_of(given: Mapping[str, Any], called: str) -> dict[str, Any]:
@@ -115,9 +113,6 @@ def settings_of(given: Mapping[str, Any], called: str) -> dict[str, Any]:
 
 def check(given: Mapping[str, Any], called: str = "prepare") -> None:
     """Refuse what cannot be honoured; the errors are those of `settle`."""
-    for name in ("ssl", "auto_tls"):
-        if given.get(name):
-            raise ConfigError(_NO_TLS.format(name=f"{name}="), key=name)
     version = given.get("version", 1)
     if getattr(version, "value", version) != 1:
         raise ConfigError("HTTP/3 comes with a later version of Vivace: leave version= out", key="version")

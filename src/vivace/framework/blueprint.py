@@ -10,7 +10,9 @@ Rules of this file:
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import reduce
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from weakref import WeakSet
@@ -18,7 +20,7 @@ from weakref import WeakSet
 from vivace.errors import DeclarationError
 from vivace.framework.registry import Registry
 from vivace.framework.signals import SignalSpec
-from vivace.framework.spec import Placement, RouteSpec, Version, host_names, join_path
+from vivace.framework.spec import VERSION_PREFIX, Placement, RouteSpec, Version, host_names, join_path
 
 if TYPE_CHECKING:
     from vivace.framework.app import Vivace
@@ -36,7 +38,8 @@ class Blueprint(Registry):
     """Routes, middleware, listeners and exception handlers under a name.
 
     Args:
-        name: Letters, digits, ``_`` and ``-``; full names of its routes are ``app.blueprint.handler``.
+        name: A letter or ``_``, then letters, digits, ``_``, ``-``; full names of routes are
+            ``app.blueprint.handler``.
         url_prefix: Goes before its paths.
         host: Only for these host names.
         version: Puts ``/v1`` before its paths.
@@ -45,12 +48,12 @@ class Blueprint(Registry):
         ctx: Anything that belongs to the program.
 
     Raises:
-        ConfigError: The name is empty or has a dot.
+        ConfigError: The name is missing or malformed.
     """
 
     __slots__ = (
+        "_apps",
         "allow_route_overwrite",
-        "apps",
         "copied_from",
         "host",
         "strict_slashes",
@@ -66,32 +69,39 @@ class Blueprint(Registry):
         host: str | Iterable[str] | None = None,
         version: Version | None = None,
         strict_slashes: bool | None = None,
-        version_prefix: str | None = None,
+        version_prefix: str = VERSION_PREFIX,
         *,
         ctx: Any = None,
     ) -> None:
-        if not name or "." in str(name):
-            raise DeclarationError(f"blueprint name {name!r}: expected a name without a dot")
         super().__init__(name, ctx)
-        self.url_prefix: str | None = url_prefix
+        self.url_prefix: str | None = url_prefix.removesuffix("/") if url_prefix is not None else None
         self.host: str | Iterable[str] | None = host
         self.version: Version | None = version
         self.strict_slashes: bool | None = strict_slashes
-        self.version_prefix: str | None = version_prefix
-        self.apps: WeakSet[Vivace[Any, Any]] = WeakSet()
+        self.version_prefix: str = version_prefix
+        self._apps: WeakSet[Vivace[Any, Any]] = WeakSet()
         self.allow_route_overwrite: bool = False
         self.copied_from: str = ""
 
     @property
     def registered(self) -> bool:
         """Whether it is part of an app."""
-        return bool(self.apps)
+        return bool(self._apps)
+
+    @property
+    def apps(self) -> "set[Vivace[Any, Any]]":
+        """The apps that it is part of."""
+        return set(self._apps)
+
+    def join(self, app: "Vivace[Any, Any]") -> None:
+        """Note an app that it has become part of."""
+        self._apps.add(app)
 
     @property
     def routes(self) -> "list[Route]":
         """Its routes in every app that it is part of."""
         return [
-            route for app in self.apps for route in app.routes if app.blueprints.get(route.blueprint) is self
+            route for app in self._apps for route in app.routes if app.placed.get(route.blueprint) is self
         ]
 
     @property
@@ -109,7 +119,7 @@ class Blueprint(Registry):
         name: str,
         url_prefix: str | EllipsisType | None = ...,
         version: Version | EllipsisType | None = ...,
-        version_prefix: str | EllipsisType | None = ...,
+        version_prefix: str | EllipsisType = ...,
         allow_route_overwrite: bool = False,
         strict_slashes: bool | EllipsisType | None = ...,
         with_registration: bool = True,
@@ -125,40 +135,40 @@ class Blueprint(Registry):
             allow_route_overwrite: Its routes replace others of the same path and method in an app.
             strict_slashes: The same.
             with_registration: Make the copy part of the apps that this one is part of.
-            with_ctx: Share `ctx` too.
+            with_ctx: Copy `ctx` too.
 
         Raises:
             ConfigError: Two routes of an app would claim the same path and method.
         """
-        copy = type(self)(
+        made = type(self)(
             name,
             self.url_prefix if url_prefix is ... else url_prefix,
             self.host,
             self.version if version is ... else version,
             self.strict_slashes if strict_slashes is ... else strict_slashes,
             self.version_prefix if version_prefix is ... else version_prefix,
-            ctx=self.ctx if with_ctx else None,
+            ctx=copy(self.ctx) if with_ctx else None,
         )
-        copy.copied_from = self.name
-        copy.allow_route_overwrite = allow_route_overwrite
-        copy.route_specs = [replace(spec) for spec in self.route_specs]
-        copy.middleware_specs = list(self.middleware_specs)
-        copy.listener_specs = list(self.listener_specs)
-        copy.exception_specs = list(self.exception_specs)
+        made.copied_from = self.name
+        made.allow_route_overwrite = allow_route_overwrite
+        made.route_specs = [replace(spec) for spec in self.route_specs]
+        made.middleware_specs = list(self.middleware_specs)
+        made.listener_specs = list(self.listener_specs)
+        made.exception_specs = list(self.exception_specs)
         for spec in self.signal_specs:
-            copy._add_signal(spec)
-        for app in list(self.apps) if with_registration else ():
-            app.blueprint(copy)
-        return copy
+            made._add_signal(spec)
+        for app in list(self._apps) if with_registration else ():
+            app.blueprint(made)
+        return made
 
     def changed(self) -> None:
         """Let the apps take over a late declaration."""
-        for app in list(self.apps):
+        for app in list(self._apps):
             app.changed()
 
     def signals_changed(self) -> None:
         """Let the apps hear a late signal."""
-        for app in list(self.apps):
+        for app in list(self._apps):
             app.signals_changed()
 
     def _add_signal(self, spec: SignalSpec) -> None:
@@ -194,9 +204,9 @@ class Blueprint(Registry):
                 other.cancel()
 
     def _joined(self) -> "list[Vivace[Any, Any]]":
-        if not self.apps:
-            raise DeclarationError(f"{self!r} has not yet been registered to an app")
-        return list(self.apps)
+        if not self._apps:
+            raise DeclarationError(f"{self} has not yet been registered to an app")
+        return list(self._apps)
 
     def _is_complete(self) -> bool:
         return False
@@ -207,17 +217,32 @@ class Blueprint(Registry):
         url_prefix: str | None = None,
         version: Version | None = None,
         strict_slashes: bool | None = None,
-        version_prefix: str | None = None,
+        version_prefix: str = VERSION_PREFIX,
         name_prefix: str = "",
     ) -> "BlueprintGroup":
         """Put several together, under a common prefix and version."""
         group = BlueprintGroup(url_prefix, version, strict_slashes, version_prefix, name_prefix)
-        for item in blueprints:
-            group.extend([item] if isinstance(item, Blueprint | BlueprintGroup) else item)
+        group.extend(_flatten(blueprints))
         return group
 
+    def __str__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
     def __repr__(self) -> str:
-        return f"<Blueprint {self.name} {self.url_prefix or ''}>"
+        shown = ("name", "url_prefix", "host", "version", "strict_slashes")
+        return f"{type(self).__name__}({', '.join(f'{n}={_quoted(getattr(self, n))}' for n in shown)})"
+
+
+def _flatten(items: Iterable[Any]) -> Iterator[Any]:
+    for item in items:
+        if isinstance(item, list | tuple | set):
+            yield from _flatten(item)
+        else:
+            yield item
+
+
+def _quoted(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
 class BlueprintGroup(MutableSequence[Any]):
@@ -238,13 +263,13 @@ class BlueprintGroup(MutableSequence[Any]):
         url_prefix: str | None = None,
         version: Version | None = None,
         strict_slashes: bool | None = None,
-        version_prefix: str | None = None,
+        version_prefix: str = VERSION_PREFIX,
         name_prefix: str = "",
     ) -> None:
         self.url_prefix: str | None = url_prefix
         self.version: Version | None = version
         self.strict_slashes: bool | None = strict_slashes
-        self.version_prefix: str | None = version_prefix
+        self.version_prefix: str = version_prefix
         self.name_prefix: str = name_prefix
         self._members: list[Blueprint | BlueprintGroup] = []
 
@@ -330,20 +355,34 @@ class Registration:
 
 def place_all(registration: Registration, base: Placement) -> Iterator[tuple[Blueprint, Placement]]:
     """Every blueprint of a registration with its place."""
-    item, given = registration.blueprint, registration
+    item = registration.blueprint
     if isinstance(item, Blueprint):
-        yield item, _place(item, given, base)
+        yield item, _place(item, registration, base)
         return
-    outer = replace(
-        base,
-        url_prefix=join_path(base.url_prefix, _first(given.url_prefix, item.url_prefix, "")),
-        version=_first(given.version, item.version, base.version),
-        version_prefix=_first(given.version_prefix, item.version_prefix, base.version_prefix),
-        strict_slashes=_first(given.strict_slashes, item.strict_slashes, base.strict_slashes),
-    )
-    prefix = given.name_prefix + item.name_prefix
     for member in item.blueprints:
-        yield from place_all(Registration(member, name_prefix=prefix), outer)
+        yield from place_all(_hand_down(registration, item, member), base)
+
+
+def _hand_down(
+    given: Registration, group: BlueprintGroup, member: Blueprint | BlueprintGroup
+) -> Registration:
+    """What a member of a group is registered with: prefixes are joined, the rest fills what it does not say."""
+    prefixes = [given.url_prefix, group.url_prefix]
+    if isinstance(member, Blueprint):
+        prefixes.append(member.url_prefix)
+    found = replace(
+        given,
+        blueprint=member,
+        url_prefix=reduce(join_path, (prefix.strip("/") for prefix in prefixes if prefix), ""),
+        name_prefix=given.name_prefix or group.name_prefix,
+    )
+    if member.version is None:
+        found = replace(found, version=_first(group.version, given.version))
+    if member.strict_slashes is None:
+        found = replace(found, strict_slashes=group.strict_slashes or given.strict_slashes)
+    if member.version_prefix == VERSION_PREFIX and group.version_prefix != VERSION_PREFIX:
+        found = replace(found, version_prefix=group.version_prefix)
+    return found
 
 
 def _place(blueprint: Blueprint, given: Registration, base: Placement) -> Placement:
@@ -351,10 +390,10 @@ def _place(blueprint: Blueprint, given: Registration, base: Placement) -> Placem
     return Placement(
         name=f"{base.name}.{name}",
         blueprint=name,
-        url_prefix=join_path(base.url_prefix, _first(given.url_prefix, blueprint.url_prefix, "")),
+        url_prefix=_first(given.url_prefix, blueprint.url_prefix, ""),
         version=_first(given.version, blueprint.version, base.version),
-        version_prefix=_first(given.version_prefix, blueprint.version_prefix, base.version_prefix),
-        strict_slashes=_first(given.strict_slashes, blueprint.strict_slashes, base.strict_slashes),
+        version_prefix=_first(given.version_prefix, blueprint.version_prefix),
+        strict_slashes=_first(blueprint.strict_slashes, given.strict_slashes, base.strict_slashes),
         host=base.host if blueprint.host is None else host_names(blueprint.host),
         root=base.root,
         overwrite=blueprint.allow_route_overwrite,

@@ -6,11 +6,13 @@ Rules of this file:
 - Everything that can be known before the first request is decided here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
 from vivace.framework.announce import Announcer
+from vivace.framework.extensible import Amender
+from vivace.framework.handler import check_handler
 from vivace.framework.lifespan import ListenerSpec
 from vivace.framework.middleware import Chain, MiddlewareSpec, chain
 from vivace.framework.pattern import TypeTable
@@ -51,6 +53,7 @@ def compile_app(
     announcer: Announcer | None = None,
     *,
     short: bool = True,
+    amenders: Iterable[Amender] = (),
 ) -> Compiled:
     """Compile an app and the blueprints that are part of it.
 
@@ -60,19 +63,34 @@ def compile_app(
         ConfigError: A path is malformed, two routes claim one path and method, or a handler does not fit.
     """
     own = list(app.middleware_specs)
+    around = {"": own}
     finish = partial(_finish, announcer, short and announcer is None)
-    routes = [finish(compile_route(spec, place, types), own) for spec in app.route_specs]
+    routes = [compile_route(spec, place, types) for spec in app.route_specs]
     handlers = [("", kind, function) for kind, function in app.exception_specs]
     for blueprint, where in parts:
-        specs = [*own, *blueprint.middleware_specs]
-        found = [finish(compile_route(spec, where, types), specs) for spec in blueprint.route_specs]
+        around[where.blueprint] = [*own, *blueprint.middleware_specs]
+        found = [compile_route(spec, where, types) for spec in blueprint.route_specs]
         routes = [*(_without(routes, found) if where.overwrite else routes), *found]
         handlers += [(where.blueprint, kind, function) for kind, function in blueprint.exception_specs]
+    routes = [finish(route, around[route.blueprint]) for route in _amend(amenders, routes)]
     automatic = Route(f"{app.name}.options", "*", frozenset(("OPTIONS",)), _answer_options, ASYNC, [])
     automatic.buffered = False
     finish(automatic, own)
     router = Router(routes, automatic)
     return Compiled(router, automatic.request_middleware, automatic.response_middleware, handlers)
+
+
+def _amend(amenders: Iterable[Amender], routes: list[Route]) -> list[Route]:
+    """What extensions make of the routes.
+
+    Raises:
+        ConfigError: A handler does not take its parameters.
+    """
+    for amender in amenders:
+        routes = amender(routes)
+    for route in routes:
+        check_handler(route.handler, route.names, route.path)
+    return routes
 
 
 def _without(routes: list[Route], found: list[Route]) -> list[Route]:

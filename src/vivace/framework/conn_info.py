@@ -26,8 +26,9 @@ class ConnectionInfo:
         ssl: Whether the connection is encrypted.
         peername: The peer as a pair (host, port); None on a Unix socket.
         sockname: Our own end, the same way.
-        server_name: The name that the client asked for when the encryption began; empty so far.
-        cert: Of our certificate; empty so far.
+        server_name: The name that the client asked for when the encryption began; empty if it named none.
+        cert: Of our certificate: its subject, ``names``, the paths ``cert`` and ``key``; empty without TLS,
+            and with an `ssl.SSLContext` of the program's own.
     """
 
     __slots__ = (
@@ -56,8 +57,15 @@ class ConnectionInfo:
         self.server, self.server_port = self.sockname or ("", 0)
         self.client: str = self.client_ip
         self.ssl: bool = stream.scheme == "https"
-        self.server_name: str = ""
-        self.cert: dict[str, Any] = {}
+        tls = stream.tls
+        self.server_name: str = getattr(tls, "server_name", "")
+        self.cert: dict[str, Any] = dict(getattr(tls.context, "cert", ())) if tls is not None else {}
+
+    @property
+    def client_cert(self) -> dict[str, Any]:
+        """The client's certificate as `ssl.SSLObject.getpeercert` gives it; empty if it was not asked for."""
+        tls = self._stream.tls
+        return (tls.getpeercert() or {}) if tls is not None else {}
 
     @property
     def lost(self) -> bool:

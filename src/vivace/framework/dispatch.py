@@ -127,10 +127,13 @@ class Dispatcher:
                 await self._finish(stream, request, result)
         except Exception as error:  # noqa: BLE001  # it becomes a response
             await self._fail(stream, request, error)
-        except asyncio.CancelledError:
-            if not stream.timed_out:
+        except asyncio.CancelledError as error:
+            if stream.timed_out:
+                await self._time_out(stream, request)
+            elif asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 raise
-            await self._time_out(stream, request)
+            else:  # the handler raised it by itself
+                await self._fail(stream, request, error)
         except SystemExit as error:
             refused = RuntimeError("a handler must not end the server by sys.exit()")
             refused.__cause__ = error
@@ -222,7 +225,7 @@ class Dispatcher:
         )
         await self._fail(stream, request, ServiceUnavailable("Response Timeout"))
 
-    async def _fail(self, stream: Stream, request: Request | None, error: Exception) -> None:
+    async def _fail(self, stream: Stream, request: Request | None, error: BaseException) -> None:
         """Answer with an error, or end the connection if an answer had begun."""
         if request is None:
             request = self._request_class(self._app, stream, None, {})
@@ -245,7 +248,7 @@ class Dispatcher:
             error = second
         try:
             if result is None:
-                response = await self._app.error_handler.response(request, error)
+                response = await self._app.error_handler.answer(request, error)
             else:
                 response = coerce(result)
             await self._send(stream, request, response)
@@ -254,7 +257,7 @@ class Dispatcher:
         except Exception as last:  # noqa: BLE001  # logged
             self._give_up(stream, request, last)
 
-    def _give_up(self, stream: Stream, request: Request, error: Exception) -> None:
+    def _give_up(self, stream: Stream, request: Request, error: BaseException) -> None:
         """Nothing better can be sent: log, and leave no answer that looks complete."""
         logger.error("exception in %s %s (%s)", request.method, request.path, request.name, exc_info=error)
         if stream.disconnected:

@@ -3,18 +3,21 @@
 Rules of this file:
 
 - A blueprint's handlers come before the app's; among them the nearest ancestor of the exception wins.
-- Client errors (and 503) are not logged unless NOISY_EXCEPTIONS; everything else is, with its traceback.
-- A handler that fails itself is logged, and the client gets a bare 500.
+- What is not quiet is logged with its traceback; with NOISY_EXCEPTIONS everything is.
+- A handler that fails itself is logged, and the client gets a bare 500, or the page of the
+  `SanicException` that a coroutine function raised.
+- Names, arguments and texts are those that subclasses of Sanic's handler know.
 """
 
 import inspect
 import logging
-from collections.abc import Callable
+import traceback
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from vivace.errors import BadRequest, DeclarationError, HTTPException, RemoteProtocolError
-from vivace.framework.handler import check_positional, function_name, source_of
-from vivace.framework.pages import error_page
+from vivace.errors import BadRequest, DeclarationError, RemoteProtocolError, SanicException
+from vivace.framework.handler import check_positional, function_name, second_handler
+from vivace.framework.pages import error_page, shows_details
 from vivace.framework.response import TEXT, HTTPResponse, coerce
 
 if TYPE_CHECKING:
@@ -25,20 +28,32 @@ __all__ = ["ErrorHandler"]
 logger = logging.getLogger("vivace.error")
 
 
+_FAILED = "An error occurred while handling an error"
+
+Handler = Callable[..., Any]
+
+
 class ErrorHandler:
-    """Knows what to answer to which exception; subclass it and override `default` for another look."""
+    """Knows what to answer to which exception; subclass it and override `default` for another look.
+
+    Attributes:
+        cached_handlers: By exception class and name of a route, None for all routes.
+    """
 
     def __init__(self) -> None:
-        self._handlers: dict[tuple[type[BaseException], str], Callable[..., Any]] = {}
-        self._found: dict[tuple[type[BaseException], str], Callable[..., Any] | None] = {}
+        self.cached_handlers: dict[tuple[type[BaseException], str | None], Handler] = {}
+        self._found: dict[tuple[type[BaseException], str | None], Handler | None] = {}
 
-    def add(self, exception: type[BaseException], handler: Callable[..., Any], blueprint: str = "") -> None:
+    def add(
+        self, exception: type[BaseException], handler: Handler, route_names: Iterable[str] | None = None
+    ) -> None:
         """Let `handler` answer `exception` and what derives from it.
 
         Args:
             exception: A class of exceptions.
-            handler: Called with the request and the exception; returns what a route's handler may return.
-            blueprint: Only for the routes of the blueprint of this name.
+            handler: Called with the request and the exception; returns what a route's handler may return, or
+                None for the page.
+            route_names: Only for the routes of these full names; None: for all.
 
         Raises:
             ConfigError: `exception` has a handler already, or `handler` cannot be called so.
@@ -46,46 +61,65 @@ class ErrorHandler:
         if BaseException not in getattr(exception, "__mro__", ()):
             raise DeclarationError(f"exception handler for {exception!r}: expected an exception class")
         check_positional(handler, 2, "exception handler", "(request, exception)")
-        other = self._handlers.get((exception, blueprint))
-        if other is not None and other is not handler:
-            raise DeclarationError(
-                f"two handlers for {exception.__name__}: {function_name(other)} ({source_of(other)}) and "
-                f"{function_name(handler)} ({source_of(handler)})"
-            )
-        self._handlers[exception, blueprint] = handler
+        for name in [None] if route_names is None else route_names:
+            self._add_one(exception, handler, name)
         self._found.clear()
 
-    def lookup(self, exception: BaseException, blueprint: str = "") -> Callable[..., Any] | None:
-        """The handler for `exception` in a route of `blueprint`, None if there is none."""
-        key = (type(exception), blueprint)
+    def _add_one(self, exception: type[BaseException], handler: Handler, name: str | None) -> None:
+        other = self.cached_handlers.setdefault((exception, name), handler)
+        if other is not handler:
+            raise second_handler(exception, name, other, handler)
+
+    def lookup(self, exception: BaseException, route_name: str | None = None) -> Handler | None:
+        """The handler for `exception` in the route of that full name, None if there is none."""
+        key = (type(exception), route_name)
         if key not in self._found:
-            self._found[key] = self._search(type(exception), blueprint)
+            self._found[key] = self._search(type(exception), route_name)
         return self._found[key]
 
-    def _search(self, kind: type[BaseException], blueprint: str) -> Callable[..., Any] | None:
-        for scope in (blueprint, "") if blueprint else ("",):
+    def _search(self, kind: type[BaseException], route_name: str | None) -> Handler | None:
+        for name in (route_name, None) if route_name else (None,):
             for ancestor in kind.__mro__:
-                handler = self._handlers.get((ancestor, scope))
+                handler = self.cached_handlers.get((ancestor, name))
                 if handler is not None:
                     return handler
         return None
 
-    async def response(self, request: "Request", exception: Exception) -> HTTPResponse:
-        """The response for `exception`; never raises."""
+    async def answer(self, request: "Request", exception: Any) -> HTTPResponse:
+        """The response for `exception`, whatever `response` does; never raises."""
         if isinstance(exception, RemoteProtocolError):
             exception = BadRequest(str(exception), exception.status_hint)
-        blueprint = request.route.blueprint if request.route is not None else ""
-        handler = self.lookup(exception, blueprint)
         try:
-            if handler is None:
-                return self.default(request, exception)
-            result = handler(request, exception)
-            if result is not None and inspect.isawaitable(result):
+            result = self.response(request, exception)
+            if inspect.isawaitable(result):
                 result = await result
             return self.default(request, exception) if result is None else coerce(result)
+        except Exception as second:
+            if isinstance(second, SanicException) and second is not exception:
+                return self._last_page(request, second)
+            logger.exception("the exception handler failed at %s", request.url)
+            shown = f"Error while handling error: {second}\nStack: {traceback.format_exc()}"
+            return _plain(shown if shows_details(request) else _FAILED)
+
+    def _last_page(self, request: "Request", exception: SanicException) -> HTTPResponse:
+        """The page for what a handler raised in the place of an answer."""
+        try:
+            return self.default(request, exception)
         except Exception:
-            logger.exception("the exception handler failed at %s %s", request.method, request.path)
-            return HTTPResponse(b"An error occurred while handling an error", 500, None, TEXT)
+            logger.exception("the error page failed at %s", request.url)
+            return _plain(_FAILED)
+
+    def response(self, request: "Request", exception: Any) -> HTTPResponse | Awaitable[Any]:
+        """What the handler of `exception` gives, or the page; to be awaited if it is a coroutine."""
+        handler = self.lookup(exception, request.name if request.route is not None else None)
+        try:
+            result = None if handler is None else handler(request, exception)
+            return self.default(request, exception) if result is None else result
+        except Exception:
+            name = function_name(handler) if handler is not None else "default"
+            failure = f'Exception raised in exception handler "{name}" for uri: {request.url!r}'
+            logger.exception("%s", failure)
+            return _plain(failure if shows_details(request) else _FAILED)
 
     def default(self, request: "Request", exception: Exception) -> HTTPResponse:
         """Log `exception` and make the page for it."""
@@ -96,12 +130,9 @@ class ErrorHandler:
     @staticmethod
     def log(request: "Request", exception: Exception) -> None:
         """Write the traceback, unless the exception is quiet."""
-        quiet = isinstance(exception, HTTPException) and exception.quiet
-        if not quiet or request.app.config.NOISY_EXCEPTIONS:
-            logger.error(
-                "exception in %s %s (%s)",
-                request.method,
-                request.path,
-                request.name or "no route",
-                exc_info=exception,
-            )
+        if not getattr(exception, "quiet", False) or request.app.config.NOISY_EXCEPTIONS:
+            logger.error("Exception occurred while handling uri: %r", request.url, exc_info=exception)
+
+
+def _plain(text: str) -> HTTPResponse:
+    return HTTPResponse(text.encode("utf-8", "backslashreplace"), 500, None, TEXT)

@@ -22,6 +22,7 @@ __all__ = [
     "function_name",
     "is_async",
     "positional_count",
+    "second_handler",
     "source_of",
 ]
 
@@ -94,6 +95,16 @@ def check_positional(function: Callable[..., Any], count: int, what: str, exampl
             f"{what} {function_name(function)} ({source_of(function)}) has the parameters {signature}, "
             f"expected {example}"
         ) from None
+
+
+def second_handler(
+    kind: type[BaseException], route: str | None, first: Callable[..., Any], second: Callable[..., Any]
+) -> DeclarationError:
+    """What to raise when `second` is to answer an exception that `first` answers already."""
+    return DeclarationError(
+        f"Duplicate exception handler definition on: route={route or '__ALL_ROUTES__'} and exception={kind}: "
+        f"{function_name(first)} ({source_of(first)}) and {function_name(second)} ({source_of(second)})"
+    )
 
 
 def positional_count(function: Callable[..., Any]) -> int:

@@ -7,12 +7,13 @@ Rules of this file:
 - An unknown attribute is refused: `ctx` is the place for what belongs to the program.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from vivace.errors import DeclarationError
-from vivace.framework.handler import check_positional
+from vivace.framework.handler import check_positional, second_handler
 from vivace.framework.lifespan import Lifespan, ListenerSpec, make_listener
 from vivace.framework.middleware import MiddlewareSpec
 from vivace.framework.signal_hooks import SignalHooks
@@ -73,14 +74,31 @@ class Hooks(SignalHooks):
         "route_specs",
     )
 
+    name_rule: ClassVar[tuple[re.Pattern[str], str]] = (
+        re.compile(r"[a-zA-Z_][a-zA-Z0-9_\-]*"),
+        "Names must begin with a character and may only contain alphanumeric characters, _, or -.",
+    )
+    """What a name must match, and the rule in words."""
+
     def __init__(self, name: str, ctx: Any = None) -> None:
         super().__init__()
-        self.name: str = name
+        self.name: str = self._check_name(name)
         self.ctx: Any = ctx if ctx is not None else SimpleNamespace()
         self.route_specs: list[RouteSpec] = []
         self.middleware_specs: list[MiddlewareSpec] = []
         self.listener_specs: list[ListenerSpec] = []
         self.exception_specs: list[tuple[type[BaseException], Callable[..., Any]]] = []
+
+    @classmethod
+    def _check_name(cls, name: object) -> str:
+        kind, (pattern, rule) = cls.__name__, cls.name_rule
+        if name is None:
+            raise DeclarationError(
+                f"{kind} instance cannot be unnamed. Please use {kind}(name='your_application_name') instead."
+            )
+        if not isinstance(name, str) or not pattern.fullmatch(name):
+            raise DeclarationError(f"{kind} instance named '{name}' uses an invalid format. {rule}")
+        return name
 
     if not TYPE_CHECKING:  # type checkers know the attributes and refuse others themselves
 
@@ -90,9 +108,10 @@ class Hooks(SignalHooks):
             except AttributeError:
                 if hasattr(type(self), name):
                     raise
+                kind = type(self).__name__
                 raise AttributeError(
-                    f"{type(self).__name__} has no attribute {name!r}; keep what belongs to your program in "
-                    f"ctx: {type(self).__name__.lower()}.ctx.{name} = ..."
+                    f"Setting variables on {kind} instances is not allowed. You should change your {kind} "
+                    f"instance to use instance.ctx.{name} instead."
                 ) from None
 
     def changed(self) -> None:
@@ -187,11 +206,20 @@ class Hooks(SignalHooks):
 
     # Exceptions
 
-    def exception(self, *exceptions: type[BaseException] | Iterable[type[BaseException]]) -> Callable[[F], F]:
+    def exception(
+        self, *exceptions: type[BaseException] | Iterable[type[BaseException]], apply: bool = True
+    ) -> Callable[[F], F]:
         """Declare what answers these exceptions and those that derive from them.
 
         The function takes the request and the exception and returns what a handler may return; None means the
         usual error page.
+
+        Args:
+            exceptions: Classes, or lists of them.
+            apply: False: declare nothing.
+
+        Raises:
+            ConfigError: The function cannot be called so, or one of `exceptions` has a handler here already.
         """
         kinds: list[type[BaseException]] = []
         for item in exceptions:
@@ -201,11 +229,18 @@ class Hooks(SignalHooks):
 
         def decorate(function: F) -> F:
             check_positional(function, 2, "exception handler", "(request, exception)")
-            self.exception_specs.extend((kind, function) for kind in kinds)
+            for kind in kinds if apply else ():
+                self._refuse_second(kind, function)
+                self.exception_specs.append((kind, function))
             self.changed()
             return function
 
         return decorate
+
+    def _refuse_second(self, kind: type[BaseException], function: Callable[..., Any]) -> None:
+        for known, other in self.exception_specs:
+            if known is kind and other is not function:
+                raise second_handler(kind, None, other, function)
 
     @overload
     def all_exceptions(self, handler: F) -> F: ...

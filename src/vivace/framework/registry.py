@@ -17,6 +17,7 @@ from vivace.framework.hooks import Hooks
 from vivace.framework.pattern import TypeTable, parse_path
 from vivace.framework.spec import (
     ERROR_FORMATS,
+    VERSION_PREFIX,
     RouteSpec,
     Version,
     declared_name,
@@ -68,7 +69,7 @@ class Registry(Hooks):
         version: Version | None = None,
         name: str | None = None,
         ignore_body: bool = False,
-        version_prefix: str | None = None,
+        version_prefix: str = VERSION_PREFIX,
         error_format: str | None = None,
         unquote: bool = False,
         static: bool = False,
@@ -135,7 +136,7 @@ class Registry(Hooks):
         if spec.error_format not in ERROR_FORMATS:
             raise DeclarationError(f"error_format={spec.error_format!r}: expected text, json, html or auto")
         segments = parse_path(join_path("", spec.uri), self._known_types())
-        if self._is_complete() and "<" not in (spec.version_prefix or ""):
+        if self._is_complete() and "<" not in spec.version_prefix:
             check_handler(spec.handler, tuple(n for s in segments for n in s.names), spec.uri)
         self.route_specs.append(spec)
         try:

@@ -10,11 +10,11 @@ Rules of this file:
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import msgspec
 
-from vivace.errors import LocalProtocolError, ServerError
+from vivace.errors import LocalProtocolError, SanicException, ServerError
 from vivace.http.cookies import Cookie, CookieJar
 from vivace.http.headers import Headers, encode_value
 from vivace.http.status import has_no_body
@@ -72,6 +72,7 @@ def _encode_unknown(value: Any) -> Any:
 encode_json: Final = msgspec.json.Encoder(enc_hook=_encode_unknown).encode
 
 
+_NOT_GIVEN: Final[Any] = object()
 _other_encoders = False
 
 
@@ -119,21 +120,25 @@ class HTTPResponse:
         else:
             self.body = _octets(body)
         self.status: int = status
-        self._headers: Headers | None = Headers(headers) if headers else None
+        self._headers: Headers | None = self.make_headers(headers) if headers else None
         self.content_type: str | None = content_type
         self._cookies: CookieJar | None = None
         self.sender: Sender | None = None
+
+    def make_headers(self, source: HeaderSource) -> Headers:
+        """The fields, from a mapping or pairs; for subclasses to override."""
+        return Headers(source)
 
     @property
     def headers(self) -> Headers:
         """The fields, made when first asked for."""
         if self._headers is None:
-            self._headers = Headers()
+            self._headers = self.make_headers(())
         return self._headers
 
     @headers.setter
     def headers(self, source: HeaderSource) -> None:
-        self._headers = source if isinstance(source, Headers) else Headers(source)
+        self._headers = source if isinstance(source, Headers) else self.make_headers(source)
 
     @property
     def cookies(self) -> CookieJar:
@@ -210,7 +215,7 @@ class HTTPResponse:
             await self.eof()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.status} {self.content_type or ''}>"
+        return f"<{type(self).__name__}: {self.status} {self.content_type}>"
 
 
 class JSONResponse(HTTPResponse):
@@ -225,7 +230,10 @@ class JSONResponse(HTTPResponse):
         options: Passed to `dumps`.
     """
 
-    __slots__ = ("_dumps", "_raw_body")
+    __slots__ = ("_dumps", "_encoded", "_options", "_raw_body")
+
+    default_dumps: ClassVar[Callable[..., str | bytes] | None] = None
+    """Encodes where neither the response nor the app says how; None: msgspec. For subclasses to override."""
 
     def __init__(
         self,
@@ -236,63 +244,109 @@ class JSONResponse(HTTPResponse):
         dumps: Callable[..., str | bytes] | None = None,
         **options: Any,
     ) -> None:
-        self.body = _dump(body) if dumps is None else _octets(dumps(body, **options))
         self.status = status
-        self._headers = Headers(headers) if headers else None
+        self._headers = self.make_headers(headers) if headers else None
         self.content_type = content_type
         self._cookies = None
         self.sender = None
         self._raw_body = body
         self._dumps = dumps
+        self._options = options
+        if dumps is None and type(self) is JSONResponse:
+            self.body = self._encoded = _dump(body)
+        else:
+            self.body = self._encoded = self._encode(dumps)
+
+    def _encode(self, dumps: Callable[..., str | bytes] | None) -> bytes:
+        dumps = dumps or self.default_dumps
+        return _dump(self._raw_body) if dumps is None else _octets(dumps(self._raw_body, **self._options))
 
     @property
     def raw_body(self) -> Any:
-        """The value; change it by assignment or by the methods, so that it is encoded again."""
+        """The value; change it by assignment or by the methods, so that it is encoded again.
+
+        Raises:
+            SanicException: `body` was set since: there is no value of it.
+        """
+        if self.body is not self._encoded:
+            raise SanicException("Cannot use raw_body after body has been manually set.")
         return self._raw_body
 
     @raw_body.setter
     def raw_body(self, value: Any) -> None:
-        self.set_body(value)
+        self._raw_body = value
+        self._renew()
 
     def set_body(self, body: Any, dumps: Callable[..., str | bytes] | None = None, **options: Any) -> None:
-        """Replace the value."""
-        dumps = dumps or self._dumps
+        """Replace the value; without `dumps` and `options` it is encoded as before."""
         self._raw_body = body
-        self._dumps = dumps
-        self.body = _dump(body) if dumps is None else _octets(dumps(body, **options))
+        self._dumps = dumps or self._dumps
+        self._options = options or self._options
+        self._renew()
+
+    def _renew(self) -> None:
+        self.body = self._encoded = self._encode(self._dumps)
 
     def prepare(self, request: Any) -> None:
         """Encode by the app's own encoder, unless the response has one."""
         dumps = request.app.dumps
-        if dumps is not None and self._dumps is None:
-            self.body = _octets(dumps(self._raw_body))
+        if dumps is not None and self._dumps is None and self.body is self._encoded:
+            self.body = self._encoded = self._encode(dumps)
 
     def append(self, value: Any) -> None:
-        """Append to a list."""
-        self._expect(list).append(value)
-        self.set_body(self._raw_body)
+        """Append to a list.
 
-    def extend(self, values: Any) -> None:
-        """Extend a list."""
-        self._expect(list).extend(values)
-        self.set_body(self._raw_body)
+        Raises:
+            SanicException: The value is none.
+        """
+        self._expect("append to a non-list", list).append(value)
+        self._renew()
 
-    def update(self, *args: Any, **fields: Any) -> None:
-        """Update a dict."""
-        self._expect(dict).update(*args, **fields)
-        self.set_body(self._raw_body)
+    def extend(self, value: Any) -> None:
+        """Extend a list.
 
-    def pop(self, key: Any, *default: Any) -> Any:
-        """Take an item out of a dict or a list."""
-        value = self._expect(list, dict).pop(key, *default)
-        self.set_body(self._raw_body)
+        Raises:
+            SanicException: The value is none.
+        """
+        self._expect("extend a non-list", list).extend(value)
+        self._renew()
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Update a dict.
+
+        Raises:
+            SanicException: The value is none.
+        """
+        self._expect("update a non-dict", dict).update(*args, **kwargs)
+        self._renew()
+
+    def pop(self, key: Any, default: Any = _NOT_GIVEN) -> Any:
+        """Take an item out of a dict or a list.
+
+        Args:
+            key: The key, or the index.
+            default: What is given if a dict has no such key.
+
+        Raises:
+            SanicException: The value is neither.
+            TypeError: There is a default, and the value is a list.
+            KeyError: There is no such key, and no default.
+        """
+        value = self._expect("pop from a non-list and non-dict", list, dict)
+        if default is _NOT_GIVEN:
+            found = value.pop(key)
+        elif isinstance(value, list):
+            raise TypeError("pop doesn't accept a default argument for lists")
+        else:
+            found = value.pop(key, default)
+        self._renew()
+        return found
+
+    def _expect(self, what: str, *kinds: type) -> Any:
+        value = self.raw_body
+        if not isinstance(value, kinds):
+            raise SanicException(f"Cannot {what} object.")
         return value
-
-    def _expect(self, *kinds: type) -> Any:
-        if not isinstance(self._raw_body, kinds):
-            names = " or ".join(kind.__name__ for kind in kinds)
-            raise TypeError(f"the body is a {type(self._raw_body).__name__}, expected a {names}")
-        return self._raw_body
 
 
 def coerce(result: Any) -> HTTPResponse:
@@ -309,10 +363,7 @@ def coerce(result: Any) -> HTTPResponse:
         return HTTPResponse(result.encode(), 200, None, TEXT)
     if isinstance(result, bytes):
         return HTTPResponse(result, 200, None, BINARY)
-    raise ServerError(
-        f"Invalid response type {type(result).__qualname__}; "
-        "return a response, a dict, a list, a Struct, str or bytes"
-    )
+    raise ServerError(f"Invalid response type {result!r:.100} (need HTTPResponse)")
 
 
 def _octets(value: Any) -> bytes:

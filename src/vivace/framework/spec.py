@@ -15,11 +15,13 @@ from uuid import UUID
 
 from vivace.errors import DeclarationError
 from vivace.framework.guess import guess_format
-from vivace.framework.handler import call_kind, check_handler, function_name, source_of
+from vivace.framework.handler import call_kind, function_name, source_of
 from vivace.framework.pattern import TypeTable, parse_path
 from vivace.framework.route import Route
 
 __all__ = [
+    "ERROR_FORMATS",
+    "VERSION_PREFIX",
     "Placement",
     "RouteSpec",
     "Version",
@@ -32,6 +34,8 @@ __all__ = [
 
 Version = int | float | str
 
+VERSION_PREFIX = "/v"
+"""What stands before a version unless a route, a blueprint or a group says otherwise."""
 ERROR_FORMATS = ("", "auto", "text", "json", "html")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
 
@@ -48,7 +52,7 @@ class RouteSpec:
     strict_slashes: bool | None = None
     stream: bool = False
     version: Version | None = None
-    version_prefix: str | None = None
+    version_prefix: str = VERSION_PREFIX
     ignore_body: bool = False
     error_format: str = ""
     unquote: bool = False
@@ -77,7 +81,7 @@ class Placement:
     blueprint: str = ""
     url_prefix: str = ""
     version: Version | None = None
-    version_prefix: str = "/v"
+    version_prefix: str = VERSION_PREFIX
     strict_slashes: bool = False
     host: tuple[str, ...] | None = None
     root: str = ""
@@ -144,18 +148,17 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     """The route that `spec` becomes at `place`.
 
     Raises:
-        ConfigError: The path is malformed, or the handler does not take its parameters.
+        ConfigError: The path is malformed.
     """
     version = spec.version if spec.version is not None else place.version
     path = join_path(place.url_prefix, spec.uri)
     if version is not None:
-        prefix = spec.version_prefix if spec.version_prefix is not None else place.version_prefix
+        prefix = spec.version_prefix if spec.version_prefix != VERSION_PREFIX else place.version_prefix
         path = join_path(prefix + str(version).strip("/").removeprefix("v"), path)
     path = typed_path(join_path(place.root, path), spec.handler)
     segments = parse_path(path, types)
     name = f"{place.name}.{spec.name}"
     route = Route(name, path, spec.methods, spec.handler, call_kind(spec.handler, spec.inline), segments)
-    check_handler(spec.handler, route.names, path)
     route.hosts = spec.host if spec.host is not None else place.host
     route.strict = spec.strict_slashes if spec.strict_slashes is not None else place.strict_slashes
     route.stream = spec.stream

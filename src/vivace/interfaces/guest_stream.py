@@ -130,6 +130,11 @@ class GuestStream:
         return self._scope.get("scheme", "http")  # type: ignore[no-any-return]
 
     @property
+    def tls(self) -> None:
+        """What encrypts the connection is the server's."""
+        return
+
+    @property
     def client(self) -> tuple[str, int] | None:
         """The peer's address, as the server says."""
         return _address(self._scope.get("client"))

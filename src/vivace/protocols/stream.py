@@ -45,6 +45,11 @@ class Stream(Protocol):
         ...
 
     @property
+    def tls(self) -> Any:
+        """The `ssl.SSLObject` of the connection; None if it is not encrypted, or another server's."""
+        ...
+
+    @property
     def client(self) -> tuple[str, int] | None:
         """The peer's address; None on a Unix socket."""
         ...

@@ -3,8 +3,9 @@
 It knows streams, not apps: an interface is handed in.
 """
 
+from vivace.server.bind import bind_tcp, bind_unix
 from vivace.server.interface import Interface
-from vivace.server.listeners import bind_tcp, bind_unix
 from vivace.server.server import Server
+from vivace.server.tls import Tls, make_tls
 
-__all__ = ["Interface", "Server", "bind_tcp", "bind_unix"]
+__all__ = ["Interface", "Server", "Tls", "bind_tcp", "bind_unix", "make_tls"]

@@ -451,6 +451,10 @@ class Connection(Intake):
         """A future of the worker's loop."""
         return self.state.loop.create_future()
 
+    def tls(self) -> Any:
+        """What encrypts the connection; None: nothing does."""
+        return self._transport.get_extra_info("ssl_object") if self.scheme == "https" else None
+
     def server_address(self) -> tuple[str, int] | None:
         """Our own address; None on a Unix socket."""
         return self._server

@@ -1,31 +1,30 @@
-"""Listening sockets: making them, and accepting from them without ever spinning.
+"""Accepting from listening sockets without ever spinning; `server.bind` makes them.
 
 Rules of this file:
 
-- A socket is bound before any worker exists and is shared by descriptor; nobody who leaves closes it
-  for the others, and no SO_REUSEPORT socket per worker is made (those lose queued connections).
+- A listening socket is shared by descriptor; nobody who leaves closes it for the others.
 - A bounded number of connections a turn, so that open requests go on, and one only where workers share
   the socket, so that a burst is spread over them.
 - At the limit on connections one without a request makes room; if all have one, the new one gets a 503.
   Out of descriptors: connections without a request make room; if there are none, accepting pauses
   for `ACCEPT_PAUSE` seconds. It is said once a minute.
-- Follows accept(2), unix(7).
+- Follows accept(2).
 """
 
 import asyncio
 import contextlib
 import errno
 import logging
-import os
 import socket
-import stat
 from collections.abc import Sequence
+from typing import Any
 
-from vivace.errors import StartupError
 from vivace.server.connection import Connection
 from vivace.server.state import ServerState
+from vivace.server.tls import Tls
+from vivace.server.tls_transport import TlsTransport
 
-__all__ = ["ACCEPT_PAUSE", "Acceptor", "bind_tcp", "bind_unix"]
+__all__ = ["ACCEPT_PAUSE", "Acceptor"]
 
 logger = logging.getLogger("vivace.server")
 
@@ -44,119 +43,19 @@ _FULL = (
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-def bind_tcp(host: str, port: int, backlog: int) -> list[socket.socket]:
-    """Listen on every address that `host` stands for; port 0 takes a free one, the same for all.
-
-    Raises:
-        StartupError: In use, not permitted or not an address; the message names it. Exit code 4.
-    """
-    try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (socket.gaierror, UnicodeError) as error:
-        raise StartupError(f"cannot resolve the host {host!r}: {error}", stage="bind", exit_code=4) from error
-    sockets: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            chosen = sockets[0].getsockname()[1] if sockets else port
-            sockets.append(_listen_tcp(family, kind, protocol, (address[0], chosen, *address[2:]), backlog))
-    except OSError as error:
-        for made in sockets:
-            made.close()
-        raise StartupError(_why_not(host, port, error), stage="bind", exit_code=4) from error
-    return sockets
-
-
-def _listen_tcp(
-    family: int, kind: int, protocol: int, address: tuple[object, ...], backlog: int
-) -> socket.socket:
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind(address)
-        listener.listen(backlog)
-        listener.setblocking(False)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def _why_not(host: str, port: int, error: OSError) -> str:
-    where = f"{host or '*'}:{port}"
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"cannot listen on {where}: the port is in use. Stop what uses it, or choose another with --port."
-        )
-    if error.errno == errno.EACCES:
-        return (
-            f"cannot listen on {where}: ports below 1024 need the right to bind them"
-            " (CAP_NET_BIND_SERVICE). Choose a higher port with --port."
-        )
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"cannot listen on {where}: this machine has no such address. Choose another with --host."
-    return f"cannot listen on {where}: {error.strerror or error}"
-
-
-def bind_unix(path: str, mode: int, backlog: int) -> socket.socket:
-    """Listen on a Unix socket; a stale one is replaced, a live one refused.
-
-    The file has its mode before the first client can connect.
-
-    Raises:
-        StartupError: Somebody answers there, it is not a socket, or it cannot be made. Exit code 4.
-    """
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        _remove_stale(path)
-        before = os.umask(0o177)
-        try:
-            listener.bind(path)
-        finally:
-            os.umask(before)
-        os.chmod(path, mode)
-        listener.listen(backlog)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        message = f"cannot listen on the Unix socket {path}: {error.strerror or error}"
-        raise StartupError(message, stage="bind", exit_code=4) from error
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def _remove_stale(path: str) -> None:
-    try:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise StartupError(f"{path} exists and is not a socket", stage="bind", exit_code=4)
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-            return
-        except OSError as error:
-            raise StartupError(f"cannot tell who owns {path}: {error}", stage="bind", exit_code=4) from error
-    raise StartupError(f"another server answers on {path}", stage="bind", exit_code=4)
-
-
 class Acceptor:
     """Accepts connections from one listening socket for one worker.
 
     Args:
         listener: Non-blocking and listening; stays the caller's.
         state: Shared by the worker's connections.
+        tls: What encrypts them; None: nothing does.
     """
 
-    def __init__(self, listener: socket.socket, state: ServerState) -> None:
+    def __init__(self, listener: socket.socket, state: ServerState, tls: Tls | None = None) -> None:
         self._listener = listener
         self._state = state
+        self._tls = tls
         self._tcp = listener.family in (socket.AF_INET, socket.AF_INET6)
         self._server = _address(listener.getsockname()) if self._tcp else None
         self._opening: set[asyncio.Task[None]] = set()
@@ -208,8 +107,9 @@ class Acceptor:
         """Refuse a connection that no other can make room for."""
         with accepted:
             accepted.setblocking(False)
-            with contextlib.suppress(OSError):
-                accepted.send(_FULL)
+            if self._tls is None:
+                with contextlib.suppress(OSError):
+                    accepted.send(_FULL)
         self._complain("the limit on connections is reached and all are busy: one was refused")
 
     def _open(self, accepted: socket.socket, address: object) -> None:
@@ -217,15 +117,16 @@ class Acceptor:
         if self._tcp:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client = _address(address) if self._tcp else None
-        connection = Connection(self._state, client, self._server)
+        connection = Connection(self._state, client, self._server, "https" if self._tls else "http")
         self._state.connections.add(connection)
-        task = self._state.loop.create_task(self._attach(accepted, connection))
+        protocol = TlsTransport(connection, self._tls.context) if self._tls else connection
+        task = self._state.loop.create_task(self._attach(accepted, connection, protocol))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
-    async def _attach(self, accepted: socket.socket, connection: Connection) -> None:
+    async def _attach(self, accepted: socket.socket, connection: Connection, protocol: Any) -> None:
         try:
-            await self._state.loop.connect_accepted_socket(lambda: connection, accepted)  # type: ignore[type-var]
+            await self._state.loop.connect_accepted_socket(lambda: protocol, accepted)
         except OSError as error:
             accepted.close()
             self._state.connections.discard(connection)

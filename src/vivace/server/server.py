@@ -21,6 +21,7 @@ from vivace.server.interface import Interface
 from vivace.server.listeners import Acceptor
 from vivace.server.settings import ServerSettings
 from vivace.server.state import ServerState
+from vivace.server.tls import Tls
 
 __all__ = ["Server"]
 
@@ -38,6 +39,7 @@ class Server:
         config: Read once, here.
         sockets: Listening and non-blocking (see `bind_tcp`, `bind_unix`); they stay the caller's.
         access: Where requests are logged; default: standard output if ACCESS_LOG is on.
+        tls: What encrypts the connections; None: nothing does.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Server:
         sockets: Sequence[socket.socket],
         *,
         access: AccessLog | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._interface = interface
         self._settings = ServerSettings.from_config(config)
@@ -54,6 +57,9 @@ class Server:
         if access is None and config.ACCESS_LOG:
             access = AccessLog(json=_wants_json(config.LOG_FORMAT))
         self._access = access
+        self._tls = tls
+        self._tls_reload = config.TLS_RELOAD
+        self._renewal: asyncio.TimerHandle | None = None
         self._state: ServerState | None = None
         self._acceptors: list[Acceptor] = []
         self._forced = asyncio.Event()
@@ -78,15 +84,24 @@ class Server:
         state = ServerState(self._interface, self._settings, asyncio.get_running_loop(), self._access)
         self._state = state
         state.start_clock()
-        self._acceptors = [Acceptor(listener, state) for listener in self._sockets]
+        self._acceptors = [Acceptor(listener, state, self._tls) for listener in self._sockets]
         for acceptor in self._acceptors:
             acceptor.start()
+        self._watch_certificates(asyncio.get_running_loop())
         await self._interface.after_start()
 
     @property
     def served(self) -> int:
         """Requests that arrived."""
         return self._state.served if self._state is not None else 0
+
+    def _watch_certificates(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look for renewed certificates every TLS_RELOAD seconds, from now on."""
+        if self._tls is None or not self._tls_reload:
+            return
+        if self._renewal is not None:
+            self._tls.refresh()
+        self._renewal = loop.call_later(self._tls_reload, self._watch_certificates, loop)
 
     async def stop(self, patience: float = 0.0) -> None:
         """Stop gracefully within GRACEFUL_SHUTDOWN_TIMEOUT, then by force.
@@ -100,6 +115,9 @@ class Server:
             return
         established = list(state.connections)
         state.draining = True
+        if self._renewal is not None:
+            self._renewal.cancel()
+            self._renewal = None
         for acceptor in self._acceptors:
             acceptor.stop()
         if patience:

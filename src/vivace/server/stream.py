@@ -82,6 +82,11 @@ class Stream:
         return self._connection.scheme
 
     @property
+    def tls(self) -> Any:
+        """The `ssl.SSLObject` of the connection; None if it is not encrypted."""
+        return self._connection.tls()
+
+    @property
     def client(self) -> tuple[str, int] | None:
         """The peer's address; None on a Unix socket."""
         return self._connection.client

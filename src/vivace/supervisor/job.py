@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from vivace.config import Config
+from vivace.server import Tls
 from vivace.supervisor.target import Loaded
 
 __all__ = ["Job"]
@@ -20,6 +21,8 @@ class Job(NamedTuple):
         final: The app's own configuration is already complete, since it ran before the process was set up.
         sock: A bound socket to listen on, instead of HOST and PORT.
         signals: Stop on SIGTERM and SIGINT; only a single process can do without.
+        ssl: The argument of `app.run`: the certificates, instead of those of the settings.
+        tls: What became of it; made before there are workers.
         main: This process is the app's main process too: listeners of ``main_process_...`` run in it.
         again: Makes the job of a restart from the files and the environment as they are then, with settings
             by name on top. None: the program itself has to be run again, it calls ``app.run()``.
@@ -32,4 +35,6 @@ class Job(NamedTuple):
     sock: socket.socket | None = None
     signals: bool = True
     main: bool = True
+    ssl: Any = None
+    tls: Tls | None = None
     again: "Callable[[Mapping[str, Any]], Job] | None" = None

@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any, Final
 
 from vivace.errors import ConfigError
+from vivace.server import make_tls
 from vivace.supervisor.actions import Action, Done, Load, Retire, Say, Send, Spawn, Unload
 from vivace.supervisor.banner import banner
 from vivace.supervisor.children import HEEDED, NOTED, STOPS, adopt_orphans, fork, noted, tie_to
@@ -51,6 +52,7 @@ def launch(job: Job) -> int:
     Raises:
         StartupError: The address cannot be used; exit code 4.
     """
+    job = _with_tls(job)
     listeners = Listeners(job.config, job.sock)
     try:
         if needs_supervisor(job):
@@ -59,6 +61,11 @@ def launch(job: Job) -> int:
     finally:
         listeners.close()
         listeners.remove()
+
+
+def _with_tls(job: Job) -> Job:
+    """The job with its certificates read."""
+    return job._replace(tls=make_tls(job.config, job.ssl))
 
 
 def needs_supervisor(job: Job) -> bool:
@@ -80,7 +87,8 @@ def _show(report: Report, listeners: Listeners, job: Job) -> None:
     if not report.ready:
         _print([f"Error: {report.text}"])
     elif job.config.MOTD:
-        lines = banner(report, listeners.addresses(), job.config)
+        addresses = listeners.addresses(secure=job.tls is not None)
+        lines = banner(report, addresses, job.config, supervised=needs_supervisor(job))
         if not wants_json(job.config):
             _print(lines)
             return
@@ -282,7 +290,7 @@ class Supervisor:
                 pass
             self._forget(generation.channel)
             generation.channel = None
-        for (number, slot), child in list(self._coming.items()):
+        for (number, _slot), child in list(self._coming.items()):
             if number == generation.number:
                 self._not_made(child, "its template is gone")
         if not generation.ending:
@@ -423,18 +431,19 @@ class Supervisor:
     # Generations
 
     def _load(self, number: int) -> None:
-        now = time.monotonic()
         try:
             generation = self._begin(number)
         except ConfigError as error:
-            logger.error("%s", error)
-            self._do(self._fleet.load_failed(number, 2, now))
+            self._refuse(number, str(error), 2)
         except OSError as error:
-            logger.error("a template cannot be started: %s", error.strerror or error)
-            self._do(self._fleet.load_failed(number, 1, now))
+            self._refuse(number, f"a template cannot be started: {error.strerror or error}", 1)
         else:
             if generation.channel is None:
-                self._do(self._fleet.loaded(number, now))
+                self._do(self._fleet.loaded(number, time.monotonic()))
+
+    def _refuse(self, number: int, why: str, code: int) -> None:
+        logger.error("%s", why)
+        self._do(self._fleet.load_failed(number, code, time.monotonic()))
 
     def _begin(self, number: int) -> Generation:
         old = self._generations.get(number)
@@ -460,7 +469,7 @@ class Supervisor:
 
     def _make_job(self) -> Job:
         again = self._job.again
-        return again(self._settings) if again is not None else self._job
+        return _with_tls(again(self._settings)) if again is not None else self._job
 
     def _imports_in_workers(self, job: Job) -> bool:
         off = job.config.PRELOAD == "off" or sys.platform != "linux"
@@ -588,7 +597,7 @@ def serve_as_template(job: Job, supervisor: int, channel: Channel, sockets: Sequ
         channel: To it.
         sockets: The listening sockets.
     """
-    return run_template(job, channel, supervisor, partial(_work, Listeners.adopt(sockets)))
+    return run_template(_with_tls(job), channel, supervisor, partial(_work, Listeners.adopt(sockets)))
 
 
 def _send(pid: int, number: int) -> None:

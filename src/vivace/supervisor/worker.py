@@ -174,7 +174,7 @@ class _Worker:
 
     async def _run_server(self, loaded: Loaded, config: Config, interface: Interface) -> None:
         self._connect_app()
-        server = Server(interface, config, self._listeners.sockets)
+        server = Server(interface, config, self._listeners.sockets, tls=self._job.tls)
         quota = None
         if self._channel is not None:
             ask = partial(self._channel.send, Wish("recycle", "enough requests"))

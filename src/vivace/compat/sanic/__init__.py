@@ -17,12 +17,12 @@ from typing import Final
 
 __all__ = ["ROOTS", "install", "is_installed"]
 
-ROOTS: Final = ("sanic", "sanic_routing", "sanic_testing")
+ROOTS: Final = ("sanic", "sanic_ext", "sanic_routing", "sanic_testing")
 """The packages that the alias stands for."""
 
 
 def install() -> None:
-    """Let `import sanic`, `sanic_routing` and `sanic_testing` give Vivace, in this process and its workers.
+    """Let `import sanic` and the packages around it give Vivace, in this process and its workers.
 
     Calling it again changes nothing.
 

@@ -3,19 +3,22 @@
 Rules of this file: only what a Sanic program can see and a Vivace program should not pay for.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from vivace.compat.sanic.ext import Extending
+from vivace.compat.sanic.blueprint import Blueprint
 from vivace.compat.sanic.pieces import SANIC_PREFIX
-from vivace.framework.app import Vivace
-from vivace.framework.error_handler import ErrorHandler
+from vivace.errors import DeclarationError
+from vivace.compat.sanic.handlers import ErrorHandler
 from vivace.framework.request import Request
 
 __all__ = ["Sanic"]
 
 
-class Sanic(Vivace[Any, Any]):
+class Sanic(Extending):
     """`Vivace`, as programs know it that were written for Sanic.
 
     Args:
@@ -46,6 +49,11 @@ class Sanic(Vivace[Any, Any]):
 
     __slots__ = ()
 
+    name_rule = Blueprint.name_rule
+    start_hint = (
+        "App instantiation must occur outside if __name__ == '__main__' block or by using an AppLoader.\n"
+        "See https://sanic.dev/en/guide/deployment/app-loader.html for more details."
+    )
     tracks_requests = True
     start_method: ClassVar[str] = "fork"
     START_METHOD_SET: ClassVar[bool] = True
@@ -74,11 +82,13 @@ class Sanic(Vivace[Any, Any]):
             config is not None and env_prefix == SANIC_PREFIX
         ):  # it has read the environment, or was told not to
             env_prefix = None
+        if config is not None and env_prefix is not None:
+            raise DeclarationError("When instantiating Sanic with config, you cannot also pass env_prefix")
         super().__init__(
             name,
             config,
             ctx,
-            error_handler=error_handler,
+            error_handler=error_handler or ErrorHandler(),
             env_prefix=env_prefix,
             request_class=request_class or Request,
             strict_slashes=strict_slashes,
@@ -89,6 +99,21 @@ class Sanic(Vivace[Any, Any]):
         )
         if inspector:
             self.config.warnings.append("inspector=True has no effect: there is no inspector")
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The running loop.
+
+        Raises:
+            DeclarationError: None is running.
+        """
+        try:
+            return super().loop
+        except RuntimeError:
+            raise DeclarationError(
+                "Loop can only be retrieved after the app has started running. Not supported with "
+                "`create_server` function"
+            ) from None
 
     @property
     def logger(self) -> logging.Logger:

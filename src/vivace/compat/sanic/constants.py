@@ -9,6 +9,7 @@ from typing import Final
 __all__ = [
     "CACHEABLE_HTTP_METHODS",
     "DEFAULT_HTTP_CONTENT_TYPE",
+    "EXT_VERSION",
     "HTTP",
     "HTTP_METHODS",
     "IDEMPOTENT_HTTP_METHODS",
@@ -23,6 +24,8 @@ __all__ = [
 
 VERSION: Final = "25.12.1"
 """The version of Sanic whose API the alias follows."""
+EXT_VERSION: Final = "25.12.0"
+"""The same of sanic-ext."""
 
 
 class UpperStrEnum(StrEnum):

@@ -13,7 +13,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, Final, Self
 
-from vivace.errors import LoadFileException, PyFileError
+from vivace.errors import LoadFileException, PyFileError, title_of
 from vivace.http.forms import parse_options_header
 from vivace.http.status import PHRASES, has_no_body
 
@@ -35,7 +35,9 @@ __all__ = [
 ]
 
 OS_IS_WINDOWS: Final = os.name == "nt"
-STATUS_CODES: Final = {status: phrase.encode("ascii") for status, phrase in PHRASES.items()}
+STATUS_CODES: Final = {
+    status: title_of(status).encode("ascii") for status in PHRASES if status not in (104, 421, 425)
+}
 """The phrases of statuses, as octets."""
 
 _YES: Final = frozenset({"y", "yes", "yep", "yup", "t", "true", "on", "enable", "enabled", "1"})

@@ -12,15 +12,11 @@ from vivace.errors import HTTPException
 
 __all__ = [
     "ASGIApp",
-    "BaseRenderer",
     "CertLoader",
     "DirectoryHandler",
-    "HTMLRenderer",
     "Http",
     "Inspector",
-    "JSONRenderer",
     "Reloader",
-    "TextRenderer",
     "Websocket",
     "WebsocketClosed",
     "Worker",
@@ -29,7 +25,6 @@ __all__ = [
     "WorkerProcess",
 ]
 
-_PAGES = "error pages are made by an ErrorHandler; override its default()"
 _PROCESSES = "processes are kept by vivace.supervisor, which has no API for programs yet"
 
 
@@ -68,24 +63,6 @@ class ASGIApp(_Later):
     """An app under another server."""
 
     nearest = "an app is an ASGI callable by itself"
-
-
-class BaseRenderer(_Later):
-    """Makes an error page."""
-
-    nearest = _PAGES
-
-
-class TextRenderer(BaseRenderer):
-    """Makes one of text."""
-
-
-class JSONRenderer(BaseRenderer):
-    """Makes one of JSON."""
-
-
-class HTMLRenderer(BaseRenderer):
-    """Makes one of HTML."""
 
 
 class DirectoryHandler(_Later):

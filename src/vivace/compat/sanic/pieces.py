@@ -10,68 +10,26 @@ from enum import IntEnum
 from typing import Any, Final
 
 from vivace.config import Config
-from vivace.errors import HTTPException
-from vivace.framework.pages import choose_format, error_page
 from vivace.framework.response import HTTPResponse, encode_json
 from vivace.http.dates import format_date, parse_date
 from vivace.http.status import PHRASES
 
 __all__ = [
     "DEFAULT_CONFIG",
-    "DEFAULT_FORMAT",
     "SANIC_PREFIX",
     "Formatter",
     "Middleware",
     "MiddlewareLocation",
     "Signal",
-    "check_error_format",
-    "exception_response",
     "format_http1_response",
-    "guess_mime",
     "json_dumps",
     "validate_file",
 ]
 
 SANIC_PREFIX: Final = "SANIC_"
 """What the names of environment variables begin with that set Sanic's configuration."""
-DEFAULT_FORMAT: Final = "auto"
-"""The form of error pages when nothing says which."""
 DEFAULT_CONFIG: Final[dict[str, Any]] = dict(Config())
 """Every setting at its default."""
-
-_MIMES: Final = {"text": "text/plain", "json": "application/json", "html": "text/html"}
-
-
-def check_error_format(format: str) -> None:  # noqa: A002  # its name in Sanic
-    """Refuse a form of error pages that is not there.
-
-    Raises:
-        HTTPException: It is none of text, json, html and auto.
-    """
-    if format not in (*_MIMES, DEFAULT_FORMAT):
-        raise HTTPException(f"Unknown format: {format}")
-
-
-def exception_response(
-    request: Any, exception: Exception, debug: bool, fallback: str, base: Any = None, renderer: Any = None
-) -> HTTPResponse:
-    """The error page for an exception.
-
-    Args:
-        request: The request that failed.
-        exception: Why.
-        debug: Show the traceback.
-        fallback: The form when neither route nor request say one.
-        base: Kept for its place.
-        renderer: The same.
-    """
-    del base, renderer
-    return error_page(request, exception, fallback, debug)
-
-
-def guess_mime(request: Any, fallback: str) -> str:
-    """The media type of the error page for a request."""
-    return _MIMES[choose_format(request, fallback)]
 
 
 def json_dumps(value: Any) -> str:

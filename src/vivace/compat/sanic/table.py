@@ -14,7 +14,7 @@ from typing import Final
 __all__ = ["MISSING", "MODULES"]
 
 _EXCEPTIONS: Final = """
-SanicException=HTTPException HTTPException BadRequest BadURL=BadRequest ContentRangeError=RangeNotSatisfiable
+SanicException HTTPException BadRequest BadURL=BadRequest ContentRangeError=RangeNotSatisfiable
 ExpectationFailed FileNotFound Forbidden HeaderExpectationFailed HeaderNotFound=InvalidHeader
 InternalServerError InvalidHeader InvalidRangeType InvalidSignal InvalidUsage LoadFileException
 MethodNotAllowed MethodNotSupported NotFound PayloadTooLarge PyFileError RangeNotSatisfiable
@@ -22,7 +22,7 @@ RequestCancelled=ClientDisconnected RequestTimeout ServerError ServerKilled=Star
 URITooLong URLBuildError Unauthorized
 """
 _TOP_EXCEPTIONS: Final = """
-SanicException=HTTPException BadRequest ExpectationFailed FileNotFound Forbidden HeaderNotFound=InvalidHeader
+SanicException BadRequest ExpectationFailed FileNotFound Forbidden HeaderNotFound=InvalidHeader
 InternalServerError InvalidHeader MethodNotAllowed NotFound RangeNotSatisfiable ServerError
 ServiceUnavailable Unauthorized
 """
@@ -47,11 +47,11 @@ _OURS: Final = "vivace.compat.sanic."
 _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic": {
         _OURS + "app": "Sanic DefaultSanic=Sanic",
+        _OURS + "blueprint": "Blueprint",
         _OURS + "later": "Websocket",
         _OURS + "constants": "HTTPMethod __version__=VERSION",
         "vivace": (
-            "Blueprint Config HTTPResponse Request DefaultRequest=Request"
-            " empty file html json raw redirect text"
+            "Config HTTPResponse Request DefaultRequest=Request empty file html json raw redirect text"
         ),
         "vivace.errors": _TOP_EXCEPTIONS,
     },
@@ -62,7 +62,10 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.asgi": {_OURS + "later": "ASGIApp"},
     "sanic.application.state": {"vivace.framework.state": "ApplicationState=AppState"},
     "sanic.blueprint_group": {"vivace.framework.blueprint": "BlueprintGroup"},
-    "sanic.blueprints": {"vivace.framework.blueprint": "Blueprint BlueprintGroup"},
+    "sanic.blueprints": {
+        _OURS + "blueprint": "Blueprint",
+        "vivace.framework.blueprint": "BlueprintGroup",
+    },
     "sanic.compat": {
         "vivace.http.headers": "Header=Headers",
         _OURS + "constants": "UpperStrEnum",
@@ -71,7 +74,8 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.config": {
         "vivace.config": "Config",
         "vivace.config.convert": "DetailedConverter",
-        _OURS + "pieces": "DEFAULT_CONFIG SANIC_PREFIX check_error_format",
+        _OURS + "pieces": "DEFAULT_CONFIG SANIC_PREFIX",
+        _OURS + "errorpages": "check_error_format",
     },
     "sanic.constants": {_OURS + "constants": _CONSTANTS},
     "sanic.cookies": {"vivace.http.cookies": "Cookie CookieJar"},
@@ -81,16 +85,19 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     },
     "sanic.cookies.response": {"vivace.http.cookies": "Cookie CookieJar"},
     "sanic.errorpages": {
-        _OURS + "later": "BaseRenderer HTMLRenderer JSONRenderer TextRenderer",
-        _OURS + "pieces": "DEFAULT_FORMAT check_error_format exception_response guess_mime",
+        _OURS + "errorpages": (
+            "BaseRenderer HTMLRenderer JSONRenderer TextRenderer CONFIG_BY_MIME DEFAULT_FORMAT"
+            " FALLBACK_STATUS FALLBACK_TEXT JSON MIME_BY_CONFIG RENDERERS_BY_CONTENT_TYPE RESPONSE_MAPPING STATUS_CODES"
+            " check_error_format exception_response guess_mime"
+        ),
     },
     "sanic.exceptions": {"vivace.errors": _EXCEPTIONS, _OURS + "later": "WebsocketClosed"},
     "sanic.handlers": {
-        "vivace.framework.error_handler": "ErrorHandler",
+        _OURS + "handlers": "ErrorHandler",
         _OURS + "later": "DirectoryHandler",
     },
     "sanic.handlers.directory": {_OURS + "later": "DirectoryHandler"},
-    "sanic.handlers.error": {"vivace.framework.error_handler": "ErrorHandler"},
+    "sanic.handlers.error": {_OURS + "handlers": "ErrorHandler"},
     "sanic.headers": {
         "vivace.http.negotiation": "AcceptList Matched MediaType parse_accept",
         "vivace.framework.forwarded": "parse_host=split_host",
@@ -176,12 +183,29 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.worker.multiplexer": {_OURS + "later": "WorkerMultiplexer"},
     "sanic.worker.process": {_OURS + "later": "Worker WorkerProcess"},
     "sanic.worker.reloader": {_OURS + "later": "Reloader"},
+    "sanic_ext": {
+        "vivace.ext.config": "Config",
+        "vivace.ext.extend": "Extend",
+        "vivace.ext.extension": "Extension",
+        _OURS + "constants": "__version__=EXT_VERSION",
+        _OURS + "validation": "validate",
+    },
+    "sanic_ext.bootstrap": {"vivace.ext.extend": "Extend"},
+    "sanic_ext.config": {"vivace.ext.config": "Config"},
+    "sanic_ext.exceptions": {"vivace.ext.errors": "ExtensionNotFound InitError ValidationError"},
+    "sanic_ext.extensions": {},
+    "sanic_ext.extensions.base": {"vivace.ext.extension": "Extension"},
+    "sanic_ext.extensions.injection": {},
+    "sanic_ext.extensions.injection.extension": {"vivace.ext.injection": "InjectionExtension"},
+    "sanic_ext.extensions.injection.constructor": {"vivace.ext.injection": "Constructor"},
+    "sanic_ext.extras": {},
+    "sanic_ext.extras.validation": {},
+    "sanic_ext.extras.validation.decorator": {_OURS + "validation": "validate"},
     "sanic_routing": {"vivace.framework.router": "BaseRouter=Router", "vivace.framework.route": "Route"},
     "sanic_routing.exceptions": {
         "vivace.errors": (
-            "NotFound BadMethod=MethodNotAllowed NoMethod=MethodNotAllowed FinalizationError=DeclarationError"
-            " InvalidUsage=DeclarationError RouteExists=DeclarationError"
-            " ParameterNameConflicts=DeclarationError"
+            "BadMethod BaseException=RoutingError FinalizationError InvalidUsage=InvalidRoute"
+            " NoMethod=MethodNotAllowed NotFound ParameterNameConflicts RouteExists"
         )
     },
     "sanic_routing.route": {"vivace.framework.route": "Route"},

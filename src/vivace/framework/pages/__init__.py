@@ -12,15 +12,14 @@ Rules of this file:
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from vivace.errors import HTTPException, InvalidHeader
+from vivace.errors import InvalidHeader, SanicException, title_of
 from vivace.framework.pages.formats import Problem, render_html, render_json, render_text
 from vivace.framework.response import HTML, JSON, TEXT, HTTPResponse
-from vivace.http.status import phrase
 
 if TYPE_CHECKING:
     from vivace.framework.request import Request
 
-__all__ = ["choose_format", "error_page"]
+__all__ = ["choose_format", "error_page", "is_local", "shows_details"]
 
 _RENDERERS = {"text": (render_text, TEXT), "json": (render_json, JSON), "html": (render_html, HTML)}
 _MIMES = {"text/plain": "text", "application/json": "json", "text/html": "html"}
@@ -32,13 +31,13 @@ def error_page(request: "Request", error: Exception, fallback: str, debug: bool)
 
     Args:
         request: What failed.
-        error: An `HTTPException` says its status, message and fields; anything else is a 500 without details.
+        error: A `SanicException` says its status, message and fields; anything else is a 500 without details.
         fallback: FALLBACK_ERROR_FORMAT.
         debug: Whether details may be shown on this machine.
     """
-    problem = _describe(request, error, debug and _is_local(request))
+    problem = _describe(request, error, debug and is_local(request))
     render, content_type = _RENDERERS[choose_format(request, fallback)]
-    headers = error.headers if isinstance(error, HTTPException) else None
+    headers = error.headers if isinstance(error, SanicException) else None
     return HTTPResponse(render(problem), problem.status, headers, content_type)
 
 
@@ -57,19 +56,25 @@ def choose_format(request: "Request", fallback: str) -> str:
 
 def _describe(request: "Request", error: Exception, details: bool) -> Problem:
     problem = Problem(
-        500, phrase(500), "The application encountered an unexpected error and could not continue."
+        500, title_of(500), "The application encountered an unexpected error and could not continue."
     )
-    if isinstance(error, HTTPException):
-        title = phrase(error.status_code)
+    if isinstance(error, SanicException):
+        title = title_of(error.status_code)
         problem = Problem(error.status_code, title, error.message or title, context=error.context)
     if details:
         extra: dict[str, Any] = {"path": request.path, "args": request.query_args}
-        if isinstance(error, HTTPException) and error.extra:
+        if isinstance(error, SanicException) and error.extra:
             extra["extra"] = dict(error.extra)
         trace = "".join(traceback.format_exception(error)) if problem.status >= 500 else ""
         problem = problem._replace(debug=extra, traceback=trace)
     return problem
 
 
-def _is_local(request: "Request") -> bool:
+def shows_details(request: "Request") -> bool:
+    """Whether the client may see why: the app is in debug mode, and both are on this machine."""
+    return request.app.config.DEBUG and is_local(request)  # type: ignore[no-any-return]  # of any subclass
+
+
+def is_local(request: "Request") -> bool:
+    """Whether the peer, and the host that it asked for, are this machine."""
     return request.ip in _LOOPBACK and request.server_name in _LOOPBACK

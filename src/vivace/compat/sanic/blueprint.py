@@ -1,0 +1,29 @@
+"""The blueprint class under its Sanic name.
+
+Rules of this file: only what a Sanic program can see and a Vivace program is better off without.
+"""
+
+from typing import Any
+
+from vivace.errors import DeclarationError
+from vivace.framework.app import Vivace
+from vivace.framework.blueprint import Blueprint as _Blueprint
+
+__all__ = ["Blueprint"]
+
+
+class Blueprint(_Blueprint):
+    """`vivace.Blueprint`, as programs know it that were written for Sanic."""
+
+    __slots__ = ()
+
+    @property
+    def apps(self) -> set[Vivace[Any, Any]]:
+        """The apps that it is part of.
+
+        Raises:
+            DeclarationError: It is part of none.
+        """
+        if not self.registered:
+            raise DeclarationError(f"{self} has not yet been registered to an app")
+        return super().apps

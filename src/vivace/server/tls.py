@@ -1,0 +1,176 @@
+"""The TLS of a server: which certificate a connection gets, and how certificates are renewed while it serves.
+
+Rules of this file:
+
+- Contexts are made in the process that starts the workers: forked workers then share the keys of session
+  tickets, so that a client may resume at any of them.
+- New files are tried as a whole: what does not load leaves the old ones in use.
+- A connection keeps the rules (clients' certificates, ciphers, versions) of the first certificate, whichever
+  it gets: OpenSSL exchanges nothing else. So they have to be the same for all.
+"""
+
+import logging
+import os
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from vivace.config import Config
+from vivace.errors import ConfigError
+from vivace.server.certificates import (
+    TlsContext,
+    TlsFiles,
+    TlsObject,
+    check_files,
+    make_context,
+    read_source,
+)
+
+__all__ = ["Tls", "make_tls", "read_ssl"]
+
+logger = logging.getLogger("vivace.server")
+
+
+class Tls:
+    """The certificates of a server.
+
+    Args:
+        sources: In the order of preference; the first is for clients that name no host, or none that fits.
+        strict: There is no such default: an unknown name ends the handshake.
+
+    Attributes:
+        context: For the next connection.
+        warnings: What should be said at the start.
+
+    Raises:
+        ConfigError: One of them cannot be used.
+    """
+
+    def __init__(self, sources: Sequence[TlsFiles | ssl.SSLContext], *, strict: bool = False) -> None:
+        self._sources = tuple(sources)
+        self._strict = strict
+        _check_rules(self._sources)
+        self._stamps = self._look()
+        self.warnings: list[str] = []
+        self.context = self._load()
+
+    def _look(self) -> dict[str, tuple[int, int, int] | None]:
+        files = [path for one in self._sources if isinstance(one, TlsFiles) for path in one.paths()]
+        return {path: _stamp(path) for path in files}
+
+    def _load(self) -> ssl.SSLContext:
+        self.warnings = []
+        contexts = [self._make(source) for source in self._sources]
+        if contexts[0].sni_callback is None or len(contexts) > 1 or self._strict:
+            _select(contexts[0], contexts, self._strict)
+        return contexts[0]
+
+    def _make(self, source: TlsFiles | ssl.SSLContext) -> ssl.SSLContext:
+        if isinstance(source, ssl.SSLContext):
+            return source
+        self.warnings += check_files(source)
+        return make_context(source)
+
+    def refresh(self) -> bool:
+        """Take over files that were replaced; whether there were any that can be used."""
+        found = self._look()
+        if found == self._stamps:
+            return False
+        self._stamps = found
+        try:
+            self.context = self._load()
+        except ConfigError as error:
+            logger.error("the new certificate is not used, the old one stays: %s", error)  # noqa: TRY400
+            return False
+        for warning in self.warnings:
+            logger.warning("%s", warning)
+        logger.info("the certificate was replaced: %s", ", ".join(found))
+        return True
+
+
+def _check_rules(sources: Sequence[TlsFiles | ssl.SSLContext]) -> None:
+    files = [one for one in sources if isinstance(one, TlsFiles)]
+    for name in ("ca_certs", "ciphers", "versions"):
+        if len({getattr(one, name) for one in files}) > 1:
+            called = "ssl_version" if name == "versions" else name
+            raise ConfigError(f"TLS: {called} has to be the same for all certificates of a list", key=called)
+
+
+def _select(main: ssl.SSLContext, contexts: Sequence[ssl.SSLContext], strict: bool) -> None:
+    """Let `main` choose among `contexts` by the name that a client asks for (RFC 6066 section 3)."""
+    named = [(context, names_of(context)) for context in contexts]
+
+    def choose(connection: ssl.SSLObject, asked: str | None, _: ssl.SSLContext) -> int | None:
+        name = (asked or "").lower()
+        if isinstance(connection, TlsObject):
+            connection.server_name = name
+        for context, names in named:
+            if matches(names, name):
+                if context is not main:
+                    connection.context = context
+                return None
+        return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if strict else None
+
+    main.sslobject_class = TlsObject
+    main.sni_callback = choose
+
+
+def names_of(context: ssl.SSLContext) -> tuple[str, ...]:
+    """The hosts that a context is for; none is known of a program's own."""
+    return context.names if isinstance(context, TlsContext) else ()
+
+
+def matches(names: Sequence[str], name: str) -> bool:
+    """Whether a host is among `names`; ``*`` stands for one label (RFC 9525 section 6.3)."""
+    return name in names or (bool(name) and f"*.{name.partition('.')[2]}" in names)
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def read_ssl(value: Any) -> Tls:
+    """Understand the argument ``ssl=`` of `app.run`: one certificate, or a list of them.
+
+    Raises:
+        ConfigError: It cannot be used.
+    """
+    if not isinstance(value, (list, tuple)) or isinstance(value, TlsFiles):
+        return Tls([read_source(value)])
+    strict = bool(value) and value[0] is None
+    sources = [read_source(one) for one in value if one is not None]
+    if not sources:
+        raise ConfigError("ssl= is a list without a certificate", key="ssl")
+    return Tls(sources, strict=strict)
+
+
+def make_tls(config: Config, given: Any = None) -> Tls | None:
+    """The certificates that a server is to use; None: it speaks plain HTTP.
+
+    Args:
+        config: Of the process.
+        given: The argument ``ssl=``, if there was one; it beats the settings.
+
+    Raises:
+        ConfigError: They cannot be used.
+    """
+    if given is not None:
+        return read_ssl(given)
+    sources: list[Any] = []
+    if config.TLS_CERT or config.TLS_KEY:
+        if not (config.TLS_CERT and config.TLS_KEY):
+            raise ConfigError("TLS_CERT and TLS_KEY belong together: one of them is missing", key="TLS_CERT")
+        sources.append(TlsFiles(config.TLS_CERT, config.TLS_KEY))
+    sources += [read_source(folder) for folder in config.TLS_FOLDERS.split(os.pathsep) if folder]
+    common = {
+        "password": config.TLS_CERT_PASSWORD,
+        "ca_certs": config.TLS_CLIENT_CA,
+        "ciphers": config.TLS_CIPHERS,
+    }
+    if not sources:
+        return None
+    return Tls([one._replace(**common) for one in sources], strict=config.TLS_STRICT_HOST)
