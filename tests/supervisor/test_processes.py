@@ -83,7 +83,7 @@ def test_workers_share_the_port(tmp_path: Path) -> None:
         assert "2 worker processes" in server.wait_for(".*supervisor pid.*")[0]
         pids = workers_of(server, 2)
         assert server.process.pid not in pids
-        assert server.stop() == 0
+        assert server.stop() == 0, server.log
         assert all(is_gone(pid) for pid in pids)
 
 
