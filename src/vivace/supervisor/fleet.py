@@ -35,7 +35,8 @@ SURGE: Final = 1
 """Workers beyond their number while some are replaced."""
 INTENSITY_PERIOD: Final = 60.0
 """Seconds over which deaths are counted."""
-LEAST_INTENSITY: Final = 10
+LEAST_INTENSITY: Final = 6
+"""More deaths than this, and than three for each worker, are a crash loop; one worker's back-off allows 9."""
 NOBODY: Final = 30.0
 """Seconds without any ready worker after which a crash loop ends the server, with exit code 5."""
 
@@ -136,7 +137,7 @@ class Fleet:
         if not self.booted:
             return [Say(logging.WARNING, "a restart before the first start is over is ignored")]
         actions: list[Action] = []
-        for generation in list(self._loading):
+        for generation in [g for g in self._loading if g != self.target]:
             del self._loading[generation]
             actions += [Unload(generation), Done(generation, False, "a later restart took its place")]
         return [*actions, *self._load(now)]
@@ -145,8 +146,10 @@ class Fleet:
         """The code of a generation is there: workers can be made of it."""
         if self._loading.pop(generation, None) is None:
             return [] if generation == self.target else [Unload(generation)]
+        if generation < self.target and generation != self._proven:
+            return [Unload(generation)]
         self._loaded.add(generation)
-        if generation == self.target:
+        if generation <= self.target:
             return self.tick(now)
         given_up = self.target if self.target not in (0, self._proven) else None
         self.target = generation
@@ -305,15 +308,16 @@ class Fleet:
         return actions
 
     def _retire_stale(self, now: float) -> list[Action]:
-        if self._canary:
-            return []
         fresh, stale = self._fresh(), sorted(self._stale(), key=lambda w: w.started)
+        ready = sum(w.state is State.READY for w in stale)
+        if self._canary:  # the proven ones stay until it is known that the new ones live
+            stale = [w for w in stale if w.generation != self._proven]
+        else:
+            ready += sum(w.state is State.READY for w in fresh)
         leaving = [w for w in stale if w.state is State.STARTING]
-        stale = [w for w in stale if w.state is State.READY]
-        spare = sum(w.state is State.READY for w in fresh) + len(stale) - self.size
-        leaving += stale[: max(spare, 0)]
+        leaving += [w for w in stale if w.state is State.READY][: max(ready - self.size, 0)]
         if len(fresh) > self.size:  # fewer are wanted than before: the youngest leave
-            leaving += sorted(fresh, key=lambda w: -w.started)[: len(fresh) - self.size]
+            leaving += sorted(fresh, key=lambda w: (w.started, w.pid))[self.size :]
         return [action for worker in leaving for action in self._retire(worker, now)]
 
     def _retire(self, worker: WorkerHandle, now: float) -> list[Action]:

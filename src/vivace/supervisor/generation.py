@@ -31,18 +31,20 @@ class Generation:
         channel: To its template; None if workers are made without one.
         ending: It was told to end.
         job: What its workers do.
+        loaded: Its template has imported the app.
         number: From 1.
         pid: Of its template; 0 if there is none.
         unsafe: Why workers may not be forked from its template.
     """
 
-    __slots__ = ("channel", "ending", "job", "number", "pid", "unsafe")
+    __slots__ = ("channel", "ending", "job", "loaded", "number", "pid", "unsafe")
 
     def __init__(self, number: int, job: Job) -> None:
         self.number = number
         self.job = job
         self.channel: Channel | None = None
         self.pid = 0
+        self.loaded = False
         self.ending = False
         self.unsafe = ""
 

@@ -331,7 +331,8 @@ class Supervisor:
         return bool(messages)
 
     def _on_template(self, generation: Generation) -> bool:
-        assert generation.channel is not None, "it is read as long as it is there"
+        if generation.channel is None:  # reaped a moment ago, in the same turn of the selector
+            return False
         messages = self._receive(generation.channel)
         for message in messages or ():
             if isinstance(message, Report):
@@ -477,6 +478,7 @@ class Supervisor:
 
     def _on_loaded(self, generation: Generation, report: Report) -> None:
         now = time.monotonic()
+        generation.loaded = report.ready
         if not report.ready:
             self._complain(report)
             self._do(self._fleet.load_failed(generation.number, report.code, now))
@@ -503,7 +505,8 @@ class Supervisor:
 
     def _end_template(self, generation: Generation) -> None:
         generation.ending = True
-        if not self._order(generation, Order("end")) and generation.pid:
+        heard = generation.loaded and self._order(generation, Order("end"))
+        if not heard and generation.pid:
             _send(generation.pid, signal.SIGKILL)
 
     def _order(self, generation: Generation, order: Order) -> bool:
