@@ -25,6 +25,8 @@ from vivace.framework.announce import announce_stage, make_announcer
 from vivace.framework.background import Background
 from vivace.framework.blueprint import Blueprint, BlueprintGroup, Registration, place_all
 from vivace.framework.compiler import compile_app, gather_listeners, gather_signals
+from vivace.framework.budget import Budgeted
+from vivace.framework.claims import Claims
 from vivace.framework.dispatch import Dispatcher
 from vivace.framework.error_handler import ErrorHandler
 from vivace.framework.extensible import Amender, Extensible
@@ -73,7 +75,7 @@ ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
 _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
 
 
-class Vivace(Runnable, Background, Extensible, Generic[ConfigT, CtxT]):
+class Vivace(Runnable, Background, Budgeted, Extensible, Generic[ConfigT, CtxT]):
     """An app.
 
     Args:
