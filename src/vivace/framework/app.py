@@ -26,7 +26,6 @@ from vivace.framework.background import Background
 from vivace.framework.blueprint import Blueprint, BlueprintGroup, Registration, place_all
 from vivace.framework.compiler import compile_app, gather_listeners, gather_signals
 from vivace.framework.budget import Budgeted
-from vivace.framework.claims import Claims
 from vivace.framework.dispatch import Dispatcher
 from vivace.framework.error_handler import ErrorHandler
 from vivace.framework.extensible import Amender, Extensible
