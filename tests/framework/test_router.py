@@ -30,7 +30,7 @@ def route(path: str, *methods: str, **options: Any) -> Route:
 
 def router(*routes: Route | str) -> Router:
     made = [route(item) if isinstance(item, str) else item for item in routes]
-    return Router(made, Route("options", "*", frozenset(("OPTIONS",)), handler, ASYNC, []))
+    return Router(made, {"OPTIONS": Route("options", "*", frozenset(("OPTIONS",)), handler, ASYNC, [])})
 
 
 def find(made: Router, path: str, method: str = "GET", host: str = "localhost") -> tuple[str, dict[str, Any]]:

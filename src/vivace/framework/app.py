@@ -22,6 +22,7 @@ from vivace.config import Config
 from vivace.config.setting import PREFIX
 from vivace.errors import DeclarationError, NameTaken
 from vivace.framework.announce import announce_stage, make_announcer
+from vivace.framework.automatic import AUTOMATIC, Automatic
 from vivace.framework.background import Background
 from vivace.framework.blueprint import Blueprint, BlueprintGroup, Registration, place_all
 from vivace.framework.compiler import compile_app, gather_listeners, gather_signals
@@ -110,6 +111,7 @@ class Vivace(Runnable, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
     __slots__ = (
         "_amenders",
         "_amending",
+        "_automatic",
         "_dispatcher",
         "_ext",
         "_guest",
@@ -144,6 +146,8 @@ class Vivace(Runnable, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
     tracks_requests: ClassVar[bool] = False
     """Whether `Request.get_current` works: a subclass says True, and each request pays for it."""
 
+    automatic_methods: ClassVar[Automatic] = AUTOMATIC
+    """What is answered where no route declares it, until `answer_automatically` says otherwise."""
     test_mode: ClassVar[bool] = False
     """Kept for Sanic's programs: apps of one name are no error here in any case."""
     _app_registry: ClassVar[MutableMapping[str, Any]] = _apps
@@ -187,6 +191,7 @@ class Vivace(Runnable, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
         self.response_chain: Chain = ()
         self._amenders: list[Amender] = []
         self._amending = False
+        self._automatic = self.automatic_methods
         self._ext: Any = None
         self._guest: Any = None
         self._mounts: list[Mount] = []
@@ -399,7 +404,14 @@ class Vivace(Runnable, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
         place, parts = self._parts()
         announcer = make_announcer(self.signal_router)
         compiled = compile_app(
-            self, place, parts, self._types, announcer, short=self.dumps is None, amenders=self._amenders
+            self,
+            place,
+            parts,
+            self._types,
+            announcer,
+            short=self.dumps is None,
+            amenders=self._amenders,
+            automatic=self._automatic,
         )
         for scope, exception, handler in compiled.exception_handlers:
             names = [route.name for route in compiled.router.routes if route.blueprint == scope]

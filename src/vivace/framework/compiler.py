@@ -11,14 +11,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from vivace.framework.announce import Announcer
+from vivace.framework.automatic import AUTOMATIC, Automatic, answer_options
 from vivace.framework.extensible import Amender
 from vivace.framework.handler import check_handler
 from vivace.framework.lifespan import ListenerSpec
 from vivace.framework.middleware import Chain, MiddlewareSpec, chain
 from vivace.framework.pattern import TypeTable
 from vivace.framework.registry import Registry
-from vivace.framework.request import Request
-from vivace.framework.response import HTTPResponse, empty
 from vivace.framework.route import ASYNC, Route
 from vivace.framework.router import Router
 from vivace.framework.signals import SignalSpec
@@ -54,6 +53,7 @@ def compile_app(
     *,
     short: bool = True,
     amenders: Iterable[Amender] = (),
+    automatic: Automatic = AUTOMATIC,
 ) -> Compiled:
     """Compile an app and the blueprints that are part of it.
 
@@ -73,11 +73,17 @@ def compile_app(
         routes = [*(_without(routes, found) if where.overwrite else routes), *found]
         handlers += [(where.blueprint, kind, function) for kind, function in blueprint.exception_specs]
     routes = [finish(route, around[route.blueprint]) for route in _amend(amenders, routes)]
-    automatic = Route(f"{app.name}.options", "*", frozenset(("OPTIONS",)), _answer_options, ASYNC, [])
-    automatic.buffered = False
-    finish(automatic, own)
-    router = Router(routes, automatic)
-    return Compiled(router, automatic.request_middleware, automatic.response_middleware, handlers)
+    bare = finish(_bare(app, "OPTIONS", answer_options), own)
+    answers = {method: finish(_bare(app, method, f), own) for method, f in automatic.items() if f is not None}
+    router = Router(routes, answers, "HEAD" in automatic)
+    return Compiled(router, bare.request_middleware, bare.response_middleware, handlers)
+
+
+def _bare(app: Registry, method: str, handler: Callable[..., Any]) -> Route:
+    """The route of a method that is answered where no route declares it."""
+    route = Route(f"{app.name}.{method.lower()}", "*", frozenset((method,)), handler, ASYNC, [])
+    route.buffered = False
+    return route
 
 
 def _amend(amenders: Iterable[Amender], routes: list[Route]) -> list[Route]:
@@ -131,8 +137,3 @@ def _finish(
     route.request_middleware, route.response_middleware = before, after
     route.plain = short and route.kind == ASYNC and not before and not after
     return route
-
-
-async def _answer_options(_request: Request, allowed: str) -> HTTPResponse:
-    """The automatic answer to OPTIONS (RFC 9110 section 9.3.7)."""
-    return empty(headers={"Allow": allowed})

@@ -9,7 +9,7 @@ Rules of this file:
 - Then `path` and regular-expression routes, the longest declared path first.
 - A route that matches without having the method does not end the search; if nothing else has it,
   the answer is 405 with the methods of all that matched (RFC 9110 section 15.5.6).
-- HEAD goes to GET and OPTIONS is answered with Allow unless a route declares them.
+- HEAD goes to GET and OPTIONS is answered with Allow unless a route declares them, or the app says otherwise.
 """
 
 import re
@@ -102,14 +102,14 @@ class Router:
     Attributes:
         static: Octets of a path -> method -> route; what is not found here goes to `resolve`.
         routes: Every route in the order of declaration.
-        automatic: Answers OPTIONS where no route declares it.
+        automatic: Method -> what answers it where no route declares it.
     """
 
     __slots__ = ("_patterns", "_prefixes", "_root", "automatic", "routes", "static")
 
-    def __init__(self, routes: list[Route], automatic: Route) -> None:
+    def __init__(self, routes: list[Route], automatic: dict[str, Route], head: bool = True) -> None:
         self.routes: list[Route] = routes
-        self.automatic: Route = automatic
+        self.automatic: dict[str, Route] = automatic
         self.static: dict[bytes, dict[str, Route]] = {}
         self._prefixes: dict[bytes, Node] = {}
         self._root = Node()
@@ -117,9 +117,10 @@ class Router:
         for route in routes:
             self._add(route)
         self._patterns.sort(key=lambda p: len(p.path), reverse=True)
-        for pattern in self._patterns:
-            _inherit_head(pattern.methods)
-        self._finish(self._root)
+        if head:
+            for pattern in self._patterns:
+                _inherit_head(pattern.methods)
+            self._finish(self._root)
         self._index(self._root, "")
 
     # For people and programs that look at the routes
@@ -257,9 +258,9 @@ class Router:
     def _give_up(self, search: "_Search", text: str) -> Match:
         if not search.allowed:
             raise NotFound(f"Requested URL {text} not found")
-        allowed = sorted(search.allowed | {"OPTIONS"})
-        if search.method == "OPTIONS":
-            return self.automatic, {"allowed": ", ".join(allowed)}
+        allowed = sorted({*search.allowed, *self.automatic})
+        if search.method in self.automatic:
+            return self.automatic[search.method], {"allowed": ", ".join(allowed)}
         raise MethodNotAllowed(
             f"Method {search.method} not allowed for URL {text}",
             method=search.method,
