@@ -352,7 +352,7 @@ def _serve(
             threading.Thread(target=_watch_parent, args=(parent,), name="vivace-parent", daemon=True).start()
         elif native:
             loaded.app.stopper = partial(asyncio.get_running_loop().call_soon_threadsafe, stop.request)
-        server = Server(interface, config, listeners.sockets, tls=job.tls)
+        server = Server(interface, config, listeners.sockets, tls=job.tls, plain=listeners.plain)
         graceful = config.GRACEFUL_SHUTDOWN_TIMEOUT
         await serve_until_stopped(server, stop, graceful, ready=tell_ready, leave=listeners.close)
 
