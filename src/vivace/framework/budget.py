@@ -70,6 +70,12 @@ class Budget:
         return Plan.of(self.name, said, _count_machines(self.name, said.instances), workers, overlap)
 
     @property
+    def has_limit(self) -> bool:
+        """Whether somebody said a limit."""
+        outside = parse_budgets(self._config().BUDGETS).get(self.name, Declaration())
+        return self._said.under(outside).limit is not None
+
+    @property
     def url(self) -> str | None:
         """Of the resource; None if nobody said it."""
         if self._url is not None:
@@ -96,15 +102,26 @@ class Budget:
         Raises:
             ConfigError: There is not one for each worker and each of its pools, or none for this process.
         """
+        role = os.environ.get(_SLOT, "")
+        return self.share_of(self.slot if self.slot is not None else role or None)
+
+    def share_of(self, slot: int | str | None) -> int:
+        """The connections that another process may open.
+
+        Args:
+            slot: Of a worker; the name of a background process; None: a worker whose slot is not known.
+
+        Raises:
+            ConfigError: See `share`.
+        """
         plan = self.plan
         problem = refusal(plan)
         if problem:
             raise ConfigError(problem, key="BUDGETS")
-        role = os.environ.get(_SLOT, "")
-        if role and self.slot is None:
-            return _background_share(plan, role)
+        if isinstance(slot, str):
+            return _background_share(plan, slot)
         try:
-            return plan.share(self.slot)
+            return plan.share(slot)
         except ValueError as error:
             raise ConfigError(str(error), key="BUDGETS") from None
 
@@ -223,7 +240,7 @@ def _told(name: str, config: Config) -> int:
     own: int = config[name]
     if told is None:
         return own
-    return told if _SLOT in os.environ else max(told, own)
+    return told if os.environ.get(_SLOT) else max(told, own)
 
 
 def _count_machines(name: str, said: int | str | None) -> int:
@@ -328,7 +345,7 @@ def fit_threads(asked: int, budgets: list[Budget], *, explicit: bool) -> tuple[i
     Raises:
         ConfigError: It was chosen and is too large.
     """
-    strict = [budget for budget in budgets if not budget.waits and budget.share < asked]
+    strict = [b for b in budgets if b.has_limit and not b.waits and b.share < asked]
     if not strict:
         return asked, ""
     least = min(strict, key=lambda budget: budget.share)
