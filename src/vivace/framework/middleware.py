@@ -11,6 +11,7 @@ Rules of this file:
 import inspect
 import logging
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vivace.errors import ServerError
@@ -47,7 +48,8 @@ class MiddlewareSpec(NamedTuple):
     function: Callable[..., Any]
     location: str
     priority: int
-    routes: frozenset[str] | None = None
+    routes: AbstractSet[str] | None = None
+    order: int = 0
 
 
 def chain(specs: Iterable[MiddlewareSpec], location: str, route: str) -> Chain:

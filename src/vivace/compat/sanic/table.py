@@ -177,6 +177,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.worker.reloader": {_OURS + "later": "Reloader"},
     "sanic_ext": {
         "vivace.ext.config": "Config",
+        "vivace.ext.cors": "cors",
         "vivace.ext.extend": "Extend",
         "vivace.ext.extension": "Extension",
         _OURS + "constants": "__version__=EXT_VERSION",
@@ -190,6 +191,9 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_ext.extensions.injection": {},
     "sanic_ext.extensions.injection.extension": {"vivace.ext.injection": "InjectionExtension"},
     "sanic_ext.extensions.injection.constructor": {"vivace.ext.injection": "Constructor"},
+    "sanic_ext.extensions.http": {"vivace.ext.http": "HTTPExtension"},
+    "sanic_ext.extensions.http.cors": {"vivace.ext.cors": "cors"},
+    "sanic_ext.extensions.http.extension": {"vivace.ext.http": "HTTPExtension"},
     "sanic_ext.extras": {},
     "sanic_ext.extras.validation": {},
     "sanic_ext.extras.validation.decorator": {_OURS + "validation": "validate"},
