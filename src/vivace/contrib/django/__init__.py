@@ -9,7 +9,7 @@ Rules of this package:
 - Importing it loads nothing of Django, for a settings module may do so.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vivace.contrib.django.handler import BoundedHandler
