@@ -54,10 +54,12 @@ def compile_app(
     short: bool = True,
     amenders: Iterable[Amender] = (),
     automatic: Automatic = AUTOMATIC,
+    checked: bool = True,
 ) -> Compiled:
     """Compile an app and the blueprints that are part of it.
 
-    With an `announcer`, which is told of each request, and without `short` none takes the short way.
+    With an `announcer`, which is told of each request, and without `short` none takes the short way. With
+    `checked` each handler must take the parameters of its path.
 
     Raises:
         ConfigError: A path is malformed, two routes claim one path and method, or a handler does not fit.
@@ -70,9 +72,13 @@ def compile_app(
     for blueprint, where in parts:
         around[where.blueprint] = [*own, *blueprint.middleware_specs]
         found = [compile_route(spec, where, types) for spec in blueprint.route_specs]
-        routes = [*(_without(routes, found) if where.overwrite else routes), *found]
+        if where.overwrite:
+            for one in found:
+                routes = [*_without(routes, [one]), one]
+        else:
+            routes += found
         handlers += [(where.blueprint, kind, function) for kind, function in blueprint.exception_specs]
-    routes = [finish(route, around[route.blueprint]) for route in _amend(amenders, routes)]
+    routes = [finish(route, around[route.blueprint]) for route in _amend(amenders, routes, checked)]
     bare = finish(_bare(app, "OPTIONS", answer_options), own)
     answers = {method: finish(_bare(app, method, f), own) for method, f in automatic.items() if f is not None}
     router = Router(routes, answers, "HEAD" in automatic)
@@ -86,7 +92,7 @@ def _bare(app: Registry, method: str, handler: Callable[..., Any]) -> Route:
     return route
 
 
-def _amend(amenders: Iterable[Amender], routes: list[Route]) -> list[Route]:
+def _amend(amenders: Iterable[Amender], routes: list[Route], checked: bool) -> list[Route]:
     """What extensions make of the routes.
 
     Raises:
@@ -94,16 +100,16 @@ def _amend(amenders: Iterable[Amender], routes: list[Route]) -> list[Route]:
     """
     for amender in amenders:
         routes = amender(routes)
-    for route in routes:
-        check_handler(route.handler, route.names, route.path)
+    for route in routes if checked else ():
+        check_handler(route.handler, route.names, route.uri)
     return routes
 
 
 def _without(routes: list[Route], found: list[Route]) -> list[Route]:
     """The routes, less what others claim that go before them."""
-    claimed = {(route.path, route.hosts, method) for route in found for method in route.methods}
+    claimed = {(route.uri, route.hosts, method) for route in found for method in route.methods}
     for route in routes:
-        route.methods = frozenset(m for m in route.methods if (route.path, route.hosts, m) not in claimed)
+        route.methods = frozenset(m for m in route.methods if (route.uri, route.hosts, m) not in claimed)
     return [route for route in routes if route.methods]
 
 

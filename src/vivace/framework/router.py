@@ -15,7 +15,7 @@ Rules of this file:
 import re
 from typing import Any
 
-from vivace.errors import DeclarationError, MethodNotAllowed, NotFound
+from vivace.errors import MethodNotAllowed, NotFound, RouteExists
 from vivace.framework.pattern import NO_MATCH, PATH_REGEX, Segment, normalize
 from vivace.framework.route import Route
 from vivace.http.url import unquote_path
@@ -71,7 +71,7 @@ class Pattern:
     __slots__ = ("casts", "fullmatch", "methods", "path", "prefix", "strict")
 
     def __init__(self, route: Route) -> None:
-        self.path = route.path
+        self.path = route.uri
         self.strict = route.strict
         self.prefix, expression, self.casts = _compile(route)
         self.fullmatch = re.compile(expression, re.DOTALL).fullmatch
@@ -283,7 +283,7 @@ class Router:
 
     def _add_pattern(self, route: Route) -> None:
         for pattern in self._patterns:
-            if pattern.path == route.path and pattern.strict == route.strict:
+            if pattern.path == route.uri and pattern.strict == route.strict:
                 _claim(pattern.methods, route)
                 return
         pattern = Pattern(route)
@@ -400,10 +400,10 @@ def _claim(methods: Claims, route: Route) -> None:
         claim = methods.get(method, ())
         for other in claim:
             if other.hosts == route.hosts or set(other.hosts or ()) & set(route.hosts or ()):
-                raise DeclarationError(
-                    f"two routes for {method} {route.path}: {other.name} ({other.source}, {other.path}) and "
-                    f"{route.name} ({route.source}); change one path or its methods",
-                    key=route.path,
+                raise RouteExists(
+                    f"Route already registered: {route.uri.strip('/')} [{method}]: {other.name} "
+                    f"({other.source}, {other.uri}) and {route.name} ({route.source})",
+                    key=route.uri,
                 )
         methods[method] = tuple(sorted((*claim, route), key=lambda r: r.hosts is None))
 
