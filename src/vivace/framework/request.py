@@ -20,8 +20,9 @@ from vivace.errors import BadRequest, ServerError
 from vivace.framework.body import BodyReader, collect_form, form_limits, iterate_parts, read_all
 from vivace.framework.conn_info import ConnectionInfo
 from vivace.framework.credentials import Credentials, parse_authorization
-from vivace.framework.forwarded import find_forwarded, split_host, trusts_proxies
+from vivace.framework.forwarded import split_host, trusts_proxies
 from vivace.framework.middleware import run_response_middleware
+from vivace.framework.proxies import find_trusted
 from vivace.framework.response import BINARY, HeaderSource, HTTPResponse
 from vivace.framework.streaming import Sender
 from vivace.http.cookies import CookieRequestParameters, parse_cookie
@@ -205,7 +206,7 @@ class Request:
         return self._once("forwarded", self._find_forwarded)  # type: ignore[no-any-return]
 
     def _find_forwarded(self) -> dict[str, Any]:
-        return find_forwarded(self.headers, self.app.config)
+        return find_trusted(self._transport.client, self.headers, self.app.config)
 
     @property
     def socket(self) -> tuple[str, int]:
