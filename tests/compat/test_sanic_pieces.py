@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import logging.config
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -79,18 +78,6 @@ def test_use_context_changes_nothing() -> None:
         helpers.ctrlc_workaround_for_windows(None)
 
 
-def test_loggers_and_their_configuration() -> None:
-    assert log.logger.name == "sanic.root"
-    copied = {**log.LOGGING_CONFIG_DEFAULTS, "loggers": {}}
-    logging.config.dictConfig(copied)
-    with pytest.warns(DeprecationWarning, match=r"\[DEPRECATION v26\.6\] gone"):
-        log.deprecation("gone", 26.6)
-    record = logging.makeLogRecord({"verbosity": 1})
-    assert not log.VerbosityFilter().filter(record)
-    assert str(log.Colors.END) in ("", "\033[0m")
-    assert pieces.Formatter("%(message)s").format(logging.makeLogRecord({"msg": "said"})) == "said"
-
-
 def test_json_and_heads() -> None:
     assert pieces.json_dumps({"a": 1}) == '{"a":1}'
     assert pieces.format_http1_response(200, [(b"a", b"b")]) == b"HTTP/1.1 200 OK\r\na: b\r\n\r\n"
@@ -105,12 +92,6 @@ def test_copies_are_validated() -> None:
     assert answer.status == 304
     assert asyncio.run(pieces.validate_file(older, changed.timestamp())) is None
     assert asyncio.run(pieces.validate_file({}, changed)) is None
-
-
-def test_middleware_objects() -> None:
-    made = pieces.Middleware(str.upper, pieces.MiddlewareLocation.REQUEST)
-    assert made("a") == "A"
-    pieces.Middleware.reset_count()
 
 
 @pytest.mark.parametrize("name", sorted(set(later.__all__) - {"WebsocketClosed"}))

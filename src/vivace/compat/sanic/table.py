@@ -120,7 +120,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.logging.filter": {_OURS + "log": "VerbosityFilter"},
     "sanic.logging.formatter": {_OURS + "formatter": _FORMATTERS},
     "sanic.logging.loggers": {_OURS + "log": _LOG},
-    "sanic.middleware": {_OURS + "pieces": "Middleware MiddlewareLocation"},
+    "sanic.middleware": {_OURS + "middleware": "Middleware MiddlewareLocation"},
     "sanic.models": {},
     "sanic.models.http_types": {_OURS + "request": "Credentials"},
     "sanic.models.server_types": {
