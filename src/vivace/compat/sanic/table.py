@@ -180,6 +180,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         "vivace.ext.cors": "cors",
         "vivace.ext.extend": "Extend",
         "vivace.ext.extension": "Extension",
+        "vivace.ext.templating": "render",
         _OURS + "constants": "__version__=EXT_VERSION",
         _OURS + "validation": "validate",
     },
@@ -194,6 +195,12 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_ext.extensions.http": {"vivace.ext.http": "HTTPExtension"},
     "sanic_ext.extensions.http.cors": {"vivace.ext.cors": "cors"},
     "sanic_ext.extensions.http.extension": {"vivace.ext.http": "HTTPExtension"},
+    "sanic_ext.extensions.templating": {"vivace.ext.templating": "render"},
+    "sanic_ext.extensions.templating.engine": {"vivace.ext.templating": "Templating"},
+    "sanic_ext.extensions.templating.extension": {"vivace.ext.templating": "TemplatingExtension"},
+    "sanic_ext.extensions.templating.render": {
+        "vivace.ext.templating": "LazyResponse TemplateResponse render"
+    },
     "sanic_ext.extras": {},
     "sanic_ext.extras.validation": {},
     "sanic_ext.extras.validation.decorator": {_OURS + "validation": "validate"},
