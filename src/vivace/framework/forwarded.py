@@ -45,10 +45,7 @@ _MAX_PAIRS: Final = 100
 def trusts_proxies(config: "Config") -> bool:
     """Whether a setting makes any field of a proxy believable."""
     return bool(
-        config.FORWARDED_SECRET
-        or config.REAL_IP_HEADER
-        or config.PROXIES_COUNT
-        or config.TRUSTED_PROXIES
+        config.FORWARDED_SECRET or config.REAL_IP_HEADER or config.PROXIES_COUNT or config.TRUSTED_PROXIES
     )
 
 
@@ -155,6 +152,7 @@ def single_value(headers: "Headers", name: str) -> str:
 
 
 def normalize_told(told: dict[str, str]) -> dict[str, Any]:
+    """What proxies tell, in one form; what is no address, scheme, host, port or path is left out."""
     found: dict[str, Any] = {}
     for name, value in told.items():
         read = _READERS.get(name)
