@@ -127,6 +127,16 @@ def test_arguments_that_mean_no_bound_are_refused(more: dict[str, int]) -> None:
         budget().sqlalchemy(**more)
 
 
+def test_a_pool_made_before_the_workers_were_counted_is_refused_later() -> None:
+    config = Config()
+    pg = Vivace("budgets", config).budget("pg", limit=20)
+    assert pg.sqlalchemy()["pool_size"] == 9
+    pg.verify()
+    config.WORKERS = 2
+    with pytest.raises(ConfigError, match=r"pool of 9 .* 2 workers, of which this one has 6: .*WEB_CONCURR"):
+        pg.verify()
+
+
 def test_two_pools_of_a_worker_divide_its_share() -> None:
     pg = budget(aliases=2)
     assert (pg.share, pg.pool, pg.django()["max_size"]) == (6, 3, 3)
@@ -192,10 +202,12 @@ def test_threads_without_a_pool_are_no_more_than_connections() -> None:
     threads, text = fit_threads(4, [pg], explicit=False)
     assert threads == 2
     assert text.startswith("THREADS is 2 instead of 4: a worker has 2 connections of budget pg")
-    with pytest.raises(ConfigError, match=r"THREADS is 4, but .* use --threads 2, or a pool that waits"):
+    with pytest.raises(ConfigError, match=r"THREADS is 4, but .* use --threads 2, or a pool that lets"):
         fit_threads(4, [pg], explicit=True)
     pg.django()
     assert fit_threads(4, [pg], explicit=True) == (4, "")
+    assert fit_threads(4, [budget(limit=8, waits=True)], explicit=True) == (4, "")
+    assert fit_threads(4, [budget("pg=waits=1", limit=8)], explicit=True) == (4, "")
 
 
 def test_threads_of_a_configuration_are_lowered() -> None:

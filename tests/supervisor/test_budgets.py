@@ -1,13 +1,32 @@
 """What a worker is told of budgets, what is said at the start, and what stops it."""
 
+import socket
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.conftest import Launch
 from vivace.config import Config
 from vivace.errors import ConfigError
 from vivace.framework.budget import declare, forget
-from vivace.supervisor.budgets import bind_threads, budget_lines, enter_slot, place_process, refuse_budgets
+from vivace.supervisor.budgets import (
+    bind_threads,
+    budget_lines,
+    enter_slot,
+    place_process,
+    refuse_budgets,
+    refuse_early_connections,
+)
+
+FOREIGN = """
+import os, threading
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [os.environ["BUDGET_POSTGRES_SHARE"].encode()]
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +122,28 @@ def test_threads_follow_the_budget() -> None:
     with pytest.raises(ConfigError, match="use --threads 2"):
         bind_threads(Config(WORKERS=2, BUDGETS="pg=8", THREADS=3))
     assert bind_threads(Config(WORKERS=2, BUDGETS="pg=20")) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_connection_that_is_open_before_the_fork_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(BUDGETS="postgres=20")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("DATABASE_URL", f"postgres://127.0.0.1:{server.getsockname()[1]}/x")
+        refuse_early_connections(config)
+        with (
+            socket.create_connection(server.getsockname()),
+            pytest.raises(ConfigError, match="importing the app opened 1 of its connections"),
+        ):
+            refuse_early_connections(config)
+
+
+def test_an_app_of_any_framework_reads_its_share(launch: Launch, free_port: int, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(FOREIGN)
+    argv = [sys.executable, "-m", "vivace", "run", "shop", "--workers", "2", "--port", str(free_port)]
+    server = launch([*argv, "--budget", "postgres=8"], free_port, cwd=tmp_path)
+    assert server.get()[2] == b"2"
+    assert "THREADS is 2 instead of 4: a worker has 2 connections of budget postgres" in server.output
+    assert server.stop() == 0
+    server = launch(argv, free_port, cwd=tmp_path, BUDGET_POSTGRES="20,reserve=5")
+    assert server.get()[2] == b"5"
+    assert server.stop() == 0

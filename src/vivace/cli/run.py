@@ -44,8 +44,9 @@ def command(
     Without TARGET: app of [tool.vivace] in pyproject.toml or of vivace.toml, VIVACE_APP, else app.py, main.py
     or web.py. The environment may set PORT, WEB_CONCURRENCY and DEBUG, and VIVACE_<NAME> for every setting.
     """
+    from vivace.supervisor.budgets import load_with_budgets
     from vivace.supervisor.supervisor import launch
-    from vivace.supervisor.target import find_target, load_app
+    from vivace.supervisor.target import Loaded, find_target, load_app
     from vivace.supervisor.worker import Job
 
     if sanic:
@@ -57,4 +58,8 @@ def command(
     if budget:
         overrides["BUDGETS"] = config.add_budgets(list(budget))
     named = target or config.APP or find_target(Path())
-    ctx.exit(launch(Job(lambda: load_app(named, config), config, overrides)))
+
+    def load() -> Loaded:
+        return load_with_budgets(lambda: load_app(named, config), config)
+
+    ctx.exit(launch(Job(load, config, overrides)))

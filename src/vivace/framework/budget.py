@@ -40,16 +40,15 @@ class Budget:
 
     Attributes:
         name: In lower case, with ``_``.
-        waits: Somebody took arguments for a pool that waits: threads may be more than connections.
     """
 
     def __init__(self, name: str, said: Declaration, config: Callable[[], Config], url: str | None) -> None:
         self.name = name
-        self.waits = False
         self._said = said
         self._config = config
         self._url = url
         self._gate: Gate | None = None
+        self._handed = 0
 
     @property
     def plan(self) -> Plan:
@@ -58,8 +57,7 @@ class Budget:
         Raises:
             ConfigError: Nobody said a limit, or the number of machines cannot be read.
         """
-        config = self._config()
-        said = self._said.under(parse_budgets(config.BUDGETS).get(self.name, Declaration()))
+        config, said = self._config(), self._all_said
         if said.limit is None:
             raise ConfigError(
                 f"budget {self.name} has no limit: give limit=, BUDGET_{self.name.upper()}=20 or"
@@ -72,16 +70,24 @@ class Budget:
     @property
     def has_limit(self) -> bool:
         """Whether somebody said a limit."""
-        outside = parse_budgets(self._config().BUDGETS).get(self.name, Declaration())
-        return self._said.under(outside).limit is not None
+        return self._all_said.limit is not None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a pool lets threads wait: it was made with what this gave, or somebody said so."""
+        return self._handed > 0 or bool(self._all_said.waits)
+
+    @property
+    def _all_said(self) -> Declaration:
+        return self._said.under(parse_budgets(self._config().BUDGETS).get(self.name, Declaration()))
 
     @property
     def url(self) -> str | None:
         """Of the resource; None if nobody said it."""
         if self._url is not None:
             return self._url
-        said = parse_budgets(self._config().BUDGETS).get(self.name, Declaration())
-        names = (said.url,) if said.url else _URLS.get(self.name, ())
+        said = self._all_said.url
+        names = (said,) if said else _URLS.get(self.name, ())
         return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
     @property
@@ -139,9 +145,9 @@ class Budget:
         Raises:
             ConfigError: They are more than the share.
         """
-        most = self._most(more, "max_size")
-        given = {"min_size": 1, "max_size": most, "max_inactive_connection_lifetime": 60.0, **more}
-        self._check(given, "min_size", given["min_size"])
+        given = {"min_size": 1, "max_size": self.pool, "max_inactive_connection_lifetime": 60.0, **more}
+        self._hand("max_size", given["max_size"])
+        self._hand("min_size", given["min_size"])
         return given
 
     def psycopg(self, **more: Any) -> dict[str, Any]:
@@ -153,11 +159,11 @@ class Budget:
         Raises:
             ConfigError: They are more than the share.
         """
-        most = self._most(more, "max_size")
-        given = {"min_size": 1, "max_size": most, "max_idle": 60.0, **more}
+        given = {"min_size": 1, "max_size": self.pool, "max_idle": 60.0, **more}
         if given["max_size"] is None:  # psycopg_pool means min_size by it
             given["max_size"] = given["min_size"]
-        self._check(given, "min_size", given["min_size"])
+        self._hand("max_size", given["max_size"])
+        self._hand("min_size", given["min_size"])
         return given
 
     def django(self, **more: Any) -> dict[str, Any]:
@@ -180,12 +186,11 @@ class Budget:
         Raises:
             ConfigError: They are more than the share, or mean no bound at all.
         """
-        most = self._most({}, "pool_size")
-        given = {"pool_size": most - more.get("max_overflow", 0), "max_overflow": 0, **more}
+        given = {"pool_size": self.pool - more.get("max_overflow", 0), "max_overflow": 0, **more}
         size, overflow = given["pool_size"], given["max_overflow"]
         if size < 1 or overflow < 0:
             raise ConfigError(f"budget {self.name}: pool_size {size}, max_overflow {overflow} is no bound")
-        self._check(given, "pool_size + max_overflow", size + overflow)
+        self._hand("pool_size + max_overflow", size + overflow)
         return given
 
     def redis(self, **more: Any) -> dict[str, Any]:
@@ -197,7 +202,9 @@ class Budget:
         Raises:
             ConfigError: They are more than the share.
         """
-        return {"max_connections": self._most(more, "max_connections"), "timeout": 20, **more}
+        given = {"max_connections": self.pool, "timeout": 20, **more}
+        self._hand("max_connections", given["max_connections"])
+        return given
 
     def lease(self, timeout: float | None = None) -> Lease:
         """Wait until one of the share's connections may be opened: for drivers that have no pool.
@@ -212,22 +219,35 @@ class Budget:
             ConfigError: See `share`.
         """
         if self._gate is None:
-            self._gate = Gate(self._most({}, "lease"))
+            self._gate = Gate(self.pool)
+            self._hand("lease", self.pool)
         return Lease(self._gate, timeout)
 
-    def _most(self, more: Mapping[str, Any], key: str) -> int:
-        most = self.pool
-        self._check(more, key, more.get(key))
-        self.waits = True
-        return most
+    def verify(self) -> None:
+        """Make sure that no pool was made too large before this process knew its place.
 
-    def _check(self, given: Mapping[str, Any], key: str, value: Any) -> None:
-        if isinstance(value, int) and value > self.pool:
-            whose = "this process" if self.plan.aliases == 1 else f"each of {self.plan.aliases} pools"
+        Raises:
+            ConfigError: One was, or see `share`.
+        """
+        if self._handed > self.pool:
             raise ConfigError(
-                f"budget {self.name}: {key} {value} is more than the {self.pool} connections of {whose}",
+                f"budget {self.name}: a pool of {self._handed} connections was made when it was not known yet"
+                f" that there are {self.plan.workers} workers, of which this one has {self.pool}: say the"
+                " number by --workers, VIVACE_WORKERS or WEB_CONCURRENCY, or make the pool in a"
+                " before_server_start listener",
                 key="BUDGETS",
             )
+
+    def _hand(self, what: str, count: int) -> None:
+        """Remember what a pool was given."""
+        most = self.pool
+        if count > most:
+            whose = "this process" if self.plan.aliases == 1 else f"each of {self.plan.aliases} pools"
+            raise ConfigError(
+                f"budget {self.name}: {what} {count} is more than the {most} connections of {whose}",
+                key="BUDGETS",
+            )
+        self._handed = max(self._handed, count)
 
     def __repr__(self) -> str:
         return f"<Budget {self.name}>"
@@ -275,6 +295,7 @@ def declare(
     instances: int | str | None = None,
     surge: int | None = None,
     aliases: int | None = None,
+    waits: bool | None = None,
     coordinate: bool = False,
 ) -> Budget:
     """Declare the budget of a name, instead of one that was declared before; see `Budgeted.budget`.
@@ -289,6 +310,7 @@ def declare(
         instances: The same.
         surge: The same.
         aliases: The same.
+        waits: The same.
         coordinate: The same.
 
     Raises:
@@ -305,6 +327,7 @@ def declare(
         "instances": instances,
         "surge": surge,
         "aliases": aliases,
+        "waits": waits,
     }
     given = {key: value for key, value in numbers.items() if value is not None}
     try:
@@ -352,8 +375,8 @@ def fit_threads(asked: int, budgets: list[Budget], *, explicit: bool) -> tuple[i
     why = f"a worker has {least.share} connections of budget {least.name}, and each thread may open one"
     if explicit:
         raise ConfigError(
-            f"THREADS is {asked}, but {why}: use --threads {least.share}, or a pool that waits, made with"
-            " what the budget gives",
+            f"THREADS is {asked}, but {why}: use --threads {least.share}, or a pool that lets threads wait,"
+            f" made with what the budget gives or declared by --budget {least.name}=waits=1",
             key="THREADS",
         )
     return least.share, f"THREADS is {least.share} instead of {asked}: {why}"
@@ -396,6 +419,7 @@ class Budgeted:
         instances: int | str | None = None,
         surge: int | None = None,
         aliases: int | None = None,
+        waits: bool | None = None,
         coordinate: bool = False,
         probe: bool = True,
     ) -> Budget:
@@ -413,6 +437,8 @@ class Budgeted:
             instances: Machines, or the name of the variable that says how many. Default 1.
             surge: Machines alive beyond that during a deploy. Default 0.
             aliases: Pools that each worker opens. Default 1.
+            waits: They let threads wait, so that there may be more threads than connections. Default: if they
+                were made with what the budget gives.
             coordinate: Lease the shares across machines: not there yet.
             probe: Ask a PostgreSQL at the URL what it allows.
 
@@ -429,6 +455,7 @@ class Budgeted:
             instances=instances,
             surge=surge,
             aliases=aliases,
+            waits=waits,
             coordinate=coordinate,
         )
         watch_budget(self, budget, probe=probe)

@@ -181,7 +181,7 @@ def watch_budget(app: Any, budget: "Budget", *, probe: bool) -> None:
 
     async def check_budget(app: Any) -> None:
         plan, url = budget.plan, budget.url
-        budget.share  # noqa: B018 - raises if the sum cannot work
+        budget.verify()
         if not probe or url is None or not can_ask(url):
             return
         if budget.slot in {0, None}:

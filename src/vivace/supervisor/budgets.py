@@ -8,14 +8,24 @@ Rules of this file:
 """
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 
 from vivace.config import Config
-from vivace.config.budget import PREFIX, SHARE, describe, parse_budgets, refusal
+from vivace.config.budget import PREFIX, SHARE, describe, parse_budgets
 from vivace.errors import ConfigError
 from vivace.framework.budget import Budget, all_budgets, bound_by_budgets
+from vivace.supervisor.target import Loaded
+from vivace.supervisor.usage import count_open, places_of
 
-__all__ = ["bind_threads", "budget_lines", "enter_slot", "place_process", "refuse_budgets"]
+__all__ = [
+    "bind_threads",
+    "budget_lines",
+    "enter_slot",
+    "load_with_budgets",
+    "place_process",
+    "refuse_budgets",
+    "refuse_early_connections",
+]
 
 
 def place_process(
@@ -70,16 +80,55 @@ def _with_limit(config: Config) -> list[Budget]:
     return [budget for budget in all_budgets(config) if budget.has_limit]
 
 
-def refuse_budgets(config: Config) -> None:
-    """Refuse to start with a budget that cannot work, with its table and the ways out.
+def load_with_budgets(load: Callable[[], Loaded], config: Config) -> Loaded:
+    """Import the app in a process that knows the numbers, and let THREADS follow the budgets.
+
+    Args:
+        load: Imports it.
+        config: Of the process.
 
     Raises:
-        ConfigError: There is one.
+        ConfigError: A budget cannot work.
+    """
+    known = config.WORKERS > 1 or config.BUDGETS or "OVERLAP" in config.sources
+    if known and "VIVACE_SLOT" not in os.environ:
+        place_process(config, None)
+    loaded = load()
+    refuse_budgets(config)
+    own = getattr(loaded.app, "config", None)
+    told = own if isinstance(own, Config) else config
+    told.warnings.extend(bind_threads(config))
+    return loaded
+
+
+def refuse_budgets(config: Config) -> None:
+    """Refuse to start with a budget that cannot work, or with a pool that was made too large at the import.
+
+    Raises:
+        ConfigError: There is one; says its table and the ways out.
     """
     for budget in _with_limit(config):
-        problem = refusal(budget.plan)
-        if problem:
-            raise ConfigError(problem, key="BUDGETS")
+        budget.verify()
+
+
+def refuse_early_connections(config: Config) -> None:
+    """Refuse to fork a process that has connections already: its workers would speak on one of them at once.
+
+    Args:
+        config: Of the process, once the app is imported. Names in URLs are looked up.
+
+    Raises:
+        ConfigError: There are some.
+    """
+    for budget in _with_limit(config):
+        url = budget.url
+        for count in count_open([os.getpid()], places_of(url)).values() if url else ():
+            if count:
+                raise ConfigError(
+                    f"budget {budget.name}: importing the app opened {count} of its connections, which the"
+                    " workers would share: open them in a before_server_start listener",
+                    key="BUDGETS",
+                )
 
 
 def budget_lines(config: Config) -> list[str]:
