@@ -458,6 +458,7 @@ _PHRASES: dict[int, str] = {
     413: "Request Entity Too Large",  # as in Sanic, whatever Python calls them by now
     414: "Request-URI Too Long",
     416: "Requested Range Not Satisfiable",
+    418: "I'm a teapot",
     422: "Unprocessable Entity",
 }
 

@@ -73,7 +73,7 @@ def test_what_is_said_to_be_missing_is_missing(name: str) -> None:
 
 def test_modules_are_attributes_of_their_packages(installed: None) -> None:
     sanic: Any = import_module("sanic")
-    from vivace.framework.response import text
+    from vivace.compat.sanic.response import text
 
     assert sanic.response.text is text
     assert sanic.server.protocols.http_protocol.HttpProtocol

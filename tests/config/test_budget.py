@@ -43,6 +43,7 @@ DECLARATIONS = st.builds(
     surge=st.none() | COUNTS,
     aliases=st.none() | st.integers(1, 9),
     url=st.none() | st.from_regex(r"[A-Z][A-Z_]{0,8}", fullmatch=True),
+    waits=st.none() | st.integers(0, 1),
 ).filter(lambda said: said != Declaration())
 
 
@@ -179,7 +180,14 @@ def test_every_form_says_the_same(value: object) -> None:
         ),
         *("p=20,reserve=x", "p=20,colour=3", "p=20,reserve=1,reserve=2", "p=20,url=postgres://secret@host"),
         *("p=1e3", "p=\u0662", "p=9999999999", {"p": True}, {"p": 1.5}, {"p": {"limit": 20, "color": 1}}),
-        *({"p": {"limit": 20, "instances": 0}}, {"p": {"aliases": 0}}, {"p": {}}, {3: 20}, 20),
+        *(
+            "p=20,waits=2",
+            {"p": {"limit": 20, "instances": 0}},
+            {"p": {"aliases": 0}},
+            {"p": {}},
+            {3: 20},
+            20,
+        ),
     ],
 )
 def test_anything_else_is_refused(value: object) -> None:

@@ -29,7 +29,7 @@ def program(name: str, **replaced: str) -> str:
 
     Args:
         name: Of the program.
-        replaced: Literal texts by the name ``port`` or ``path``, written ``was=is``.
+        replaced: Literal texts by the name ``port``, ``path``, ``cert`` or ``key``, written ``was=is``.
     """
     text = code(name)
     for change in replaced.values():

@@ -6,8 +6,8 @@ import multiprocessing
 import shutil
 import signal
 import socket
+import ssl
 import stat
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.certificates import Authority
 from tests.conftest import Launch, ServerProcess, clean_environment, find_free_port
 from tests.documents.programs import program
 
@@ -52,13 +53,34 @@ def test_production_app(launch: Launch, free_port: int, tmp_path: Path) -> None:
     assert server.stop() == 0
 
 
-def test_secure_app_is_refused_until_there_is_tls(tmp_path: Path, free_port: int) -> None:
-    (tmp_path / "program.py").write_text(program("secure", port=f"8443={free_port}"))
-    answer = subprocess.run(
-        RUN, cwd=tmp_path, capture_output=True, text=True, env=clean_environment(), check=False
+def test_secure_app(launch: Launch, free_port: int, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("shop.test")
+    text = program(
+        "secure",
+        port=f"8443={free_port}",
+        cert=f"/etc/ssl/certs/server.crt={pair.cert}",
+        key=f"/etc/ssl/private/server.key={pair.key}",
     )
-    assert (answer.returncode, answer.stdout) == (2, "")
-    assert answer.stderr.startswith("Error: TLS comes with a later version of Vivace")
+    server = start(launch, tmp_path, text, free_port)
+    wait_for(server, f"Listening on https://0.0.0.0:{free_port}")
+    wait_for(server, "4 worker processes")
+    for _ in range(8):
+        assert ask_securely(free_port, authority.client()) == {
+            "message": "Secure connection established",
+            "scheme": "https",
+            "secure": True,
+        }
+    wait_for(server, "GET", 8)
+    assert server.stop() == 0
+
+
+def ask_securely(port: int, context: ssl.SSLContext) -> Any:
+    """A request over a connection of its own to the server that is shop.test."""
+    raw = socket.create_connection(("127.0.0.1", port), 10)
+    with context.wrap_socket(raw, server_hostname="shop.test") as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n")
+        return json.loads(client.makefile("rb").read().partition(b"\r\n\r\n")[2])
 
 
 def test_multi_worker_app(launch: Launch, free_port: int, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def paths(app: Vivace) -> list[str]:
         ("/api", "/", "/api/"),
         ("/api", "", "/api"),
         ("/", "/a", "/a"),
-        ("/<org>", "/<id:int>", "/<org>/<id:int>"),
+        ("/<org>", "/<id:int>", "/<org:str>/<id:int>"),
     ],
 )
 def test_a_prefix_goes_before_the_path(app: Vivace, prefix: str | None, uri: str, expected: str) -> None:

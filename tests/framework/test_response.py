@@ -21,7 +21,7 @@ from vivace import (
     redirect,
     text,
 )
-from vivace.errors import ClientDisconnected, LocalProtocolError
+from vivace.errors import ClientDisconnected, LocalProtocolError, SanicException
 from vivace.framework.response import coerce
 
 
@@ -101,7 +101,7 @@ def test_a_json_response_can_be_changed() -> None:
     assert table.pop("a") == 1
     table.raw_body = []
     assert table.body == b"[]"
-    with pytest.raises(TypeError, match="expected a dict"):
+    with pytest.raises(SanicException, match="Cannot update a non-dict object"):
         table.update(a=1)
 
 

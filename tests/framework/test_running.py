@@ -209,15 +209,24 @@ def test_the_signal_object_learns_of_the_stop(app: Vivace[Any, Any], ran: list[R
     assert told.stopped
 
 
-def test_restart_says_what_to_do_instead(app: Vivace[Any, Any]) -> None:
-    with pytest.raises(NotImplementedError, match="stop the server and start it again"):
+def test_restart_needs_a_supervisor_and_takes_settings_only(app: Vivace[Any, Any]) -> None:
+    with pytest.raises(ConfigError, match="a restart needs a supervisor"):
         app.restart(workers=2)
+    asked: list[dict[str, Any]] = []
+    app.restarter = asked.append
+    app.restart(workers=2, KEEP_ALIVE_TIMEOUT=1)
+    assert asked == [{"WORKERS": 2, "KEEP_ALIVE_TIMEOUT": 1}]
+    with pytest.raises(
+        TypeError, match=r"restart\(\) got an unexpected argument 'worker'.*did you mean workers"
+    ):
+        app.restart(worker=2)
 
 
 def test_reload_is_a_setting(app: Vivace[Any, Any]) -> None:
     app.enable_auto_reload("src")
+    app.enable_auto_reload("pages")
     assert app.config.AUTO_RELOAD is True
-    assert "AUTO_RELOAD does nothing yet" in app.config.without_effect()[0]
+    assert app.config.RELOAD_DIRS == "src pages"
 
 
 # In a loop of one's own

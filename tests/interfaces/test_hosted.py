@@ -18,14 +18,6 @@ def test_limits_of_the_app_are_off_unless_they_were_set() -> None:
     assert config.sources["REQUEST_MAX_SIZE"] == "hosted app"
 
 
-def test_settings_that_only_our_own_apps_heed_are_named() -> None:
-    config = Config()
-    config.update({"PROXIES_COUNT": 1})
-    unlimit(config)
-    assert [w for w in config.warnings if w.startswith("PROXIES_COUNT has no effect")]
-    assert not [w for w in config.warnings if "FORWARDED_SECRET" in w]
-
-
 def test_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ASGI_THREADS", raising=False)
     config = Config()

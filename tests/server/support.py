@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from vivace.config import Config
 from vivace.protocols.stream import Stream
-from vivace.server import Server, bind_tcp
+from vivace.server import Server, Tls, bind_tcp
 from vivace.server.access import AccessLog
 
 Handler = Callable[[Stream], Awaitable[None]]
@@ -93,8 +94,10 @@ class Running:
         self.interface = interface
         self.clients: list[Client] = []
 
-    async def connect(self) -> Client:
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+    async def connect(self, context: ssl.SSLContext | None = None, name: str | None = None) -> Client:
+        """A raw connection; with `context` an encrypted one to the host `name`."""
+        options: dict[str, Any] = {"ssl": context, "server_hostname": name} if context else {}
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port, **options))
         self.clients.append(client)
         return client
 
@@ -107,22 +110,22 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(
-    handler: Handler, *, access: AccessLog | None = None, **settings: Any
+    handler: Handler, *, access: AccessLog | None = None, tls: Tls | None = None, **settings: Any
 ) -> AsyncIterator[Running]:
     """A server around `handler`, with `settings` over the defaults (no access log unless given)."""
     config = Config()
     config.update({"ACCESS_LOG": False, **settings})
-    async with serving(HandlerInterface(handler), config, access=access) as started:
+    async with serving(HandlerInterface(handler), config, access=access, tls=tls) as started:
         yield started
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    interface: Any, config: Config, *, access: AccessLog | None = None
+    interface: Any, config: Config, *, access: AccessLog | None = None, tls: Tls | None = None
 ) -> AsyncIterator[Running]:
     """A server around an interface."""
     (listener,) = bind_tcp("127.0.0.1", 0, 128)
-    server = Server(interface, config, [listener], access=access)
+    server = Server(interface, config, [listener], access=access, tls=tls)
     started = Running(server, listener.getsockname()[1], interface)
     try:
         await server.start()

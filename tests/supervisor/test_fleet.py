@@ -87,6 +87,14 @@ class Clock:
     def pids(self) -> list[int]:
         return list(self.fleet.workers)
 
+    @property
+    def ended(self) -> bool:
+        return self.fleet.done
+
+    @property
+    def restarting(self) -> bool:
+        return self.fleet.restarting
+
     def generations(self) -> list[int]:
         return sorted(w.generation for w in self.fleet.workers.values() if w.state is State.READY)
 
@@ -241,18 +249,18 @@ def test_a_restart_replaces_one_after_the_other_and_never_has_fewer() -> None:
     assert clock.generations() == [2, 2, 2]
     assert clock.done == [(2, True)]
     assert clock.unloaded == [1]
-    assert not clock.fleet.restarting
+    assert clock.restarting is False
 
 
 def test_code_that_cannot_be_loaded_leaves_the_old_one_alone() -> None:
     clock = serving(2, loads=False)
     clock.restart()
-    assert clock.fleet.restarting
+    assert clock.restarting is True
     clock.fail_load()
     assert clock.generations() == [1, 1]
     assert clock.done == [(2, False)]
     assert clock.unloaded == [2]
-    assert not clock.fleet.restarting
+    assert clock.restarting is False
     clock.loads = True
     clock.restart()
     clock.all_ready()

@@ -41,6 +41,7 @@ def command(ctx: click.Context, target: str | None) -> None:
     _show_config(config)
     if target or config.APP:
         _show_app(target or config.APP, config)
+    _show_budgets(config, problems)
     notes += config.warnings
     for note in notes:
         click.echo(f"note: {note}")
@@ -116,6 +117,18 @@ def _limit(number: int) -> str:
 def _show_config(config: Config) -> None:
     changed = [f"{name}={value}" for name, value, source in config.as_rows() if source != "default"]
     _line("settings", ", ".join(changed) or "all at their defaults")
+
+
+def _show_budgets(config: Config, problems: list[str]) -> None:
+    """The connections that each worker may open; `vivace budget explain` asks the database too."""
+    from vivace.config.budget import describe, refusal
+    from vivace.framework.budget import all_budgets
+
+    for budget in all_budgets(config):
+        if budget.has_limit:
+            _line("budget", describe(budget.plan).removeprefix("Budget "))
+            problem = refusal(budget.plan)
+            problems.extend([problem] if problem else [])
 
 
 def _show_app(target: str, config: Config) -> None:

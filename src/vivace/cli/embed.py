@@ -98,7 +98,13 @@ class AppServer:
         if self._server is None:
             listeners = self._listen()
             self.app.stopper = self.close
-            self._server = Server(NativeInterface(self.app), self._config, listeners.sockets, tls=self._tls)
+            self._server = Server(
+                NativeInterface(self.app),
+                self._config,
+                listeners.sockets,
+                tls=self._tls,
+                plain=listeners.plain,
+            )
             await self._server.start()
 
     async def before_start(self) -> None:

@@ -43,11 +43,11 @@ def _rows(app: Any, root: str) -> Iterator[Row]:
     from vivace.interfaces.native import finalize_app
 
     finalize_app(app, root)
-    heads = {route.path for route in app.routes if "HEAD" in route.methods}
+    heads = {route.uri for route in app.routes if "HEAD" in route.methods}
     for route in app.routes:
         # A route for GET answers HEAD too unless another one does.
-        implied = {"HEAD"} if "GET" in route.methods and route.path not in heads else set()
-        yield ",".join(sorted(route.methods | implied)), route.path, route.name, _place(route)
+        implied = {"HEAD"} if "GET" in route.methods and route.uri not in heads else set()
+        yield ",".join(sorted(route.methods | implied)), route.uri, route.name, _place(route)
     for mount in app.mounts:
         path = root + mount.prefix
         if is_native(mount.app) and mount.kind in (None, "native"):

@@ -45,9 +45,10 @@ def command(
     Without TARGET: app of [tool.vivace] in pyproject.toml or of vivace.toml, VIVACE_APP, else app.py, main.py
     or web.py. The environment may set PORT, WEB_CONCURRENCY and DEBUG, and VIVACE_<NAME> for every setting.
     """
+    from vivace.supervisor.budgets import load_with_budgets
     from vivace.supervisor.job import Job
     from vivace.supervisor.supervisor import launch
-    from vivace.supervisor.target import find_target, load_app
+    from vivace.supervisor.target import Loaded, find_target, load_app
 
     if sanic:
         import_module("vivace.compat.sanic").install()  # by its name: this layer knows nothing above it
@@ -59,9 +60,14 @@ def command(
         overrides["BUDGETS"] = config.add_budgets(list(budget))
     named = target or config.APP or find_target(Path())
 
-    def make_job(settings: Mapping[str, Any]) -> Job:
-        wanted = {**overrides, **settings}
-        fresh = Config.load(overrides=wanted)
-        return Job(lambda: load_app(named, fresh), fresh, wanted, again=make_job)
+    def job(config: Config, wanted: Mapping[str, Any]) -> Job:
+        def load() -> Loaded:
+            return load_with_budgets(lambda: load_app(named, config), config)
 
-    ctx.exit(launch(Job(lambda: load_app(named, config), config, overrides, again=make_job)))
+        return Job(load, config, wanted, again=again)
+
+    def again(settings: Mapping[str, Any]) -> Job:
+        wanted = {**overrides, **settings}
+        return job(Config.load(overrides=wanted), wanted)
+
+    ctx.exit(launch(job(config, overrides)))

@@ -53,7 +53,7 @@ def _run(app: Any, given: RunArguments) -> int:
     job = _make_job(app, given, settings)
     if called is None:
         return launch(job)
-    return serve_as_template(job, called.supervisor, called.channel, called.sockets)
+    return serve_as_template(job, called)
 
 
 def _make_job(app: Any, given: RunArguments, settings: Mapping[str, object]) -> "Job":

@@ -57,6 +57,7 @@ class Declaration(NamedTuple):
         surge: Machines alive beyond that during a deploy. Default 0.
         aliases: Pools that each worker opens in this budget, such as database aliases of Django. Default 1.
         url: The name of the variable that holds the URL of the resource.
+        waits: 1: a pool of the program lets threads wait, so there may be more of them than connections.
     """
 
     limit: int | None = None
@@ -66,6 +67,7 @@ class Declaration(NamedTuple):
     surge: int | None = None
     aliases: int | None = None
     url: str | None = None
+    waits: int | None = None
 
     def under(self, other: "Declaration") -> "Declaration":
         """This one, where `other` says nothing else."""
@@ -222,6 +224,7 @@ def _from_table(entry: Any) -> Declaration:
         surge=_number(table, "surge", 0),
         aliases=_number(table, "aliases", 1),
         url=_variable(table.pop("url", None)),
+        waits=_flag(table.pop("waits", None)),
     )
     if table or not any(value is not None for value in said):
         raise ValueError(entry)
@@ -231,6 +234,14 @@ def _from_table(entry: Any) -> Declaration:
 def _number(table: dict[str, Any], key: str, least: int) -> int | None:
     value = table.pop(key, None)
     return None if value is None else _whole(value, least)
+
+
+def _flag(value: object) -> int | None:
+    if value is None or isinstance(value, bool):
+        return None if value is None else int(value)
+    if _whole(value, 0) > 1:
+        raise ValueError(value)
+    return _whole(value, 0)
 
 
 def _whole(value: object, least: int) -> int:

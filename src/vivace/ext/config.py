@@ -60,6 +60,7 @@ ABSENT: Final = _Absent()
 _WORDS: Final[dict[type, str]] = {
     bool: "yes or no",
     int: "a whole number",
+    float: "a number",
     str: "text",
     list: "a list",
     tuple: "a tuple",
@@ -73,7 +74,7 @@ _NONE: Final = type(None)
 _FLAG: Final = (bool,)
 _COUNT: Final = (int,)
 _TEXT: Final = (str,)
-_TEXTS: Final = (str, list, tuple, set, frozenset)
+_TEXTS: Final = (str, list, tuple, set, frozenset, _NONE)
 _MAYBE: Final = (str, _NONE)
 _PATH: Final = (str, os.PathLike)
 _LOGGERS: Final = ("sanic.access", "sanic.error", "sanic.root", "sanic.server", "sanic.websockets")
@@ -87,7 +88,7 @@ OPTIONS: Final = tuple(
         ("CORS_ALWAYS_SEND", _FLAG, True),
         ("CORS_AUTOMATIC_OPTIONS", _FLAG, True),
         ("CORS_EXPOSE_HEADERS", _TEXTS, ""),
-        ("CORS_MAX_AGE", (int, str, timedelta), 5),
+        ("CORS_MAX_AGE", (int, float, str, timedelta, _NONE), 5),
         ("CORS_METHODS", _TEXTS, ""),
         ("CORS_ORIGINS", (*_TEXTS, re.Pattern), ""),
         ("CORS_SEND_WILDCARD", _FLAG, False),

@@ -23,7 +23,10 @@ logger = logging.getLogger("vivace.server")
 
 BUILT_IN: Final[tuple[str, ...]] = (
     "vivace.ext.injection:InjectionExtension",
-    # openapi, http, health, logging, templating
+    # openapi
+    "vivace.ext.http:HTTPExtension",
+    # health, logging
+    "vivace.ext.templating:TemplatingExtension",
 )
 """The extensions that come with Vivace in the order in which they start: ``module:class``."""
 

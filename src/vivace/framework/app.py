@@ -12,7 +12,7 @@ import asyncio
 import logging
 import logging.config
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic
@@ -20,10 +20,11 @@ from weakref import WeakValueDictionary
 
 from vivace.config import Config
 from vivace.config.setting import PREFIX
-from vivace.errors import DeclarationError, NameTaken
+from vivace.errors import DeclarationError
 from vivace.framework.announce import announce_stage, make_announcer
+from vivace.framework.automatic import AUTOMATIC, Automatic
 from vivace.framework.background import Background
-from vivace.framework.blueprint import Blueprint, BlueprintGroup, Registration, place_all
+from vivace.framework.budget import Budgeted
 from vivace.framework.compiler import compile_app, gather_listeners, gather_signals
 from vivace.framework.dispatch import Dispatcher
 from vivace.framework.error_handler import ErrorHandler
@@ -31,15 +32,14 @@ from vivace.framework.extensible import Amender, Extensible
 from vivace.framework.lifespan import run_stage
 from vivace.framework.middleware import Chain
 from vivace.framework.mount import Mount, MountTable, check_prefix
+from vivace.framework.parts import Composed
 from vivace.framework.pattern import TypeTable
 from vivace.framework.request import Request
-from vivace.framework.response import expect_other_encoders
+from vivace.framework.response import HTTPResponse, JSONResponse, coerce, expect_other_encoders
 from vivace.framework.route import Route
 from vivace.framework.router import Router
-from vivace.framework.running import Runnable
 from vivace.framework.shared import SharedContext
 from vivace.framework.signals import RESERVED_NAMESPACES, SignalRouter, event_name
-from vivace.framework.spec import Placement, Version
 from vivace.framework.state import AppState
 from vivace.framework.tasks import TaskGroup
 from vivace.framework.urls import build_url, find_route
@@ -73,7 +73,7 @@ ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
 _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
 
 
-class Vivace(Runnable, Background, Extensible, Generic[ConfigT, CtxT]):
+class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT]):
     """An app.
 
     Args:
@@ -109,29 +109,24 @@ class Vivace(Runnable, Background, Extensible, Generic[ConfigT, CtxT]):
     __slots__ = (
         "_amenders",
         "_amending",
+        "_automatic",
         "_dispatcher",
         "_ext",
         "_guest",
         "_mounts",
-        "_registrations",
-        "_root",
         "_router",
         "_running",
         "_tasks",
-        "_types",
         "answer_stream",
-        "blueprints",
         "config",
         "dumps",
         "error_handler",
         "handle_stream",
         "loads",
-        "placed",
         "response_chain",
         "shared_ctx",
         "signal_router",
         "state",
-        "strict_slashes",
     )
 
     name_rule = (
@@ -142,6 +137,17 @@ class Vivace(Runnable, Background, Extensible, Generic[ConfigT, CtxT]):
     """Goes behind the message that there is no app of a name."""
     tracks_requests: ClassVar[bool] = False
     """Whether `Request.get_current` works: a subclass says True, and each request pays for it."""
+    response_kinds: ClassVar[tuple[type[HTTPResponse], type[HTTPResponse]]] = (HTTPResponse, JSONResponse)
+    """The classes whose responses go out by the short way: what `text` and `json` make."""
+    coerce_result: ClassVar[Callable[[Any], HTTPResponse]] = staticmethod(coerce)
+    """Makes a response of what a handler or middleware returned."""
+
+    automatic_methods: ClassVar[Automatic] = AUTOMATIC
+    """What is answered where no route declares it, until `answer_automatically` says otherwise."""
+    checks_handlers: ClassVar[bool] = True
+    """Whether a handler must take the parameters of its path."""
+    access_recorder: ClassVar[Callable[[], Any] | None] = None
+    """Makes the access log of Sanic's test clients; None: they have none."""
 
     test_mode: ClassVar[bool] = False
     """Kept for Sanic's programs: apps of one name are no error here in any case."""
@@ -169,7 +175,7 @@ class Vivace(Runnable, Background, Extensible, Generic[ConfigT, CtxT]):
         dumps: Callable[..., str | bytes] | None = None,
         loads: Callable[..., Any] | None = None,
     ) -> None:
-        super().__init__(name, ctx)
+        super().__init__(name, ctx, strict_slashes)
         self.config = _make_config(config, env_prefix)
         if log_config is not None and configure_logging:
             logging.config.dictConfig(log_config)
@@ -180,21 +186,16 @@ class Vivace(Runnable, Background, Extensible, Generic[ConfigT, CtxT]):
         self.shared_ctx = SharedContext()
         self.state = AppState(self)
         self.error_handler = error_handler or ErrorHandler()
-        self.strict_slashes: bool = strict_slashes
-        self.blueprints: dict[str, Blueprint] = {}
-        self.placed: dict[str, Blueprint] = {}
         self.response_chain: Chain = ()
         self._amenders: list[Amender] = []
         self._amending = False
+        self._automatic = self.automatic_methods
         self._ext: Any = None
         self._guest: Any = None
         self._mounts: list[Mount] = []
-        self._registrations: list[Registration] = []
-        self._root = ""
         self._running = False
         self._router: Router | None = None
         self._tasks = TaskGroup()
-        self._types = TypeTable()
         self.signal_router = SignalRouter()
         self._dispatcher = Dispatcher(self, request_class)
         self.answer_stream = self._dispatcher.answer
@@ -266,43 +267,6 @@ class Vivace(Runnable, Background, Extensible, Generic[ConfigT, CtxT]):
 
     # Parts
 
-    def blueprint(
-        self,
-        blueprint: Blueprint | BlueprintGroup | Iterable[Blueprint | BlueprintGroup],
-        *,
-        url_prefix: str | None = None,
-        version: Version | None = None,
-        strict_slashes: bool | None = None,
-        version_prefix: str | None = None,
-        name_prefix: str = "",
-    ) -> None:
-        """Make a blueprint, a group or several part of this app.
-
-        Args:
-            blueprint: What to add; declarations made on it later count too.
-            url_prefix: Instead of the blueprint's own.
-            version: The same.
-            strict_slashes: The same.
-            version_prefix: The same.
-            name_prefix: Goes before the blueprint's name, so that one can be added twice.
-
-        Raises:
-            ConfigError: Another blueprint of the same name is part of this app.
-        """
-        items = [blueprint] if isinstance(blueprint, Blueprint | BlueprintGroup) else list(blueprint)
-        for item in items:
-            given = Registration(item, url_prefix, version, strict_slashes, version_prefix, name_prefix)
-            for part, place in place_all(given, self._parts()[0]):
-                if self.placed.setdefault(place.blueprint, part) is not part:
-                    raise NameTaken(
-                        f'A blueprint with the name "{place.blueprint}" is already registered.  '
-                        "Blueprint names must be unique."
-                    )
-                self.blueprints[part.name] = part
-                part.join(self)
-            self._registrations.append(given)
-        self.signals_changed()
-
     def mount(self, prefix: str, other: Any, *, kind: str | None = None) -> None:
         """Let another app answer everything below a path that no route of this one answers.
 
@@ -372,22 +336,19 @@ class Vivace(Runnable, Background, Extensible, Generic[ConfigT, CtxT]):
         self._amending = True
         try:
             yield
-        finally:
             self._amending = False
-        try:
             self.changed()
         except DeclarationError:
             self.route_specs[:] = before
+            self._claims = None
             raise
+        finally:
+            self._amending = False
 
     def signals_changed(self) -> None:
         """Take over what signals there are by now, and tell of requests if somebody listens."""
         self.signal_router.update(gather_signals(self, self._parts()[1]))
         self.changed()
-
-    def _parts(self) -> tuple[Placement, list[tuple[Blueprint, Placement]]]:
-        place = Placement(self.name, strict_slashes=self.strict_slashes, root=self._root)
-        return place, [found for given in self._registrations for found in place_all(given, place)]
 
     def finalize(self) -> None:
         """Compile routes, middleware and exception handlers: before serving, and again after late changes.
@@ -398,7 +359,15 @@ class Vivace(Runnable, Background, Extensible, Generic[ConfigT, CtxT]):
         place, parts = self._parts()
         announcer = make_announcer(self.signal_router)
         compiled = compile_app(
-            self, place, parts, self._types, announcer, short=self.dumps is None, amenders=self._amenders
+            self,
+            place,
+            parts,
+            self._types,
+            announcer,
+            short=self.dumps is None,
+            amenders=self._amenders,
+            automatic=self._automatic,
+            checked=self.checks_handlers,
         )
         for scope, exception, handler in compiled.exception_handlers:
             names = [route.name for route in compiled.router.routes if route.blueprint == scope]

@@ -93,7 +93,7 @@ class Blueprint(Registry):
         """The apps that it is part of."""
         return set(self._apps)
 
-    def join(self, app: "Vivace[Any, Any]") -> None:
+    def join(self, app: Any) -> None:
         """Note an app that it has become part of."""
         self._apps.add(app)
 
@@ -202,6 +202,15 @@ class Blueprint(Registry):
         finally:
             for other in waiting:
                 other.cancel()
+
+    def _claim(self, spec: RouteSpec) -> None:
+        for app in list(self._apps):
+            app.claim_late(spec, self)
+
+    def forget_claims(self) -> None:
+        """Let the apps find out anew what is claimed."""
+        for app in list(self._apps):
+            app.forget_claims()
 
     def _joined(self) -> "list[Vivace[Any, Any]]":
         if not self._apps:
@@ -366,7 +375,7 @@ def place_all(registration: Registration, base: Placement) -> Iterator[tuple[Blu
 def _hand_down(
     given: Registration, group: BlueprintGroup, member: Blueprint | BlueprintGroup
 ) -> Registration:
-    """What a member of a group is registered with: prefixes are joined, the rest fills what it does not say."""
+    """What a member of a group is registered with: prefixes joined, the rest where it says nothing."""
     prefixes = [given.url_prefix, group.url_prefix]
     if isinstance(member, Blueprint):
         prefixes.append(member.url_prefix)

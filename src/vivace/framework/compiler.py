@@ -11,14 +11,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from vivace.framework.announce import Announcer
+from vivace.framework.automatic import AUTOMATIC, Automatic, answer_options
 from vivace.framework.extensible import Amender
 from vivace.framework.handler import check_handler
 from vivace.framework.lifespan import ListenerSpec
 from vivace.framework.middleware import Chain, MiddlewareSpec, chain
 from vivace.framework.pattern import TypeTable
 from vivace.framework.registry import Registry
-from vivace.framework.request import Request
-from vivace.framework.response import HTTPResponse, empty
 from vivace.framework.route import ASYNC, Route
 from vivace.framework.router import Router
 from vivace.framework.signals import SignalSpec
@@ -54,10 +53,13 @@ def compile_app(
     *,
     short: bool = True,
     amenders: Iterable[Amender] = (),
+    automatic: Automatic = AUTOMATIC,
+    checked: bool = True,
 ) -> Compiled:
     """Compile an app and the blueprints that are part of it.
 
-    With an `announcer`, which is told of each request, and without `short` none takes the short way.
+    With an `announcer`, which is told of each request, and without `short` none takes the short way. With
+    `checked` each handler must take the parameters of its path.
 
     Raises:
         ConfigError: A path is malformed, two routes claim one path and method, or a handler does not fit.
@@ -70,17 +72,27 @@ def compile_app(
     for blueprint, where in parts:
         around[where.blueprint] = [*own, *blueprint.middleware_specs]
         found = [compile_route(spec, where, types) for spec in blueprint.route_specs]
-        routes = [*(_without(routes, found) if where.overwrite else routes), *found]
+        if where.overwrite:
+            for one in found:
+                routes = [*_without(routes, [one]), one]
+        else:
+            routes += found
         handlers += [(where.blueprint, kind, function) for kind, function in blueprint.exception_specs]
-    routes = [finish(route, around[route.blueprint]) for route in _amend(amenders, routes)]
-    automatic = Route(f"{app.name}.options", "*", frozenset(("OPTIONS",)), _answer_options, ASYNC, [])
-    automatic.buffered = False
-    finish(automatic, own)
-    router = Router(routes, automatic)
-    return Compiled(router, automatic.request_middleware, automatic.response_middleware, handlers)
+    routes = [finish(route, around[route.blueprint]) for route in _amend(amenders, routes, checked)]
+    bare = finish(_bare(app, "OPTIONS", answer_options), own)
+    answers = {method: finish(_bare(app, method, f), own) for method, f in automatic.items() if f is not None}
+    router = Router(routes, answers, "HEAD" in automatic)
+    return Compiled(router, bare.request_middleware, bare.response_middleware, handlers)
 
 
-def _amend(amenders: Iterable[Amender], routes: list[Route]) -> list[Route]:
+def _bare(app: Registry, method: str, handler: Callable[..., Any]) -> Route:
+    """The route of a method that is answered where no route declares it."""
+    route = Route(f"{app.name}.{method.lower()}", "*", frozenset((method,)), handler, ASYNC, [])
+    route.buffered = False
+    return route
+
+
+def _amend(amenders: Iterable[Amender], routes: list[Route], checked: bool) -> list[Route]:
     """What extensions make of the routes.
 
     Raises:
@@ -88,16 +100,16 @@ def _amend(amenders: Iterable[Amender], routes: list[Route]) -> list[Route]:
     """
     for amender in amenders:
         routes = amender(routes)
-    for route in routes:
-        check_handler(route.handler, route.names, route.path)
+    for route in routes if checked else ():
+        check_handler(route.handler, route.names, route.uri)
     return routes
 
 
 def _without(routes: list[Route], found: list[Route]) -> list[Route]:
     """The routes, less what others claim that go before them."""
-    claimed = {(route.path, route.hosts, method) for route in found for method in route.methods}
+    claimed = {(route.uri, route.hosts, method) for route in found for method in route.methods}
     for route in routes:
-        route.methods = frozenset(m for m in route.methods if (route.path, route.hosts, m) not in claimed)
+        route.methods = frozenset(m for m in route.methods if (route.uri, route.hosts, m) not in claimed)
     return [route for route in routes if route.methods]
 
 
@@ -131,8 +143,3 @@ def _finish(
     route.request_middleware, route.response_middleware = before, after
     route.plain = short and route.kind == ASYNC and not before and not after
     return route
-
-
-async def _answer_options(_request: Request, allowed: str) -> HTTPResponse:
-    """The automatic answer to OPTIONS (RFC 9110 section 9.3.7)."""
-    return empty(headers={"Allow": allowed})

@@ -21,7 +21,7 @@ class ConnectionInfo:
         client: The peer's address as text; empty on a Unix socket.
         client_ip: Its host.
         client_port: Its port; 0 on a Unix socket.
-        server: Our own host; empty on a Unix socket.
+        server: Our own host, with the port unless the scheme implies it; empty on a Unix socket.
         server_port: Our own port; 0 on a Unix socket.
         ssl: Whether the connection is encrypted.
         peername: The peer as a pair (host, port); None on a Unix socket.
@@ -51,12 +51,13 @@ class ConnectionInfo:
         self.sockname: tuple[str, int] | None = stream.server
         self.client_ip: str
         self.client_port: int
-        self.server: str
         self.server_port: int
         self.client_ip, self.client_port = self.peername or ("", 0)
-        self.server, self.server_port = self.sockname or ("", 0)
-        self.client: str = self.client_ip
+        host, self.server_port = self.sockname or ("", 0)
+        self.client: str = _bracket(self.client_ip)
         self.ssl: bool = stream.scheme == "https"
+        implied = self.server_port == (443 if self.ssl else 80) or not host
+        self.server: str = _bracket(host) + ("" if implied else f":{self.server_port}")
         tls = stream.tls
         self.server_name: str = getattr(tls, "server_name", "")
         self.cert: dict[str, Any] = dict(getattr(tls.context, "cert", ())) if tls is not None else {}
@@ -66,6 +67,11 @@ class ConnectionInfo:
         """The client's certificate as `ssl.SSLObject.getpeercert` gives it; empty if it was not asked for."""
         tls = self._stream.tls
         return (tls.getpeercert() or {}) if tls is not None else {}
+
+    @property
+    def network_paths(self) -> None:
+        """Nothing so far: the paths of a QUIC connection."""
+        return
 
     @property
     def lost(self) -> bool:
@@ -78,3 +84,7 @@ class ConnectionInfo:
         if self._stream.memo is None:
             self._stream.memo = SimpleNamespace()
         return self._stream.memo
+
+
+def _bracket(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -23,7 +23,7 @@ from vivace.framework.announce import Announcer
 from vivace.framework.middleware import Chain, run_request_middleware, run_response_middleware
 from vivace.framework.mount import Mounted, MountTable
 from vivace.framework.request import Request, current_request
-from vivace.framework.response import HTTPResponse, JSONResponse, coerce, content_fields, encode_json
+from vivace.framework.response import HTTPResponse, coerce, content_fields, encode_json
 from vivace.framework.route import ASYNC, BLOCKING, Route
 from vivace.framework.router import Router
 from vivace.framework.signals import Event
@@ -50,12 +50,16 @@ class Dispatcher:
 
     __slots__ = (
         "_app",
+        "_coerce",
+        "_json_kind",
+        "_plain_kind",
         "_pool",
         "_request_chain",
         "_request_class",
         "_router",
         "_signals",
         "_static",
+        "_takes_values",
         "_tracks",
     )
 
@@ -68,6 +72,9 @@ class Dispatcher:
         self._request_chain: Chain = ()
         self._signals: Announcer | None = None
         self._tracks = app.tracks_requests
+        self._plain_kind, self._json_kind = app.response_kinds
+        self._coerce = app.coerce_result
+        self._takes_values = app.coerce_result is coerce
 
     def update(self, router: Router, request_chain: Chain, announcer: Announcer | None = None) -> None:
         """Take over what `finalize` compiled; requests under way keep what they have."""
@@ -119,9 +126,9 @@ class Dispatcher:
             kind = result.__class__
             if request._response is not None:
                 await self._finish(stream, request, result)
-            elif (kind is HTTPResponse or kind is JSONResponse) and result.status == 200:
+            elif (kind is self._plain_kind or kind is self._json_kind) and result.status == 200:
                 stream.respond(200, result.wire_fields(), result.body)
-            elif kind is dict or kind is list:
+            elif (kind is dict or kind is list) and self._takes_values:
                 stream.respond(200, JSON_FIELDS, encode_json(result))
             else:
                 await self._finish(stream, request, result)
@@ -198,7 +205,7 @@ class Dispatcher:
             if self._signals is not None:
                 await self._signals.sent(request, opened)
             return
-        await self._send(stream, request, coerce(result))
+        await self._send(stream, request, self._coerce(result))
 
     async def _send(self, stream: Stream, request: Request, response: HTTPResponse) -> None:
         try:
@@ -250,7 +257,7 @@ class Dispatcher:
             if result is None:
                 response = await self._app.error_handler.answer(request, error)
             else:
-                response = coerce(result)
+                response = self._coerce(result)
             await self._send(stream, request, response)
         except ClientDisconnected:
             return

@@ -9,6 +9,7 @@ Rules of this file:
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from vivace.framework.automatic import Automatic
 from vivace.framework.route import Route
 
 __all__ = ["Amender", "Extensible"]
@@ -24,6 +25,7 @@ class Extensible:
 
     if TYPE_CHECKING:
         _amenders: list[Amender]
+        _automatic: Automatic
         _ext: Any
 
         def changed(self) -> None:
@@ -50,4 +52,14 @@ class Extensible:
             amender: Called with all routes, those of blueprints too.
         """
         self._amenders.append(amender)
+        self.changed()
+
+    def answer_automatically(self, methods: Automatic) -> None:
+        """Say which methods are answered where no route declares them.
+
+        Args:
+            methods: Method -> a coroutine function of the request and of ``allowed``, the methods of the path
+                with commas between them. HEAD with None is answered by the handler of GET.
+        """
+        self._automatic = methods
         self.changed()

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from vivace.config import Config
     from vivace.http.headers import Headers
 
-__all__ = ["find_forwarded", "split_host", "trusts_proxies"]
+__all__ = [
+    "find_forwarded",
+    "normalize_told",
+    "read_elements",
+    "single_value",
+    "split_host",
+    "trusts_proxies",
+]
 
 _TCHARS: Final = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz:[]/@?="
 _NAME: Final = "-_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -37,7 +44,9 @@ _MAX_PAIRS: Final = 100
 
 def trusts_proxies(config: "Config") -> bool:
     """Whether a setting makes any field of a proxy believable."""
-    return bool(config.FORWARDED_SECRET or config.REAL_IP_HEADER or config.PROXIES_COUNT)
+    return bool(
+        config.FORWARDED_SECRET or config.REAL_IP_HEADER or config.PROXIES_COUNT or config.TRUSTED_PROXIES
+    )
 
 
 def find_forwarded(headers: "Headers", config: "Config") -> dict[str, Any]:
@@ -53,7 +62,7 @@ def find_forwarded(headers: "Headers", config: "Config") -> dict[str, Any]:
     if config.FORWARDED_SECRET:
         found = _find_element(headers, config.FORWARDED_SECRET)
         if found is not None:
-            return _normalize(found)
+            return normalize_told(found)
     return _find_x_forwarded(headers, config)
 
 
@@ -67,16 +76,22 @@ def split_host(host: str) -> tuple[str, int | None]:
 
 def _find_element(headers: "Headers", secret: str) -> dict[str, str] | None:
     """The last element of Forwarded that shows the secret, as ``secret`` or as ``by``."""
+    for element in read_elements(headers):
+        shown = (element.get("secret", ""), element.get("by", ""))
+        if any(compare_digest(word.encode(), secret.encode()) for word in shown):
+            return element
+    return None
+
+
+def read_elements(headers: "Headers") -> Iterator[dict[str, str]]:
+    """The elements of Forwarded from the right, names in lower case; ends at what is malformed."""
     element: dict[str, str] = {}
     for name, value, ends in _read_backwards(",".join(headers.get_all("forwarded"))):
         if name:
             element[name] = value
-        if ends:
-            shown = (element.get("secret", ""), element.get("by", ""))
-            if any(compare_digest(word.encode(), secret.encode()) for word in shown):
-                return element
+        if ends and element:
+            yield dict(reversed(element.items()))
             element = {}
-    return None
 
 
 def _read_backwards(text: str) -> Iterator[tuple[str, str, bool]]:
@@ -112,7 +127,7 @@ def _cut_value(text: str) -> tuple[str, str]:
 
 
 def _find_x_forwarded(headers: "Headers", config: "Config") -> dict[str, Any]:
-    address = _single(headers, config.REAL_IP_HEADER) if config.REAL_IP_HEADER else ""
+    address = single_value(headers, config.REAL_IP_HEADER) if config.REAL_IP_HEADER else ""
     if not address and config.PROXIES_COUNT:
         listed = ",".join(headers.get_all(config.FORWARDED_FOR_HEADER)).split(",")
         chain = [item for part in listed if (item := part.strip(" \t"))]
@@ -122,21 +137,22 @@ def _find_x_forwarded(headers: "Headers", config: "Config") -> dict[str, Any]:
         return {}
     told = {
         "for": address,
-        "proto": _single(headers, "x-forwarded-proto") or _single(headers, "x-scheme"),
-        "host": _single(headers, "x-forwarded-host"),
-        "port": _single(headers, "x-forwarded-port"),
-        "path": _single(headers, "x-forwarded-path"),
+        "proto": single_value(headers, "x-forwarded-proto") or single_value(headers, "x-scheme"),
+        "host": single_value(headers, "x-forwarded-host"),
+        "port": single_value(headers, "x-forwarded-port"),
+        "path": single_value(headers, "x-forwarded-path"),
     }
-    return _normalize({name: value for name, value in told.items() if value})
+    return normalize_told({name: value for name, value in told.items() if value})
 
 
-def _single(headers: "Headers", name: str) -> str:
+def single_value(headers: "Headers", name: str) -> str:
     """The value of a field that proxies overwrite; empty if it stands twice: then one is the client's."""
     values = headers.get_all(name)
     return values[0].strip(" \t") if len(values) == 1 else ""
 
 
-def _normalize(told: dict[str, str]) -> dict[str, Any]:
+def normalize_told(told: dict[str, str]) -> dict[str, Any]:
+    """What proxies tell, in one form; what is no address, scheme, host, port or path is left out."""
     found: dict[str, Any] = {}
     for name, value in told.items():
         read = _READERS.get(name)

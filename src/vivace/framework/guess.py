@@ -15,9 +15,19 @@ from typing import Any, Final
 
 from vivace.framework.response import html, json, text
 
-__all__ = ["guess_format"]
+__all__ = ["guess_format", "know_helper"]
 
 _FORMATS: Final[dict[Any, str]] = {html: "html", json: "json", text: "text"}
+
+
+def know_helper(helper: Callable[..., Any], name: str) -> None:
+    """Let another function that makes responses say how errors look.
+
+    Args:
+        helper: The function.
+        name: ``text``, ``json`` or ``html``.
+    """
+    _FORMATS[helper] = name
 
 
 def guess_format(handler: Callable[..., Any]) -> str:

@@ -9,8 +9,9 @@ Rules of this file:
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import count
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
 
 from vivace.errors import DeclarationError
 from vivace.framework.handler import check_positional, second_handler
@@ -23,6 +24,8 @@ __all__ = ["Hooks", "StageDecorator"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 LifespanT = TypeVar("LifespanT", bound=Callable[..., AsyncIterator[None]])
+
+_declared: Final = count(1)
 
 
 class BoundStage:
@@ -155,7 +158,7 @@ class Hooks(SignalHooks):
         check_positional(
             middleware, count, f"{attach_to} middleware", "(request)" if count == 1 else "(request, response)"
         )
-        self.middleware_specs.append(MiddlewareSpec(middleware, attach_to, priority))
+        self.middleware_specs.append(MiddlewareSpec(middleware, attach_to, priority, None, next(_declared)))
         self.changed()
         return middleware
 

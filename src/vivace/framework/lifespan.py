@@ -14,7 +14,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from vivace.errors import DeclarationError, StartupError
+from vivace.errors import ConfigError, DeclarationError, StartupError
 from vivace.framework.handler import check_positional, function_name, positional_count, source_of
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ async def run_stage(app: "Vivace[Any, Any]", specs: list[ListenerSpec], stage: s
         except Exception as error:
             where = f"{function_name(spec.function)} ({source_of(spec.function)})"
             if not stopping:
-                raise StartupError(f"listener {where} failed in {stage}: {error!r}", stage=stage) from error
+                shown = error if isinstance(error, ConfigError) else repr(error)
+                raise StartupError(f"listener {where} failed in {stage}: {shown}", stage=stage) from error
             logger.exception("listener %s failed in %s", where, stage)
 
 

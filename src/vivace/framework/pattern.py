@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
-from vivace.errors import DeclarationError
+from vivace.errors import DeclarationError, InvalidRoute, ParameterNameConflicts
 
 __all__ = [
     "NO_MATCH",
@@ -24,6 +24,7 @@ __all__ = [
     "ParamType",
     "Segment",
     "TypeTable",
+    "check_names",
     "normalize",
     "parse_path",
     "split_path",
@@ -125,11 +126,16 @@ PATH_REGEX: Final = r"[^/].*?|"
 
 
 class TypeTable:
-    """The parameter types of one app: the built-in ones and those it registered, most special first."""
+    """The parameter types of one app: the built-in ones and those it registered, most special first.
 
-    __slots__ = ("_types",)
+    Args:
+        lenient: A word that is no type is a regular expression, as in Sanic, and its old names are known.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_types", "lenient")
+
+    def __init__(self, lenient: bool = False) -> None:
+        self.lenient = lenient
         self._types = {
             label: ParamType(label, convert, (index + 1) * 10 + (10 if label.startswith("str") else 0))
             for index, (label, convert) in enumerate(_BUILTIN)
@@ -165,15 +171,21 @@ def parse_path(path: str, types: TypeTable) -> list[Segment]:
         ConfigError: The syntax, a type or a regular expression is wrong.
     """
     if not path.startswith("/"):
-        raise DeclarationError(f"route path {path!r} must start with a slash", key=path)
+        raise InvalidRoute(f"route path {path!r} must start with a slash", key=path)
     if path == "/":
         return []
-    segments = [_parse_segment(text, path, types) for text in split_path(path)]
+    return [_parse_segment(text, path, types) for text in split_path(path)]
+
+
+def check_names(path: str, segments: list[Segment]) -> None:
+    """Refuse a path that names two parameters alike.
+
+    Raises:
+        ConfigError: It does.
+    """
     names = [name for segment in segments for name in segment.names]
-    repeated = {name for name in names if names.count(name) > 1}
-    if repeated:
-        raise DeclarationError(f"route path {path!r} names {', '.join(sorted(repeated))} twice", key=path)
-    return segments
+    if len(set(names)) < len(names):
+        raise ParameterNameConflicts(f"Duplicate named parameters in: {path.strip('/')}", key=path)
 
 
 def split_path(path: str) -> list[str]:
@@ -190,7 +202,10 @@ def split_path(path: str) -> list[str]:
             parts.append(path[start:index])
             start = index + 1
     if depth:
-        raise DeclarationError(f"route path {path!r} has a '<' that is never closed", key=path)
+        raise InvalidRoute(
+            f"Invalid declaration: {path[start:]}: route path {path!r} has a '<' that is never closed",
+            key=path,
+        )
     parts.append(path[start:])
     return parts
 
@@ -199,8 +214,8 @@ def _parse_segment(text: str, path: str, types: TypeTable) -> Segment:
     if text.startswith("<") and text.endswith(">"):
         return _parse_parameter(text[1:-1], path, types)
     if "<" in text or ">" in text:
-        raise DeclarationError(
-            f"route path {path!r}: a parameter must fill its segment, {text!r} mixes; "
+        raise InvalidRoute(
+            f"Invalid declaration: {text}: in route path {path!r} a parameter must fill its segment; "
             "use <name:ext> or a regular expression for parts of a segment",
             key=path,
         )
@@ -210,21 +225,22 @@ def _parse_segment(text: str, path: str, types: TypeTable) -> Segment:
 def _parse_parameter(text: str, path: str, types: TypeTable) -> Segment:
     found = _PARAMETER.fullmatch(text)
     if found is None:
-        raise DeclarationError(
-            f"route path {path!r}: <{text}> is not <name>, <name:type> or <name:regex>", key=path
+        raise InvalidRoute(
+            f"Invalid declaration: <{text}>: route path {path!r} takes <name:type> or <name:regex>",
+            key=path,
         )
     name, stem, label = found[1], found[2], found[3] or "str"
     if extension := _EXTENSIONS.fullmatch(label):
         return _parse_ext(name, stem, extension.group(1), path, types)
     if stem is not None:
-        raise DeclarationError(f"route path {path!r}: <{text}>: '=' belongs to the type ext", key=path)
+        raise InvalidRoute(f"route path {path!r}: <{text}>: '=' belongs to the type ext", key=path)
     if label == "path":
         return Segment(names=(name,), regex=PATH_REGEX)
     kind = types.get(label)
     if kind is not None:
         return Segment(names=(name,), kind=kind)
-    if _LOOKS_LIKE_TYPE.fullmatch(label):
-        raise DeclarationError(
+    if _LOOKS_LIKE_TYPE.fullmatch(label) and not types.lenient:
+        raise InvalidRoute(
             f"route path {path!r}: unknown parameter type {label!r}; expected one of "
             f"{', '.join(types.labels())} or a regular expression",
             key=path,
@@ -241,16 +257,18 @@ def _check_regex(name: str, pattern: str, path: str) -> str:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise DeclarationError(
+        raise InvalidRoute(
             f"route path {path!r}: bad regular expression {pattern!r}: {error}", key=path
         ) from None
     if compiled.groups > 1:
-        raise DeclarationError(
-            f"route path {path!r}: {pattern!r} has {compiled.groups} groups, one is allowed", key=path
+        raise InvalidRoute(
+            f"Invalid matching pattern {pattern}: {compiled.groups} groups in {path!r}, one is allowed",
+            key=path,
         )
     if compiled.groupindex and list(compiled.groupindex) != [name]:
-        raise DeclarationError(
-            f"route path {path!r}: the group in {pattern!r} must be named {name!r}", key=path
+        raise InvalidRoute(
+            f"Named group ({next(iter(compiled.groupindex))}) must match your named parameter ({name})",
+            key=path,
         )
     return pattern
 
@@ -258,14 +276,17 @@ def _check_regex(name: str, pattern: str, path: str) -> str:
 def _parse_ext(name: str, stem: str | None, extensions: str | None, path: str, types: TypeTable) -> Segment:
     base = types.get(stem or "str")
     if base is None:
-        raise DeclarationError(
+        raise InvalidRoute(
             f"route path {path!r}: unknown parameter type {stem!r}", key=path, allowed=types.labels()
         )
     endings = tuple(sorted(("." + e for e in (extensions or "").split("|") if e), key=len, reverse=True))
     if extensions is not None and (
         not endings or any(not re.fullmatch(r"(\.[A-Za-z0-9_-]+)+", e) for e in endings)
     ):
-        raise DeclarationError(f"route path {path!r}: bad list of extensions {extensions!r}", key=path)
+        raise InvalidRoute(
+            f"Invalid extension parameter definition: <{name}:ext={extensions}>: route path {path!r}",
+            key=path,
+        )
     label = f"{base.label}:ext={extensions or ''}"
     rank = _EXT_RANK - (3 if endings else 0) - (1 if base.label != "str" else 0)
     return Segment(

@@ -188,7 +188,7 @@ class _Hook:
 
     def _protocol(self, request: "Request") -> HttpProtocol:
         """The object of the request's connection."""
-        stream = request.transport
+        stream = request._transport
         if not isinstance(stream.memo, HttpProtocol):
             loop = asyncio.get_running_loop()
             stream.memo = self._kind(loop=loop, app=self._app, connections=set(), state=self._state)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from vivace.errors import DeclarationError
 from vivace.framework.handler import check_handler
 from vivace.framework.hooks import Hooks
-from vivace.framework.pattern import TypeTable, parse_path
+from vivace.framework.pattern import TypeTable, check_names, parse_path
 from vivace.framework.spec import (
     ERROR_FORMATS,
     VERSION_PREFIX,
@@ -114,7 +114,7 @@ class Registry(Hooks):
                     handler=handler,
                     uri=uri,
                     methods=method_set(methods),
-                    name=declared_name(handler, name),
+                    name=self._name_route(handler, name).removeprefix(f"{self.name}."),
                     host=None if host is None else host_names(host),
                     strict_slashes=strict_slashes,
                     stream=stream,
@@ -134,16 +134,33 @@ class Registry(Hooks):
 
     def _declare(self, spec: RouteSpec) -> None:
         if spec.error_format not in ERROR_FORMATS:
-            raise DeclarationError(f"error_format={spec.error_format!r}: expected text, json, html or auto")
-        segments = parse_path(join_path("", spec.uri), self._known_types())
-        if self._is_complete() and "<" not in spec.version_prefix:
-            check_handler(spec.handler, tuple(n for s in segments for n in s.names), spec.uri)
+            raise DeclarationError(f"Unknown format: {spec.error_format}", allowed=ERROR_FORMATS[1:])
+        self._check(spec)
         self.route_specs.append(spec)
         try:
+            self._claim(spec)
             self.changed()
         except DeclarationError:
             self.route_specs.remove(spec)
+            self.forget_claims()
             raise
+
+    def _check(self, spec: RouteSpec) -> None:
+        """Refuse what can be known to be wrong before the place of the route is known."""
+        segments = parse_path(join_path("", spec.uri), self._known_types())
+        check_names(spec.uri, segments)
+        if self._is_complete() and "<" not in spec.version_prefix:
+            check_handler(spec.handler, tuple(n for s in segments for n in s.names), spec.uri)
+
+    def _claim(self, spec: RouteSpec) -> None:
+        """Take the path and the methods of a new route, where there are apps to take them from."""
+
+    def forget_claims(self) -> None:
+        """Find out anew, when it is asked next, what is claimed."""
+
+    def _name_route(self, handler: Callable[..., Any], name: str | None) -> str:
+        """The short name of a route."""
+        return declared_name(handler, name)
 
     def _known_types(self) -> TypeTable:
         return _BUILTIN_TYPES
@@ -261,7 +278,5 @@ class Registry(Hooks):
 def _context(options: dict[str, Any]) -> dict[str, Any]:
     unknown = [name for name in options if not name.startswith("ctx_")]
     if unknown:
-        raise TypeError(
-            f"route() got an unexpected argument {unknown[0]!r}; values for route.ctx begin with ctx_"
-        )
+        raise TypeError(f"Unexpected keyword arguments: {', '.join(unknown)}")
     return {name.removeprefix("ctx_"): value for name, value in options.items()}

@@ -20,8 +20,9 @@ from vivace.errors import BadRequest, ServerError
 from vivace.framework.body import BodyReader, collect_form, form_limits, iterate_parts, read_all
 from vivace.framework.conn_info import ConnectionInfo
 from vivace.framework.credentials import Credentials, parse_authorization
-from vivace.framework.forwarded import find_forwarded, split_host, trusts_proxies
+from vivace.framework.forwarded import split_host, trusts_proxies
 from vivace.framework.middleware import run_response_middleware
+from vivace.framework.proxies import find_trusted
 from vivace.framework.response import BINARY, HeaderSource, HTTPResponse
 from vivace.framework.streaming import Sender
 from vivace.http.cookies import CookieRequestParameters, parse_cookie
@@ -42,6 +43,7 @@ __all__ = ["ConnectionInfo", "Request", "current_request"]
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 IDEMPOTENT_METHODS = SAFE_METHODS | {"PUT", "DELETE"}
 CACHEABLE_METHODS = frozenset(("GET", "HEAD"))
+IMPLIED_PORTS = frozenset((("http", 80), ("ws", 80), ("https", 443), ("wss", 443)))
 
 decode_json = msgspec.json.decode
 
@@ -91,7 +93,7 @@ class Request:
         self._ctx: Any = None
         self._form: Any = None
         self._headers: Headers | None = None
-        self._memo: dict[str, Any] | None = None
+        self._memo: dict[Any, Any] | None = None
         self._response: HTTPResponse | None = None
 
     # The request line and the place
@@ -129,12 +131,16 @@ class Request:
 
     @property
     def scheme(self) -> str:
-        """``http`` or ``https``: as a trusted proxy says, else as the connection is."""
-        return self.forwarded.get("proto") or self._transport.scheme
+        """``http`` or ``https``: as SERVER_NAME or a trusted proxy says, else as the connection is."""
+        scheme, slashes, _ = (self.app.config.SERVER_NAME or "").partition("://")
+        return scheme if slashes else self.forwarded.get("proto") or self._transport.scheme
 
     @property
     def host(self) -> str:
-        """The authority that the client asked for: as a trusted proxy says, else the Host field."""
+        """The authority: SERVER_NAME, or what a trusted proxy says, else what the client asked for."""
+        name = self.app.config.SERVER_NAME
+        if name:
+            return name.rpartition("://")[2].partition("/")[0]  # type: ignore[no-any-return]
         return self.forwarded.get("host") or self.head.host.decode("latin-1")
 
     @property
@@ -205,7 +211,7 @@ class Request:
         return self._once("forwarded", self._find_forwarded)  # type: ignore[no-any-return]
 
     def _find_forwarded(self) -> dict[str, Any]:
-        return find_forwarded(self.headers, self.app.config)
+        return find_trusted(self._transport.client, self.headers, self.app.config)
 
     @property
     def socket(self) -> tuple[str, int]:
@@ -319,8 +325,8 @@ class Request:
 
     @property
     def raw_headers(self) -> bytes:
-        """The fields as octets, one a line."""
-        return b"".join(name + b": " + value + b"\r\n" for name, value in self.head.fields())
+        """The field lines as received."""
+        return self.head.raw_fields().removesuffix(b"\r\n")
 
     @property
     def content_type(self) -> str:
@@ -336,7 +342,7 @@ class Request:
         """
         return self._once("accept", self._find_accept)  # type: ignore[no-any-return]
 
-    def _find_accept(self) -> AcceptList:
+    def _find_accept(self) -> Any:
         values = self.headers.get_all("accept")
         return parse_accept(", ".join(values) if values else None)
 
@@ -400,9 +406,12 @@ class Request:
         Raises:
             BadRequest: Too many fields, or one that `strict_parsing` refuses.
         """
-        return RequestParameters.from_pairs(
-            self.get_query_args(keep_blank_values, strict_parsing, encoding, errors)
-        )
+        options = (keep_blank_values, strict_parsing, encoding, errors)
+
+        def parse() -> RequestParameters[str]:
+            return RequestParameters.from_pairs(self.get_query_args(*options))
+
+        return self._once(("args", options), parse)  # type: ignore[no-any-return]
 
     def get_query_args(
         self,
@@ -590,17 +599,23 @@ class Request:
     def url_for(self, view_name: str, **values: Any) -> str:
         """The absolute URL of a route, with the scheme and host of this request; see `Vivace.url_for`."""
         values.setdefault("_external", True)
-        if not self.app.config.SERVER_NAME:
-            values.setdefault("_server", self.host)
         values.setdefault("_scheme", self.scheme)
+        values.setdefault("_server", self._authority(values["_scheme"]))
         return self.app.url_for(view_name, **values)
+
+    def _authority(self, scheme: str) -> str:
+        """Host and port, which is left out where the scheme implies it."""
+        name, port = self.server_name, self.server_port
+        if not name:
+            return self.host
+        return name if (scheme, port) in IMPLIED_PORTS else f"{name}:{port}"
 
     def release(self) -> None:
         """Give back what the request holds: the spool of its files."""
         if self._form is not None:
             self._form.close()
 
-    def _once(self, key: str, make: Callable[[], Any]) -> Any:
+    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
         memo = self._memo
         if memo is None:
             memo = self._memo = {}
@@ -609,4 +624,4 @@ class Request:
         return memo[key]
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.path}>"
+        return f"<{type(self).__name__}: {self.method} {self.path}>"

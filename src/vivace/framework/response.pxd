@@ -4,4 +4,4 @@ cdef class HTTPResponse:
     cdef public object _cookies, _headers, body, content_type, sender, status
 
 cdef class JSONResponse(HTTPResponse):
-    cdef public object _dumps, _raw_body
+    cdef public object _dumps, _encoded, _options, _raw_body

@@ -1,7 +1,7 @@
 # The fields of Route as C: the dispatcher reads some of them on every request.
 
 cdef class Route:
-    cdef public object blueprint, ctx, error_format, handler, hosts, methods, name, names, path
+    cdef public object blueprint, ctx, error_format, handler, hosts, methods, name, names, path, uri
     cdef public object request_middleware, response_middleware, segments, source
     cdef public str single
     cdef public int kind

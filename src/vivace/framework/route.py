@@ -28,7 +28,8 @@ class Route:
 
     Attributes:
         name: The full name for `url_for`: ``app.handler`` or ``app.blueprint.handler``.
-        path: The path as declared, with every prefix.
+        uri: The path as declared, with every prefix.
+        path: The same, as programs see it.
         methods: The methods it was declared for.
         handler: The function itself.
         kind: `ASYNC`, `INLINE` or `BLOCKING`.
@@ -72,6 +73,7 @@ class Route:
         "stream",
         "strict",
         "unquote",
+        "uri",
     )
 
     def __init__(
@@ -84,6 +86,7 @@ class Route:
         segments: list[Segment],
     ) -> None:
         self.name: str = name
+        self.uri: str = path
         self.path: str = path
         self.methods: frozenset[str] = methods
         self.handler: Callable[..., Any] = handler
@@ -106,14 +109,9 @@ class Route:
         self.ctx = SimpleNamespace()
 
     @property
-    def uri(self) -> str:
-        """The path as declared (Sanic's name for it)."""
-        return self.path
-
-    @property
     def parts(self) -> tuple[str, ...]:
         """What stands between the slashes of the path."""
-        return tuple(split_path(self.path)) if self.path != "/" else ()
+        return tuple(split_path(self.uri)) if self.uri != "/" else ()
 
     @property
     def labels(self) -> list[str]:

@@ -9,13 +9,13 @@ Rules of this file:
 - Then `path` and regular-expression routes, the longest declared path first.
 - A route that matches without having the method does not end the search; if nothing else has it,
   the answer is 405 with the methods of all that matched (RFC 9110 section 15.5.6).
-- HEAD goes to GET and OPTIONS is answered with Allow unless a route declares them.
+- HEAD goes to GET and OPTIONS is answered with Allow unless a route declares them, or the app says otherwise.
 """
 
 import re
 from typing import Any
 
-from vivace.errors import DeclarationError, MethodNotAllowed, NotFound
+from vivace.errors import MethodNotAllowed, NotFound, RouteExists
 from vivace.framework.pattern import NO_MATCH, PATH_REGEX, Segment, normalize
 from vivace.framework.route import Route
 from vivace.http.url import unquote_path
@@ -71,7 +71,7 @@ class Pattern:
     __slots__ = ("casts", "fullmatch", "methods", "path", "prefix", "strict")
 
     def __init__(self, route: Route) -> None:
-        self.path = route.path
+        self.path = route.uri
         self.strict = route.strict
         self.prefix, expression, self.casts = _compile(route)
         self.fullmatch = re.compile(expression, re.DOTALL).fullmatch
@@ -102,14 +102,14 @@ class Router:
     Attributes:
         static: Octets of a path -> method -> route; what is not found here goes to `resolve`.
         routes: Every route in the order of declaration.
-        automatic: Answers OPTIONS where no route declares it.
+        automatic: Method -> what answers it where no route declares it.
     """
 
     __slots__ = ("_patterns", "_prefixes", "_root", "automatic", "routes", "static")
 
-    def __init__(self, routes: list[Route], automatic: Route) -> None:
+    def __init__(self, routes: list[Route], automatic: dict[str, Route], head: bool = True) -> None:
         self.routes: list[Route] = routes
-        self.automatic: Route = automatic
+        self.automatic: dict[str, Route] = automatic
         self.static: dict[bytes, dict[str, Route]] = {}
         self._prefixes: dict[bytes, Node] = {}
         self._root = Node()
@@ -117,9 +117,10 @@ class Router:
         for route in routes:
             self._add(route)
         self._patterns.sort(key=lambda p: len(p.path), reverse=True)
-        for pattern in self._patterns:
-            _inherit_head(pattern.methods)
-        self._finish(self._root)
+        if head:
+            for pattern in self._patterns:
+                _inherit_head(pattern.methods)
+            self._finish(self._root)
         self._index(self._root, "")
 
     # For people and programs that look at the routes
@@ -257,9 +258,9 @@ class Router:
     def _give_up(self, search: "_Search", text: str) -> Match:
         if not search.allowed:
             raise NotFound(f"Requested URL {text} not found")
-        allowed = sorted(search.allowed | {"OPTIONS"})
-        if search.method == "OPTIONS":
-            return self.automatic, {"allowed": ", ".join(allowed)}
+        allowed = sorted({*search.allowed, *self.automatic})
+        if search.method in self.automatic:
+            return self.automatic[search.method], {"allowed": ", ".join(allowed)}
         raise MethodNotAllowed(
             f"Method {search.method} not allowed for URL {text}",
             method=search.method,
@@ -282,7 +283,7 @@ class Router:
 
     def _add_pattern(self, route: Route) -> None:
         for pattern in self._patterns:
-            if pattern.path == route.path and pattern.strict == route.strict:
+            if pattern.path == route.uri and pattern.strict == route.strict:
                 _claim(pattern.methods, route)
                 return
         pattern = Pattern(route)
@@ -399,10 +400,10 @@ def _claim(methods: Claims, route: Route) -> None:
         claim = methods.get(method, ())
         for other in claim:
             if other.hosts == route.hosts or set(other.hosts or ()) & set(route.hosts or ()):
-                raise DeclarationError(
-                    f"two routes for {method} {route.path}: {other.name} ({other.source}, {other.path}) and "
-                    f"{route.name} ({route.source}); change one path or its methods",
-                    key=route.path,
+                raise RouteExists(
+                    f"Route already registered: {route.uri.strip('/')} [{method}]: {other.name} "
+                    f"({other.source}, {other.uri}) and {route.name} ({route.source})",
+                    key=route.uri,
                 )
         methods[method] = tuple(sorted((*claim, route), key=lambda r: r.hosts is None))
 

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from vivace.errors import DeclarationError
+from vivace.errors import BadMethod
 from vivace.framework.guess import guess_format
 from vivace.framework.handler import call_kind, function_name, source_of
-from vivace.framework.pattern import TypeTable, parse_path
+from vivace.framework.pattern import TypeTable, check_names, parse_path
 from vivace.framework.route import Route
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Version",
     "compile_route",
     "declared_name",
+    "full_path",
     "host_names",
     "join_path",
     "method_set",
@@ -61,7 +62,7 @@ class RouteSpec:
     ctx: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, frozen=True)
 class Placement:
     """Where declarations end up: what an app, a group or a blueprint adds to each of its routes.
 
@@ -100,13 +101,13 @@ def method_set(methods: Iterable[str] | None) -> frozenset[str]:
         ConfigError: The list is empty, or an item is no method.
     """
     if isinstance(methods, str):
-        raise DeclarationError(f"methods={methods!r}: expected a list such as [{methods!r}]")
+        raise BadMethod(f"methods={methods!r}: expected a list such as [{methods!r}]")
     found = (
         frozenset(str(method).upper() for method in methods) if methods is not None else frozenset(("GET",))
     )
     bad = [method for method in found if not _TOKEN.fullmatch(method) or method == "CONNECT"]
     if bad or not found:
-        raise DeclarationError(f"methods={sorted(found)!r}: expected names such as GET, POST")
+        raise BadMethod(f"methods={sorted(found)!r}: expected names such as GET, POST")
     return found
 
 
@@ -118,17 +119,17 @@ def declared_name(handler: Callable[..., Any], name: str | None) -> str:
 def join_path(prefix: str, uri: str) -> str:
     """Put a prefix before a path: one slash between them and one at the beginning."""
     if not prefix:
-        return uri if uri.startswith("/") else "/" + uri
+        return "/" + uri.lstrip("/")
     joined = prefix.rstrip("/") + ("/" + uri.lstrip("/") if uri else "")
     return re.sub(r"^/*", "/", joined)
 
 
-_BARE = re.compile(r"<([A-Za-z_][A-Za-z0-9_]*)>")
+_BARE = re.compile(r"(?<=/)<([A-Za-z_][A-Za-z0-9_]*):?>(?=/|$)")
 _BY_ANNOTATION = {int: "int", float: "float", UUID: "uuid", "int": "int", "float": "float", "UUID": "uuid"}
 
 
 def typed_path(path: str, handler: Callable[..., Any]) -> str:
-    """The path, its parameters without a type given that of the handler's annotation.
+    """The path, its parameters without a type given that of the handler's annotation, else ``str``.
 
     A handler ``(request, item: int)`` under ``/<item>`` gets a number, and other paths do not match.
     """
@@ -139,9 +140,19 @@ def typed_path(path: str, handler: Callable[..., Any]) -> str:
     def write(found: re.Match[str]) -> str:
         annotation = annotations.get(found[1])
         label = _BY_ANNOTATION.get(annotation) if isinstance(annotation, type | str) else None
-        return f"<{found[1]}:{label}>" if label else found[0]
+        return f"<{found[1]}:{label or 'str'}>"
 
     return _BARE.sub(write, path)
+
+
+def full_path(spec: RouteSpec, place: Placement) -> str:
+    """The path of `spec` at `place`: with its prefixes, and a type for each parameter."""
+    version = spec.version if spec.version is not None else place.version
+    path = join_path(place.url_prefix, spec.uri)
+    if version is not None:
+        prefix = spec.version_prefix if spec.version_prefix != VERSION_PREFIX else place.version_prefix
+        path = join_path(prefix + str(version).strip("/").removeprefix("v"), path)
+    return typed_path(join_path(place.root, path), spec.handler)
 
 
 def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
@@ -150,13 +161,9 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     Raises:
         ConfigError: The path is malformed.
     """
-    version = spec.version if spec.version is not None else place.version
-    path = join_path(place.url_prefix, spec.uri)
-    if version is not None:
-        prefix = spec.version_prefix if spec.version_prefix != VERSION_PREFIX else place.version_prefix
-        path = join_path(prefix + str(version).strip("/").removeprefix("v"), path)
-    path = typed_path(join_path(place.root, path), spec.handler)
+    path = full_path(spec, place)
     segments = parse_path(path, types)
+    check_names(path, segments)
     name = f"{place.name}.{spec.name}"
     route = Route(name, path, spec.methods, spec.handler, call_kind(spec.handler, spec.inline), segments)
     route.hosts = spec.host if spec.host is not None else place.host

@@ -27,7 +27,7 @@ def find_route(routes: list[Route], app_name: str, view_name: str) -> Route:
         URLBuildError: There is none, or several with different paths.
     """
     wanted = (view_name, f"{app_name}.{view_name}")
-    found = {route.path: route for route in routes if route.name in wanted}
+    found = {route.uri: route for route in routes if route.name in wanted}
     if not found:
         raise URLBuildError(f"Endpoint with name `{view_name}` was not found")
     if len(found) > 1:

@@ -150,16 +150,20 @@ def quote_path(path: str) -> str:
     return quote(path, safe=_PATH_SAFE, errors="replace")
 
 
-def quote_location(target: str) -> str:
+def quote_location(target: str, *, quote_controls: bool = False) -> str:
     """Make `target` a valid value of ``Location`` (RFC 9110 section 10.2.2).
 
     Reserved characters and escapes stay; a space becomes ``%20``, a backslash ``%5C`` (browsers read it as a
     slash), everything beyond ASCII the escapes of its UTF-8.
 
+    Args:
+        target: A URI reference.
+        quote_controls: Percent-encode control characters instead of refusing them.
+
     Raises:
         LocalProtocolError: `target` holds a control character, such as CR or LF.
     """
-    found = _CONTROL.search(target)
+    found = None if quote_controls else _CONTROL.search(target)
     if found:
         raise LocalProtocolError(
             f"redirect target: control character {found[0]!r} at {found.start()}; quote user input first"

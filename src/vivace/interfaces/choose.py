@@ -9,6 +9,7 @@ from typing import Any
 
 from vivace.config import Config
 from vivace.errors import ConfigError
+from vivace.framework.forwarded import trusts_proxies
 from vivace.server import Interface
 
 __all__ = ["make_interface"]
@@ -30,6 +31,15 @@ def make_interface(app: Any, kind: str, config: Config, root_path: str = "") -> 
         from vivace.interfaces.native import NativeInterface
 
         return NativeInterface(app, root_path)
+    hosted = _host(app, kind, config, root_path)
+    if trusts_proxies(config):
+        from vivace.interfaces.forwarded import ForwardedInterface
+
+        return ForwardedInterface(hosted, config)
+    return hosted
+
+
+def _host(app: Any, kind: str, config: Config, root_path: str) -> Interface:
     if kind in ("asgi", "asgi2"):
         from vivace.interfaces.asgi import AsgiInterface
 

@@ -57,6 +57,10 @@ class GuestHead(RequestReceived):
         """The header fields in order: (lower-case name, value)."""
         return self._pairs
 
+    def raw_fields(self) -> bytes:
+        """The header fields as HTTP/1 has them."""
+        return b"".join(b"%b: %b\r\n" % pair for pair in self._pairs)
+
 
 def _length_of(value: bytes) -> int:
     return int(value) if value.isdigit() and len(value) <= 18 else -1

@@ -125,6 +125,11 @@ class GuestStream:
         self._gone: asyncio.Future[None] | None = None
 
     @property
+    def scope(self) -> MutableMapping[str, Any]:
+        """The scope as the other server gave it."""
+        return self._scope
+
+    @property
     def scheme(self) -> str:
         """``http`` or ``https``, as the server says."""
         return self._scope.get("scheme", "http")  # type: ignore[no-any-return]

@@ -18,7 +18,6 @@ from vivace.config import Config
 from vivace.errors import ConfigError
 
 __all__ = [
-    "NATIVE_ONLY",
     "OWN_LIMITS",
     "TEXT_FIELDS",
     "bound_threads",
@@ -30,8 +29,6 @@ __all__ = [
 
 OWN_LIMITS: Final = ("REQUEST_MAX_SIZE", "REQUEST_TIMEOUT", "RESPONSE_TIMEOUT")
 """Settings that are off for hosted apps unless they were set; 0 is off."""
-NATIVE_ONLY: Final = ("FORWARDED_SECRET", "REAL_IP_HEADER", "PROXIES_COUNT")
-"""Settings that only Vivace's own apps heed so far."""
 TEXT_FIELDS: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
 """The fields of an answer that the server gives in place of an app."""
 _ASGI_THREADS: Final = "ASGI_THREADS"
@@ -43,13 +40,8 @@ def explicit(config: Config, name: str) -> bool:
 
 
 def unlimit(config: Config) -> None:
-    """Turn off what of `OWN_LIMITS` nobody set, and name what was set in vain."""
+    """Turn off what of `OWN_LIMITS` nobody set."""
     config.override({name: 0 for name in OWN_LIMITS if not explicit(config, name)}, "hosted app")
-    config.warnings.extend(
-        f"{name} has no effect on ASGI and WSGI apps yet: use a middleware of the app"
-        for name in NATIVE_ONLY
-        if explicit(config, name)
-    )
 
 
 def outer_path(config: Config) -> str:

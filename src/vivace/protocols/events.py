@@ -107,6 +107,10 @@ class RequestReceived:
             self._fields = found
         return found
 
+    def raw_fields(self) -> bytes:
+        """The field lines as received, each with its CR LF."""
+        return self._block
+
     def fill_environ(self, environ: dict[str, object]) -> None:
         """Put the header fields into a WSGI environ, which holds none yet; see `wire.environ.add_fields`.
 

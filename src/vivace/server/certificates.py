@@ -66,6 +66,9 @@ class TlsFiles(NamedTuple):
     )
     more: Mapping[str, Any] = MappingProxyType({})
 
+    def __repr__(self) -> str:
+        return f"TlsFiles(cert={self.cert!r}, key={self.key!r})"  # not the password
+
     def paths(self) -> list[str]:
         """The files it is made of."""
         return [self.cert, self.key, *([self.ca_certs] if self.ca_certs else [])]

@@ -404,6 +404,10 @@ class Connection(Intake):
             if self.state.cancels:
                 task.cancel()
 
+    def transport(self) -> Any:
+        """What the connection writes to; None when it is gone."""
+        return self._transport
+
     def abort(self) -> None:
         """Drop the connection; what waits to be written is lost."""
         if self._transport is not None:

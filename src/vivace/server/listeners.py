@@ -19,7 +19,9 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from vivace.protocols.proxy import ProxyHeader
 from vivace.server.connection import Connection
+from vivace.server.preface import Preface
 from vivace.server.state import ServerState
 from vivace.server.tls import Tls
 from vivace.server.tls_transport import TlsTransport
@@ -40,6 +42,7 @@ COMPLAIN_EVERY = 60.0
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
+_Address = tuple[str, int] | None
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -58,6 +61,8 @@ class Acceptor:
         self._tls = tls
         self._tcp = listener.family in (socket.AF_INET, socket.AF_INET6)
         self._server = _address(listener.getsockname()) if self._tcp else None
+        proxied = getattr(listener, "proxied", None)
+        self._proxied: bool = state.settings.proxy_protocol if proxied is None else proxied
         self._opening: set[asyncio.Task[None]] = set()
         self._resume: asyncio.TimerHandle | None = None
         self._complained = state.now - COMPLAIN_EVERY
@@ -117,7 +122,30 @@ class Acceptor:
         if self._tcp:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client = _address(address) if self._tcp else None
-        connection = Connection(self._state, client, self._server, "https" if self._tls else "http")
+        if self._proxied:
+            self._await_header(accepted, client)
+        else:
+            self._serve(accepted, client, self._server, "https" if self._tls else "http")
+
+    def _await_header(self, accepted: socket.socket, peer: _Address) -> None:
+        """Let the proxy say who its client is."""
+        host = peer[0] if peer else None
+        if host not in self._state.settings.proxies:
+            accepted.close()
+            self._complain(f"{host or 'a Unix socket'} was turned away: not in PROXY_PROTOCOL_FROM")
+            return
+
+        def serve(accepted: socket.socket, header: ProxyHeader) -> None:
+            client, server = (header.client, header.server) if header.known else (peer, self._server)
+            self._serve(accepted, client, server, "https" if self._tls or header.tls else "http")
+
+        def complain(why: str) -> None:
+            self._complain(f"a connection of {host or 'a Unix socket'} was closed: {why}")
+
+        Preface(self._state, accepted, serve, complain).start()
+
+    def _serve(self, accepted: socket.socket, client: _Address, server: _Address, scheme: str) -> None:
+        connection = Connection(self._state, client, server, scheme)
         self._state.connections.add(connection)
         protocol = TlsTransport(connection, self._tls.context) if self._tls else connection
         task = self._state.loop.create_task(self._attach(accepted, connection, protocol))
@@ -152,7 +180,7 @@ class Acceptor:
         self.start()
 
 
-def _address(address: object) -> tuple[str, int] | None:
+def _address(address: object) -> _Address:
     if isinstance(address, Sequence) and len(address) >= 2 and isinstance(address[0], str):
         return address[0], int(address[1])
     return None

@@ -19,6 +19,7 @@ from vivace.config import Config
 from vivace.server.access import AccessLog
 from vivace.server.interface import Interface
 from vivace.server.listeners import Acceptor
+from vivace.server.redirect import Redirect
 from vivace.server.settings import ServerSettings
 from vivace.server.state import ServerState
 from vivace.server.tls import Tls
@@ -40,6 +41,7 @@ class Server:
         sockets: Listening and non-blocking (see `bind_tcp`, `bind_unix`); they stay the caller's.
         access: Where requests are logged; default: standard output if ACCESS_LOG is on.
         tls: What encrypts the connections; None: nothing does.
+        plain: More sockets, on which clients are sent to HTTPS; only with `tls`.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Server:
         *,
         access: AccessLog | None = None,
         tls: Tls | None = None,
+        plain: Sequence[socket.socket] = (),
     ) -> None:
         self._interface = interface
         self._settings = ServerSettings.from_config(config)
@@ -60,6 +63,10 @@ class Server:
         self._tls = tls
         self._tls_reload = config.TLS_RELOAD
         self._renewal: asyncio.TimerHandle | None = None
+        self._plain: Server | None = None
+        if tls is not None and plain:
+            port = self._sockets[0].getsockname()[1]
+            self._plain = Server(Redirect(tls, config.SERVER_NAME, port), config, plain)
         self._state: ServerState | None = None
         self._acceptors: list[Acceptor] = []
         self._forced = asyncio.Event()
@@ -88,6 +95,8 @@ class Server:
         for acceptor in self._acceptors:
             acceptor.start()
         self._watch_certificates(asyncio.get_running_loop())
+        if self._plain is not None:
+            await self._plain.start()
         await self._interface.after_start()
 
     @property
@@ -123,6 +132,8 @@ class Server:
         if patience:
             await self._wait_drained(state, asyncio.get_running_loop().time() + patience, cut=False)
         deadline = asyncio.get_running_loop().time() + self._settings.graceful_timeout
+        if self._plain is not None:
+            await self._plain.stop()
         await self._bounded(self._interface.before_stop(), deadline)
         for connection in established:
             connection.drain()

@@ -10,6 +10,7 @@ import resource
 from dataclasses import dataclass
 
 from vivace.config import Config
+from vivace.http.networks import Networks
 from vivace.protocols.h1 import H1Limits
 
 __all__ = ["ACCEPTS_PER_TURN", "RESERVED_FILES", "ServerSettings"]
@@ -40,6 +41,8 @@ class ServerSettings:
     max_connections: int
     accepts_per_turn: int
     max_concurrent: int
+    proxy_protocol: bool
+    proxies: Networks
     h1: H1Limits
 
     @classmethod
@@ -62,6 +65,8 @@ class ServerSettings:
             max_connections=config.MAX_CONNECTIONS or _connections_by_file_limit(),
             accepts_per_turn=ACCEPTS_PER_TURN if config.WORKERS == 1 else 1,
             max_concurrent=config.MAX_CONCURRENT_REQUESTS,
+            proxy_protocol=config.PROXY_PROTOCOL == "on",
+            proxies=Networks(config.PROXY_PROTOCOL_FROM),
             h1=H1Limits(
                 max_line=config.REQUEST_MAX_LINE_SIZE,
                 max_head=config.REQUEST_MAX_HEADER_SIZE,

@@ -87,6 +87,16 @@ class Stream:
         return self._connection.tls()
 
     @property
+    def protocol(self) -> Any:
+        """The connection."""
+        return self._connection
+
+    @property
+    def transport(self) -> Any:
+        """What the connection writes to."""
+        return self._connection.transport()
+
+    @property
     def client(self) -> tuple[str, int] | None:
         """The peer's address; None on a Unix socket."""
         return self._connection.client

@@ -13,7 +13,7 @@ import logging
 import os
 import ssl
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from vivace.config import Config
 from vivace.errors import ConfigError
@@ -25,10 +25,14 @@ from vivace.server.certificates import (
     make_context,
     read_source,
 )
+from vivace.server.local_certificate import local_certificate
 
 __all__ = ["Tls", "make_tls", "read_ssl"]
 
 logger = logging.getLogger("vivace.server")
+
+LOCAL_PORT: Final = 8443
+"""PORT of AUTO_TLS if nothing else says one."""
 
 
 class Tls:
@@ -52,6 +56,7 @@ class Tls:
         _check_rules(self._sources)
         self._stamps = self._look()
         self.warnings: list[str] = []
+        self._names: list[tuple[str, ...]] = []
         self.context = self._load()
 
     def _look(self) -> dict[str, tuple[int, int, int] | None]:
@@ -61,6 +66,7 @@ class Tls:
     def _load(self) -> ssl.SSLContext:
         self.warnings = []
         contexts = [self._make(source) for source in self._sources]
+        self._names = [names_of(context) for context in contexts]
         if contexts[0].sni_callback is None or len(contexts) > 1 or self._strict:
             _select(contexts[0], contexts, self._strict)
         return contexts[0]
@@ -70,6 +76,10 @@ class Tls:
             return source
         self.warnings += check_files(source)
         return make_context(source)
+
+    def serves(self, name: str) -> bool:
+        """Whether a certificate is for the host `name`, or it is not known for which ones they are."""
+        return not all(self._names) or any(matches(names, name) for names in self._names)
 
     def refresh(self) -> bool:
         """Take over files that were replaced; whether there were any that can be used."""
@@ -158,8 +168,16 @@ def make_tls(config: Config, given: Any = None) -> Tls | None:
     Raises:
         ConfigError: They cannot be used.
     """
-    if given is not None:
-        return read_ssl(given)
+    tls = read_ssl(given) if given is not None else _configured(config)
+    if tls is not None:
+        config.warnings.extend(tls.warnings)
+    elif config.TLS_REDIRECT_PORT:
+        raise ConfigError("TLS_REDIRECT_PORT: there is no certificate to serve HTTPS with", key="TLS_CERT")
+    return tls
+
+
+def _configured(config: Config) -> Tls | None:
+    """What the settings ask for."""
     sources: list[Any] = []
     if config.TLS_CERT or config.TLS_KEY:
         if not (config.TLS_CERT and config.TLS_KEY):
@@ -171,6 +189,9 @@ def make_tls(config: Config, given: Any = None) -> Tls | None:
         "ca_certs": config.TLS_CLIENT_CA,
         "ciphers": config.TLS_CIPHERS,
     }
-    if not sources:
-        return None
-    return Tls([one._replace(**common) for one in sources], strict=config.TLS_STRICT_HOST)
+    found: list[TlsFiles | ssl.SSLContext] = [one._replace(**common) for one in sources]
+    if not found and config.AUTO_TLS:
+        found.append(local_certificate(config))
+        if "PORT" not in config.sources and not config.BIND:
+            config.override({"PORT": LOCAL_PORT}, "AUTO_TLS")
+    return Tls(found, strict=config.TLS_STRICT_HOST) if found else None

@@ -13,6 +13,7 @@ Rules of this file:
 """
 
 import logging
+import re
 import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +33,7 @@ SHUT: Final = 2
 RECORD_SIZE: Final = 16_384
 """The most that one record holds (RFC 8446 section 5.1)."""
 CLIENT_HELLO: Final = 0x16
+_REQUEST: Final = re.compile(rb"[A-Z]+ ")
 PLAIN: Final = "this port speaks HTTPS: the request came in plain HTTP"
 
 
@@ -171,7 +173,7 @@ class TlsTransport:
         self._state = SHUT
         connection = self._connection
         logger.debug("no TLS connection with %s: it begins with %r", connection.client, data[:16])
-        if data[:1].isupper() and data[:1].isascii():
+        if _REQUEST.match(data):
             connection.refuse(400, PLAIN)
         else:
             self._raw.close()

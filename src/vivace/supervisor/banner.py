@@ -45,6 +45,7 @@ def banner(
         *(config.LOGO or "").splitlines(),
         f"Serving {report.text}",
         *(f"Mounted at {mount}" for mount in report.mounts),
+        *report.budgets,
         f"Listening on {', '.join(addresses)}",
         f"{who}, each 1 event loop ({report.loop}) and {threads}",
         report.build,

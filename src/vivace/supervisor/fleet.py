@@ -7,7 +7,8 @@ Rules of this file:
   another, or is to be recycled, is stale: it serves on until a fresh one has taken its place.
 - A first generation that cannot start ends everything with the failed worker's exit code: a broken deploy
   must be seen. A later one that cannot start leaves the proven one serving, and says why.
-- One surge worker: there are never fewer ready workers than asked for, unless they die by themselves.
+- New workers first, as many as the surge allows: there are never fewer ready workers than asked for, unless
+  they die by themselves.
 - One planned replacement at a time; what is planned never counts as a death.
 - A dead worker is replaced for as long as the server runs (see `vivace.supervisor.slots`). Only if deaths are
   many and nobody was ready for a while does the server end, so that the platform may start it anew.
@@ -31,8 +32,6 @@ KILL_AFTER: Final = 3.0
 """Seconds after the graceful time when a worker that is still there is killed."""
 FORCED: Final = 2.0
 """Seconds that a forced stop gives the workers."""
-SURGE: Final = 1
-"""Workers beyond their number while some are replaced."""
 INTENSITY_PERIOD: Final = 60.0
 """Seconds over which deaths are counted."""
 LEAST_INTENSITY: Final = 6
@@ -64,17 +63,23 @@ class Fleet:
         size: The number of workers.
         patience: How long is waited for what.
         chance: For the jitter of delays.
+        surge: Workers beyond their number while some are replaced.
 
     Attributes:
         exit_code: Of the supervisor, once `done`.
+        size: The number of workers.
         stopping: A stop began.
+        strict: No place beyond the surge is ever taken: something is shared out by places.
         target: The generation that workers shall have.
         coming: Those that were asked for and have no process yet, by their place.
         workers: The living ones by process id.
     """
 
-    def __init__(self, size: int, patience: Patience, chance: random.Random | None = None) -> None:
+    def __init__(
+        self, size: int, patience: Patience, chance: random.Random | None = None, surge: int = 1
+    ) -> None:
         self.size = size
+        self.surge = surge
         self.patience = patience
         self.workers: dict[int, WorkerHandle] = {}
         self.coming: dict[int, WorkerHandle] = {}
@@ -82,6 +87,7 @@ class Fleet:
         self.exit_code = 0
         self.target = 0
         self.booted = False
+        self.strict = False
         self._slots = Slots(chance or random.SystemRandom())
         self._newest = 0
         self._proven = 0
@@ -299,7 +305,10 @@ class Fleet:
         fresh, stale = len(self._fresh()), len(self._stale())
         taken = {w.slot for w in self._all()}
         actions: list[Action] = []
-        while fresh + waiting < wanted and fresh + stale + waiting < self.size + SURGE:
+        room = self.size + self.surge - waiting
+        room -= len(taken) if self.strict else fresh + stale
+        while fresh + waiting < wanted and room > 0:
+            room -= 1
             slot = self._slots.free(taken, now)
             taken.add(slot)
             fresh += 1

@@ -56,23 +56,41 @@ class Summons(NamedTuple):
         supervisor: Its process id.
         channel: To it.
         sockets: The listening sockets.
+        plain: Those that redirect to HTTPS.
         settings: By name, on top of what the program says.
     """
 
     supervisor: int
     channel: Channel
     sockets: list[socket.socket]
+    plain: list[socket.socket]
     settings: dict[str, Any]
 
 
-def run_program_again(channel: Channel, sockets: Sequence[socket.socket], settings: Mapping[str, Any]) -> int:
+def run_program_again(
+    channel: Channel,
+    sockets: Sequence[socket.socket],
+    plain: Sequence[socket.socket],
+    settings: Mapping[str, Any],
+) -> int:
     """Start this program anew as a template; its process id.
+
+    Args:
+        channel: The template's end.
+        sockets: See `Summons`; so the others.
+        plain: The same.
+        settings: The same.
 
     Raises:
         OSError: The system refused.
     """
-    descriptors = [channel.fileno(), *(one.fileno() for one in sockets)]
-    told = {"supervisor": os.getpid(), "descriptors": descriptors, "settings": dict(settings)}
+    descriptors = [channel.fileno(), *(one.fileno() for one in (*sockets, *plain))]
+    told = {
+        "supervisor": os.getpid(),
+        "descriptors": descriptors,
+        "plain": len(plain),
+        "settings": dict(settings),
+    }
     command = [sys.executable, *sys.orig_argv[1:]]
     environment = {**os.environ, _VARIABLE: json.dumps(told)}
     # Its end is heard from the system, by the process id: the object is not needed any more.
@@ -92,4 +110,11 @@ def summons() -> Summons | None:
         one.set_inheritable(False)
     for one in sockets:
         one.setblocking(False)
-    return Summons(told["supervisor"], Channel(channel), sockets, told["settings"])
+    first_plain = len(sockets) - told["plain"]
+    return Summons(
+        told["supervisor"],
+        Channel(channel),
+        sockets[:first_plain],
+        sockets[first_plain:],
+        told["settings"],
+    )

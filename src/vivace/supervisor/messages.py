@@ -34,7 +34,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
         warnings: What the configuration has to say; each worker says the same.
         mounts: What is mounted, and where.
         idle: KEEP_ALIVE_TIMEOUT of the app's configuration, in seconds.
-        workers: WORKERS of the configuration that a template was loaded with; 0 of a worker.
+        budgets: What each worker gets of the limits that they share.
         code: The exit code that goes with a failure.
         unsafe: Why no worker may be forked from this template; empty if it may.
         files: The source files that were imported.
@@ -49,7 +49,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     warnings: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
     idle: float = 0.0
-    workers: int = 0
+    budgets: tuple[str, ...] = ()
     code: int = 0
     unsafe: str = ""
     files: tuple[str, ...] = ()

@@ -32,6 +32,7 @@ class Listeners:
 
     Attributes:
         sockets: Listening and non-blocking.
+        plain: Those of TLS_REDIRECT_PORT, likewise.
         dropped: Names of descriptors that were kept for us and are not needed any more (`Notifier.forget`).
 
     Raises:
@@ -48,6 +49,7 @@ class Listeners:
         self.dropped: list[str] = []
         self._files: list[tuple[str, tuple[int, int] | None]] = []
         self._named: list[tuple[str, socket.socket]] = []
+        self.plain: list[socket.socket] = []
         self._inherited = take_inherited(os.environ if environ is None else environ)
         try:
             if given is not None:
@@ -59,6 +61,8 @@ class Listeners:
             else:
                 for bind in binds_of(config):
                     self._open(bind)
+            if config.TLS_REDIRECT_PORT:
+                self.plain = bind_tcp(config.HOST, config.TLS_REDIRECT_PORT, config.BACKLOG)
         except BaseException:
             self.close()
             self.remove()
@@ -67,13 +71,14 @@ class Listeners:
         self._let_go()
 
     @classmethod
-    def adopt(cls, sockets: Sequence[socket.socket]) -> "Listeners":
+    def adopt(cls, sockets: Sequence[socket.socket], plain: Sequence[socket.socket]) -> "Listeners":
         """Those that another process has opened and cleans up."""
         made = cls.__new__(cls)
         made.dropped = []
         made._files = []
         made._named = [("", one) for one in sockets]
         made.sockets = list(sockets)
+        made.plain = list(plain)
         return made
 
     def addresses(self, *, secure: bool = False) -> list[str]:
@@ -91,8 +96,9 @@ class Listeners:
 
     def close(self) -> None:
         """Close this process's part; clients are refused once the workers have closed theirs too."""
-        for _, one in self._named:
+        for one in (*(one for _, one in self._named), *self.plain):
             one.close()
+        self.plain = []
         self._named = []
         self.sockets = []
 

@@ -29,7 +29,7 @@ from vivace.supervisor.banner import banner
 from vivace.supervisor.children import HEEDED, NOTED, STOPS, adopt_orphans, fork, noted, tie_to
 from vivace.supervisor.chores import FileWatch, Recycler
 from vivace.supervisor.fleet import Fleet, Patience
-from vivace.supervisor.generation import Generation, run_program_again
+from vivace.supervisor.generation import Generation, Summons, run_program_again
 from vivace.supervisor.job import Job
 from vivace.supervisor.logs import attach_logging, wants_json
 from vivace.supervisor.messages import Channel, Made, Message, Order, Report, Wish
@@ -128,7 +128,7 @@ class Supervisor:
         self._listeners = listeners
         canary = 0.0 if config.AUTO_RELOAD else 1.0
         patience = Patience(config.GRACEFUL_SHUTDOWN_TIMEOUT, config.BOOT_TIMEOUT, 0.0, canary)
-        self._fleet = Fleet(config.WORKERS, patience)
+        self._fleet = Fleet(config.WORKERS, patience, surge=max(config.OVERLAP, 1))
         self._selector = selectors.DefaultSelector()
         self._channels: set[Channel] = set()
         self._children: dict[int, _Child] = {}
@@ -373,6 +373,7 @@ class Supervisor:
         patience = self._fleet.patience
         graceful = max(patience.graceful, report.graceful)
         self._fleet.patience = patience._replace(graceful=graceful, idle=report.idle)
+        self._fleet.strict = bool(report.budgets)
         self._do(self._fleet.ready(pid, time.monotonic()))
         if self._fleet.booted and not self._greeted:
             self._greet(report)
@@ -454,18 +455,20 @@ class Supervisor:
         if first or (old is not None and old.unsafe) or self._imports_in_workers(job):
             return generation
         ours, theirs = Channel.pair()
+        self._follow(ours, partial(self._on_template, generation))
         try:
             if self._job.again is None:
-                generation.pid = run_program_again(theirs, self._listeners.sockets, self._settings)
+                generation.pid = run_program_again(
+                    theirs, self._listeners.sockets, self._listeners.plain, self._settings
+                )
             else:
                 generation.pid = fork(partial(self._become_template, job, theirs))
         except OSError:
-            ours.close()
+            self._forget(ours)
             raise
         finally:
             theirs.close()
         generation.channel = ours
-        self._follow(ours, partial(self._on_template, generation))
         return generation
 
     def _make_job(self) -> Job:
@@ -591,16 +594,15 @@ def _work(listeners: Listeners, job: Job, channel: Channel, slot: int) -> int:
     return run_worker(job._replace(main=False), listeners, channel.send, channel, slot)
 
 
-def serve_as_template(job: Job, supervisor: int, channel: Channel, sockets: Sequence[socket.socket]) -> int:
+def serve_as_template(job: Job, called: Summons) -> int:
     """Be the template of a program that its supervisor has run again; the exit code.
 
     Args:
         job: What the program wants served.
-        supervisor: Its process id.
-        channel: To it.
-        sockets: The listening sockets.
+        called: What the supervisor says.
     """
-    return run_template(_with_tls(job), channel, supervisor, partial(_work, Listeners.adopt(sockets)))
+    listeners = Listeners.adopt(called.sockets, called.plain)
+    return run_template(_with_tls(job), called.channel, called.supervisor, partial(_work, listeners))
 
 
 def _send(pid: int, number: int) -> None:

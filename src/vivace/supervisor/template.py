@@ -23,6 +23,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
+from vivace.supervisor.budgets import place_process
 from vivace.supervisor.children import fork, noted, tie_to
 from vivace.supervisor.failure import describe_failure
 from vivace.supervisor.job import Job
@@ -78,6 +79,7 @@ class Template:
     def _load(self) -> Loaded:
         detach_logging()
         gc.disable()
+        place_process(self._job.config, None)
         loaded = self._job.load()
         self._app = loaded.app if loaded.kind == "native" else None
         attach_logging(self._job.config)
@@ -92,7 +94,7 @@ class Template:
     def _report(self, loaded: Loaded, unsafe: str) -> Report:
         config = self._job.config
         files = tuple(sorted(imported_files())) if config.AUTO_RELOAD else ()
-        return Report(True, loaded.target, workers=config.WORKERS, unsafe=unsafe, files=files)
+        return Report(True, loaded.target, unsafe=unsafe, files=files)
 
     def _obey(self) -> None:
         while (orders := self._channel.receive()) is not None:

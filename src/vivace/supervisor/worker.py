@@ -26,6 +26,7 @@ from vivace.interfaces.hosted import explicit, unlimit
 from vivace.interfaces.mounts import MountedInterface, Mounts, describe_mounts
 from vivace.server import Interface, Server
 from vivace.supervisor.banner import describe_build
+from vivace.supervisor.budgets import budget_lines, place_process
 from vivace.supervisor.failure import describe_failure
 from vivace.supervisor.job import Job
 from vivace.supervisor.logs import attach_logging, detach_logging
@@ -105,13 +106,13 @@ def run_worker(
         channel: To the supervisor; None if there is none.
         slot: The place of this worker; no two that live at the same time have the same.
     """
-    os.environ["VIVACE_SLOT"] = str(slot)
-    os.environ["VIVACE_WORKERS"] = str(job.config.WORKERS)
     alone = channel is None
     stop = StopRequest((signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGTERM,), repeat_forces=alone)
     try:
         if job.signals:
             stop.install(() if alone else (signal.SIGINT,))
+        if not alone:
+            place_process(job.config, slot)
         return _Worker(job, listeners, tell, channel, stop).run()
     except Interrupted:
         return 0
@@ -174,7 +175,8 @@ class _Worker:
 
     async def _run_server(self, loaded: Loaded, config: Config, interface: Interface) -> None:
         self._connect_app()
-        server = Server(interface, config, self._listeners.sockets, tls=self._job.tls)
+        listeners, tls = self._listeners, self._job.tls
+        server = Server(interface, config, listeners.sockets, tls=tls, plain=listeners.plain)
         quota = None
         if self._channel is not None:
             ask = partial(self._channel.send, Wish("recycle", "enough requests"))
@@ -221,6 +223,7 @@ class _Worker:
             tuple(dict.fromkeys(config.warnings)),
             tuple(describe_mounts(mounts)),
             config.KEEP_ALIVE_TIMEOUT or LONGEST_PATIENCE,
+            budgets=tuple(budget_lines(config)),
         )
         self._tell(report)
 

@@ -442,7 +442,10 @@ class _Served:
         self._before = {name: app.config[name] for name in ("DEBUG", *self._settings)}
         vars(app.config).update(self._settings, DEBUG=self._debug or app.config.DEBUG)
         app.stopper = _ignore_stop
-        self._server = Server(NativeInterface(app), _quiet(app.config), self._sockets)
+        logged = app.debug or ("ACCESS_LOG" in app.config.sources and app.config.ACCESS_LOG)
+        recorder = type(app).access_recorder if logged else None
+        access = recorder() if recorder is not None else None
+        self._server = Server(NativeInterface(app), _quiet(app.config), self._sockets, access=access)
         try:
             await self._server.start()
         except BaseException as error:

@@ -30,6 +30,7 @@ def install() -> None:
         RuntimeError: The real Sanic was imported before: two in one process would not know each other.
     """
     from vivace.compat.sanic.loader import AliasFinder
+    from vivace.compat.sanic.log import forward_records
 
     if is_installed():
         return
@@ -40,6 +41,7 @@ def install() -> None:
             " the program by `python -m vivace.compat.sanic`"
         )
     sys.meta_path.insert(0, AliasFinder())
+    forward_records()
 
 
 def is_installed() -> bool:

@@ -5,20 +5,34 @@ Rules of this file: only what a Sanic program can see and a Vivace program shoul
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Final
 
-from vivace.compat.sanic.ext import Extending
+from vivace.compat.sanic.around import Around
 from vivace.compat.sanic.blueprint import Blueprint
-from vivace.compat.sanic.pieces import SANIC_PREFIX
-from vivace.errors import DeclarationError
+from vivace.compat.sanic.constants import HTTP_METHODS
+from vivace.compat.sanic.declaring import Declaring, SanicTypes
+from vivace.compat.sanic.ext import Extending
 from vivace.compat.sanic.handlers import ErrorHandler
-from vivace.framework.request import Request
+from vivace.compat.sanic.log import configure
+from vivace.compat.sanic.pieces import SANIC_PREFIX
+from vivace.compat.sanic.request import Request
+from vivace.compat.sanic.response import HTTPResponse, JSONResponse, coerce
+from vivace.errors import BadMethod, DeclarationError
+from vivace.framework.pattern import TypeTable
+from vivace.framework.spec import Placement, RouteSpec
 
 __all__ = ["Sanic"]
 
+_SHARED_NAMES: Final = (
+    "Duplicate route names detected: {}. You should rename one or more of them explicitly by using the "
+    "`name` param, or changing the implicit name derived from the class and function name. For more "
+    "details, please see https://sanic.dev/en/guide/release-notes/v23.3.html#duplicated-route-names-are-no-longer-allowed"
+)
 
-class Sanic(Extending):
+
+class Sanic(Around, Declaring, Extending):
     """`Vivace`, as programs know it that were written for Sanic.
 
     Args:
@@ -31,8 +45,8 @@ class Sanic(Extending):
         env_prefix: What the names of environment variables begin with that set the configuration.
         request_class: `Request` or a subclass.
         strict_slashes: A trailing slash counts.
-        log_config: For `logging.config.dictConfig`.
-        configure_logging: Whether `log_config` is used.
+        log_config: For `logging.config.dictConfig`, instead of `LOGGING_CONFIG_DEFAULTS`.
+        configure_logging: False: leave the loggers as they are.
         dumps: Writes JSON.
         loads: Reads JSON.
         inspector: No effect: there is no inspector.
@@ -55,6 +69,10 @@ class Sanic(Extending):
         "See https://sanic.dev/en/guide/deployment/app-loader.html for more details."
     )
     tracks_requests = True
+    response_kinds = (HTTPResponse, JSONResponse)
+    coerce_result = staticmethod(coerce)
+    mixes_hosts = False
+    checks_handlers = False
     start_method: ClassVar[str] = "fork"
     START_METHOD_SET: ClassVar[bool] = True
 
@@ -92,13 +110,41 @@ class Sanic(Extending):
             env_prefix=env_prefix,
             request_class=request_class or Request,
             strict_slashes=strict_slashes,
-            log_config=log_config,
-            configure_logging=configure_logging,
             dumps=dumps,
             loads=loads,
         )
+        self._types = SanicTypes()
+        if configure_logging:
+            configure(log_config)
         if inspector:
             self.config.warnings.append("inspector=True has no effect: there is no inspector")
+
+    def _known_types(self) -> TypeTable:
+        return self._types
+
+    def _claim_all(self, specs: Iterable[RouteSpec], place: Placement) -> None:
+        for spec in specs:
+            bad = sorted(spec.methods.difference(HTTP_METHODS))
+            if bad:
+                raise BadMethod(f"Bad method: {bad}. Must be one of: {HTTP_METHODS}")
+        super()._claim_all(specs, place)
+
+    async def run_listeners(self, stage: str) -> None:
+        """Run the listeners of a stage; before the server starts, refuse names that two routes share.
+
+        Raises:
+            DeclarationError: There are such names.
+            StartupError: A listener of a start stage failed.
+        """
+        if stage == "before_server_start":
+            self._check_route_names()
+        await super().run_listeners(stage)
+
+    def _check_route_names(self) -> None:
+        names = Counter(route.name for route in self.router.routes)
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise DeclarationError(_SHARED_NAMES.format(", ".join(twice)))
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

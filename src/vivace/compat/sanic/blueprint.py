@@ -5,6 +5,7 @@ Rules of this file: only what a Sanic program can see and a Vivace program is be
 
 from typing import Any
 
+from vivace.compat.sanic.declaring import Declaring
 from vivace.errors import DeclarationError
 from vivace.framework.app import Vivace
 from vivace.framework.blueprint import Blueprint as _Blueprint
@@ -12,7 +13,7 @@ from vivace.framework.blueprint import Blueprint as _Blueprint
 __all__ = ["Blueprint"]
 
 
-class Blueprint(_Blueprint):
+class Blueprint(Declaring, _Blueprint):
     """`vivace.Blueprint`, as programs know it that were written for Sanic."""
 
     __slots__ = ()

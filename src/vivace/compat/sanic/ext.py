@@ -11,9 +11,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vivace.framework.app import Vivace
+from vivace.framework.automatic import Automatic
 
 if TYPE_CHECKING:
     from vivace.ext.extend import Extend
@@ -28,6 +29,8 @@ class Extending(Vivace[Any, Any]):
     """An app that extends itself."""
 
     __slots__ = ()
+
+    automatic_methods: ClassVar[Automatic] = {}  # it is an extension that answers HEAD and OPTIONS
 
     @property
     def ext(self) -> Any:

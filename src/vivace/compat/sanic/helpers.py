@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from vivace.errors import LoadFileException, PyFileError, title_of
-from vivace.http.forms import parse_options_header
 from vivace.http.status import PHRASES, has_no_body
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "is_hop_by_hop_header",
     "load_module_from_file_location",
     "open_async",
-    "parse_content_header",
     "str_to_bool",
     "use_context",
 ]
@@ -154,11 +152,6 @@ def load_module_from_file_location(location: bytes | str | Path, encoding: str =
     except Exception as error:
         raise PyFileError(f"{expanded} cannot be executed: {error!r}") from error
     return module
-
-
-def parse_content_header(value: str) -> tuple[str, dict[str, Any]]:
-    """The value of a field such as Content-Type, and its parameters."""
-    return parse_options_header(value)
 
 
 def open_async(file: str | Path, mode: str = "r", **options: Any) -> Any:

@@ -35,9 +35,8 @@ _LOG: Final = (
     " server_logger websockets_logger"
 )
 _FORMATTERS: Final = (
-    "AutoFormatter=Formatter AutoAccessFormatter=Formatter DebugFormatter=Formatter"
-    " DebugAccessFormatter=Formatter ProdFormatter=Formatter ProdAccessFormatter=Formatter"
-    " LegacyFormatter=Formatter LegacyAccessFormatter=Formatter"
+    "AutoFormatter AutoAccessFormatter DebugFormatter DebugAccessFormatter ProdFormatter ProdAccessFormatter"
+    " LegacyFormatter LegacyAccessFormatter JSONFormatter JSONAccessFormatter"
 )
 _CLIENTS: Final = (
     "SanicTestClient SanicASGITestClient TestingResponse HOST PORT ASGI_HOST ASGI_PORT ASGI_BASE_URL"
@@ -50,9 +49,9 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         _OURS + "blueprint": "Blueprint",
         _OURS + "later": "Websocket",
         _OURS + "constants": "HTTPMethod __version__=VERSION",
-        "vivace": (
-            "Config HTTPResponse Request DefaultRequest=Request empty file html json raw redirect text"
-        ),
+        "vivace": "Config",
+        _OURS + "request": "Request DefaultRequest=Request",
+        _OURS + "response": "HTTPResponse empty file html json raw redirect text",
         "vivace.errors": _TOP_EXCEPTIONS,
     },
     "sanic.__main__": {_OURS + "__main__": "main"},
@@ -67,7 +66,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         "vivace.framework.blueprint": "BlueprintGroup",
     },
     "sanic.compat": {
-        "vivace.http.headers": "Header=Headers",
+        _OURS + "header": "Header",
         _OURS + "constants": "UpperStrEnum",
         _OURS + "helpers": "OS_IS_WINDOWS ctrlc_workaround_for_windows open_async use_context",
     },
@@ -78,12 +77,12 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         _OURS + "errorpages": "check_error_format",
     },
     "sanic.constants": {_OURS + "constants": _CONSTANTS},
-    "sanic.cookies": {"vivace.http.cookies": "Cookie CookieJar"},
+    "sanic.cookies": {_OURS + "cookies": "Cookie CookieJar"},
     "sanic.cookies.request": {
         "vivace.http.cookies": "CookieRequestParameters parse_cookie",
         "vivace.http.url": "RequestParameters",
     },
-    "sanic.cookies.response": {"vivace.http.cookies": "Cookie CookieJar"},
+    "sanic.cookies.response": {_OURS + "cookies": "Cookie CookieJar"},
     "sanic.errorpages": {
         _OURS + "errorpages": (
             "BaseRenderer HTMLRenderer JSONRenderer TextRenderer CONFIG_BY_MIME DEFAULT_FORMAT"
@@ -99,10 +98,11 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.handlers.directory": {_OURS + "later": "DirectoryHandler"},
     "sanic.handlers.error": {_OURS + "handlers": "ErrorHandler"},
     "sanic.headers": {
-        "vivace.http.negotiation": "AcceptList Matched MediaType parse_accept",
-        "vivace.framework.forwarded": "parse_host=split_host",
-        _OURS + "helpers": "parse_content_header",
-        _OURS + "pieces": "format_http1_response",
+        _OURS + "accept": "AcceptList Matched MediaType parse_accept",
+        _OURS + "headers": (
+            "format_http1_response fwd_normalize fwd_normalize_address parse_content_header parse_credentials"
+            " parse_forwarded parse_host parse_xforwarded"
+        ),
     },
     "sanic.helpers": {
         _OURS + "helpers": (
@@ -118,45 +118,37 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.logging.default": {_OURS + "log": "LOGGING_CONFIG_DEFAULTS"},
     "sanic.logging.deprecation": {_OURS + "log": "deprecation"},
     "sanic.logging.filter": {_OURS + "log": "VerbosityFilter"},
-    "sanic.logging.formatter": {
-        _OURS + "pieces": _FORMATTERS,
-        "vivace.supervisor.logs": "JSONFormatter JSONAccessFormatter=JSONFormatter",
-    },
+    "sanic.logging.formatter": {_OURS + "formatter": _FORMATTERS},
     "sanic.logging.loggers": {_OURS + "log": _LOG},
-    "sanic.middleware": {_OURS + "pieces": "Middleware MiddlewareLocation"},
+    "sanic.middleware": {_OURS + "middleware": "Middleware MiddlewareLocation"},
     "sanic.models": {},
-    "sanic.models.http_types": {"vivace.framework.credentials": "Credentials"},
+    "sanic.models.http_types": {_OURS + "request": "Credentials"},
     "sanic.models.server_types": {
         "vivace.framework.conn_info": "ConnInfo=ConnectionInfo",
         _OURS + "pieces": "Signal",
     },
     "sanic.request": {
-        "vivace.framework.request": "Request",
+        _OURS + "request": "Request",
         "vivace.http.uploads": "File",
         "vivace.http.url": "RequestParameters",
     },
     "sanic.request.form": {"vivace.http.uploads": "File"},
     "sanic.request.parameters": {"vivace.http.url": "RequestParameters"},
-    "sanic.request.types": {"vivace.framework.request": "Request"},
+    "sanic.request.types": {_OURS + "request": "Request"},
     "sanic.response": {
-        "vivace.framework.response": (
-            "BaseHTTPResponse=HTTPResponse HTTPResponse JSONResponse empty html json raw redirect text"
+        _OURS + "response": (
+            "BaseHTTPResponse HTTPResponse JSONResponse ResponseStream empty file file_stream"
+            " guess_content_type html json json_dumps raw redirect text validate_file"
         ),
-        "vivace.framework.files": "file file_stream",
-        "vivace.framework.mime": "guess_content_type",
-        "vivace.framework.streaming": "ResponseStream",
-        _OURS + "pieces": "json_dumps validate_file",
     },
     "sanic.response.convenience": {
-        "vivace.framework.response": "HTTPResponse JSONResponse empty html json raw redirect text",
-        "vivace.framework.streaming": "ResponseStream",
-        _OURS + "pieces": "validate_file",
-        "vivace.framework.files": "file file_stream",
-        "vivace.framework.mime": "guess_content_type",
+        _OURS + "response": (
+            "HTTPResponse JSONResponse ResponseStream empty file file_stream guess_content_type html json raw"
+            " redirect text validate_file"
+        ),
     },
     "sanic.response.types": {
-        "vivace.framework.response": "BaseHTTPResponse=HTTPResponse HTTPResponse JSONResponse",
-        "vivace.framework.streaming": "ResponseStream",
+        _OURS + "response": "BaseHTTPResponse HTTPResponse JSONResponse ResponseStream json_dumps",
     },
     "sanic.router": {"vivace.framework.router": "Router", "vivace.framework.route": "Route"},
     "sanic.server": {
@@ -185,8 +177,10 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.worker.reloader": {_OURS + "later": "Reloader"},
     "sanic_ext": {
         "vivace.ext.config": "Config",
+        "vivace.ext.cors": "cors",
         "vivace.ext.extend": "Extend",
         "vivace.ext.extension": "Extension",
+        "vivace.ext.templating": "render",
         _OURS + "constants": "__version__=EXT_VERSION",
         _OURS + "validation": "validate",
     },
@@ -198,6 +192,15 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_ext.extensions.injection": {},
     "sanic_ext.extensions.injection.extension": {"vivace.ext.injection": "InjectionExtension"},
     "sanic_ext.extensions.injection.constructor": {"vivace.ext.injection": "Constructor"},
+    "sanic_ext.extensions.http": {"vivace.ext.http": "HTTPExtension"},
+    "sanic_ext.extensions.http.cors": {"vivace.ext.cors": "cors"},
+    "sanic_ext.extensions.http.extension": {"vivace.ext.http": "HTTPExtension"},
+    "sanic_ext.extensions.templating": {"vivace.ext.templating": "render"},
+    "sanic_ext.extensions.templating.engine": {"vivace.ext.templating": "Templating"},
+    "sanic_ext.extensions.templating.extension": {"vivace.ext.templating": "TemplatingExtension"},
+    "sanic_ext.extensions.templating.render": {
+        "vivace.ext.templating": "LazyResponse TemplateResponse render"
+    },
     "sanic_ext.extras": {},
     "sanic_ext.extras.validation": {},
     "sanic_ext.extras.validation.decorator": {_OURS + "validation": "validate"},

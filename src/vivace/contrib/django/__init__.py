@@ -9,12 +9,33 @@ Rules of this package:
 - Importing it loads nothing of Django, for a settings module may do so.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vivace.contrib.django.handler import BoundedHandler
+    from vivace.framework.budget import Budget
 
-__all__ = ["get_asgi_application"]
+__all__ = ["budget", "get_asgi_application"]
+
+
+def budget(name: str = "postgres", **numbers: Any) -> "Budget":
+    """Share the connections of a database out among workers and machines, for a settings module.
+
+    ``DATABASES["default"]["OPTIONS"]["pool"] = budget(limit=20).django()``
+
+    Args:
+        name: Of the budget.
+        numbers: ``limit``, ``reserve``, ``background``, ``instances``, ``surge``, ``aliases`` and ``url``, as
+            for `Vivace.budget`; what BUDGETS says beats them.
+
+    Raises:
+        ConfigError: Something of it cannot be.
+    """
+    from vivace.config import Config
+    from vivace.framework.budget import declare
+
+    config = Config.load()
+    return declare(name, config=lambda: config, **numbers)
 
 
 def get_asgi_application() -> "BoundedHandler":

@@ -25,17 +25,24 @@ from django.urls import Resolver404, get_resolver
 from vivace.config import Config
 from vivace.contrib.django.streaming import FileSender, piece_by_piece
 from vivace.contrib.django.threads import Seat, Threads, current_seat, what_is_missing
+from vivace.framework.budget import all_budgets, fit_threads
 
 __all__ = ["BoundedHandler", "count_threads"]
 
 
 def count_threads() -> int:
-    """THREADS of the files and the environment; ASGI_THREADS where it is not given; at least 1."""
+    """THREADS of the files and the environment; ASGI_THREADS where it is not given; at least 1.
+
+    Raises:
+        ConfigError: It was chosen, and is more than the connections that a budget without a pool has.
+    """
     config = Config.load()
     given = os.environ.get("ASGI_THREADS", "")
-    if "THREADS" not in config.sources and given.isdecimal():
-        return max(int(given), 1)
-    return max(config.THREADS, 1)
+    explicit = "THREADS" in config.sources
+    count = config.THREADS
+    if not explicit and given.isdecimal():
+        explicit, count = True, int(given)
+    return fit_threads(max(count, 1), all_budgets(config), explicit=explicit)[0]
 
 
 class BoundedHandler(ASGIHandler):

@@ -1,0 +1,52 @@
+"""What runs around handlers, as an app of Sanic shows it.
+
+Rules of this file: everything is made of the declarations when it is asked for; changing it changes nothing.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from vivace.compat.sanic.access import RecordedAccess
+from vivace.compat.sanic.middleware import Middleware, middleware_of
+from vivace.framework.app import Vivace
+
+__all__ = ["Around"]
+
+
+class Around(Vivace[Any, Any]):
+    """The part of a Sanic app that is about middleware and the log of requests."""
+
+    __slots__ = ()
+
+    access_recorder: ClassVar[Callable[[], Any] | None] = RecordedAccess
+
+    @property
+    def request_middleware(self) -> "deque[Middleware]":
+        """The request middleware for every route, the first declared first."""
+        return middleware_of((s for s in self.middleware_specs if s.routes is None), "request")
+
+    @property
+    def response_middleware(self) -> "deque[Middleware]":
+        """The response middleware for every route, the last declared first."""
+        return deque(
+            reversed(middleware_of((s for s in self.middleware_specs if s.routes is None), "response"))
+        )
+
+    @property
+    def named_request_middleware(self) -> "dict[str, deque[Middleware]]":
+        """The request middleware for single routes, by their names."""
+        return self._named("request")
+
+    @property
+    def named_response_middleware(self) -> "dict[str, deque[Middleware]]":
+        """The response middleware for single routes, by their names."""
+        return self._named("response")
+
+    def _named(self, location: str) -> "dict[str, deque[Middleware]]":
+        names = {name for spec in self.middleware_specs for name in spec.routes or ()}
+        found = {
+            name: middleware_of((s for s in self.middleware_specs if name in (s.routes or ())), location)
+            for name in sorted(names)
+        }
+        return {name: functions for name, functions in found.items() if functions}

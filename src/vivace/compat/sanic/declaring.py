@@ -1,0 +1,71 @@
+"""What Sanic refuses when a route is declared, and in which words.
+
+Rules of this file:
+
+- A handler may lack parameters of its path and a word that is no type is a regular expression, as in Sanic:
+  its programs and their tests declare such routes.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any, Final
+
+from vivace.errors import DeclarationError
+from vivace.framework.pattern import ParamType, TypeTable, parse_path
+from vivace.framework.registry import Registry
+from vivace.framework.spec import RouteSpec, join_path
+
+__all__ = ["Declaring", "SanicTypes"]
+
+_OLD_NAMES: Final = {"string": "str", "number": "float"}
+
+
+class SanicTypes(TypeTable):
+    """The parameter types, those included that went out of use."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(lenient=True)
+
+    def get(self, label: str) -> ParamType | None:
+        """The type of that name."""
+        new = _OLD_NAMES.get(label)
+        if new is not None:
+            warnings.warn(
+                f"Use of '{label}' as a path parameter type is deprected, and will be removed in Sanic "
+                f"v21.12. Instead, use <x:{new}>.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        return super().get(new or label)
+
+
+_TYPES: Final = SanicTypes()
+
+
+class Declaring(Registry):
+    """An app or a blueprint that takes the routes that Sanic takes."""
+
+    __slots__ = ()
+
+    def _known_types(self) -> TypeTable:
+        return _TYPES
+
+    def _check(self, spec: RouteSpec) -> None:
+        parse_path(join_path("", spec.uri), self._known_types())
+        if not callable(spec.handler):
+            raise TypeError(f"{spec.handler!r} is not a callable object")
+        try:
+            takes_any = bool(inspect.signature(spec.handler).parameters)
+        except (TypeError, ValueError):  # a builtin without a signature
+            return
+        if not takes_any:
+            raise DeclarationError(f"Required parameter `request` missing in the {spec.name}() route?")
+
+    def _name_route(self, handler: Callable[..., Any], name: str | None) -> str:
+        for found in (name, handler, getattr(handler, "name", None), getattr(handler, "__name__", None)):
+            if isinstance(found, str) and found:
+                return found
+        raise DeclarationError("Could not generate a name for handler")
