@@ -25,7 +25,8 @@ BUILT_IN: Final[tuple[str, ...]] = (
     "vivace.ext.injection:InjectionExtension",
     # openapi
     "vivace.ext.http:HTTPExtension",
-    # health, logging
+    "vivace.ext.health:HealthExtension",
+    "vivace.ext.logging:LoggingExtension",
     "vivace.ext.templating:TemplatingExtension",
 )
 """The extensions that come with Vivace in the order in which they start: ``module:class``."""

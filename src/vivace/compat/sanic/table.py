@@ -199,8 +199,10 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_ext.extensions.templating.engine": {"vivace.ext.templating": "Templating"},
     "sanic_ext.extensions.templating.extension": {"vivace.ext.templating": "TemplatingExtension"},
     "sanic_ext.extensions.templating.render": {
+        "vivace.ext.counted": "CountedRequest",
         "vivace.ext.templating": "LazyResponse TemplateResponse render"
     },
+        "vivace.ext.serializer": "serializer",
     "sanic_ext.extras": {},
     "sanic_ext.extras.validation": {},
     "sanic_ext.extras.validation.decorator": {_OURS + "validation": "validate"},
@@ -214,6 +216,10 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_routing.route": {"vivace.framework.route": "Route"},
     "sanic_testing": {"vivace.testing.manager": "TestManager"},
     "sanic_testing.manager": {"vivace.testing.manager": "TestManager"},
+    "sanic_ext.extensions.health": {"vivace.ext.health": "HealthExtension"},
+    "sanic_ext.extensions.health.extension": {"vivace.ext.health": "HealthExtension"},
+    "sanic_ext.extensions.logging": {"vivace.ext.logging": "LoggingExtension"},
+    "sanic_ext.extensions.logging.extension": {"vivace.ext.logging": "LoggingExtension"},
     "sanic_testing.reusable": {"vivace.testing.pairs": "ReusableClient HOST PORT"},
     "sanic_testing.testing": {"vivace.testing.pairs": _CLIENTS},
 }
@@ -237,6 +243,9 @@ _NO_STREAM: Final = "it left Sanic in 22.x; the nearest is ResponseStream, or `a
 _PROCESSES: Final = "processes are kept by vivace.supervisor, which has no API for programs yet"
 
 MISSING: Final[dict[str, str]] = {
+    "sanic_ext.extras.request": {"vivace.ext.counted": "CountedRequest"},
+    "sanic_ext.extras.serializer": {},
+    "sanic_ext.extras.serializer.decorator": {"vivace.ext.serializer": "serializer"},
     "sanic.server.websockets": _NO_WEBSOCKETS,
     "sanic.server.websockets.impl": _NO_WEBSOCKETS,
     "sanic.server.websockets.connection": _NO_WEBSOCKETS,
