@@ -246,7 +246,7 @@ def test_a_url_that_would_not_lead_back_is_refused(app: Vivace) -> None:
     app.add_route(handler, "/a")
     app.add_route(handler, "/b")
     for name, values, says in (
-        ("none", {}, "`none` was not found"),
+        ("none", {}, "`app.none` was not found"),
         ("item", {}, "`id` was not passed"),
         ("item", {"id": "x"}, "does not match pattern for type `int`"),
         ("word", {"word": "abcd"}, "does not satisfy pattern"),

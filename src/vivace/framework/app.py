@@ -322,7 +322,9 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
 
     def changed(self) -> None:
         """Compile again if the server is running already."""
-        if self._running and not self._amending:
+        if not self._running:
+            self._router = None
+        elif not self._amending:
             self.finalize()
 
     @contextmanager
