@@ -7,7 +7,6 @@ Rules of this file:
 - ``app.ext`` is the object made here; it shows what extensions provide as its own.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, ClassVar, Final
@@ -18,8 +17,6 @@ from vivace.ext.extension import Extension
 from vivace.framework.app import Vivace
 
 __all__ = ["BUILT_IN", "Extend"]
-
-logger = logging.getLogger("vivace.server")
 
 BUILT_IN: Final[tuple[str, ...]] = (
     "vivace.ext.injection:InjectionExtension",
