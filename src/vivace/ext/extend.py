@@ -20,7 +20,7 @@ __all__ = ["BUILT_IN", "Extend"]
 
 BUILT_IN: Final[tuple[str, ...]] = (
     "vivace.ext.injection:InjectionExtension",
-    # openapi
+    "vivace.ext.openapi:OpenAPIExtension",
     "vivace.ext.http:HTTPExtension",
     "vivace.ext.health:HealthExtension",
     "vivace.ext.logging:LoggingExtension",
