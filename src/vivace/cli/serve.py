@@ -42,6 +42,7 @@ def run_app(app: Any, given: Mapping[str, Any]) -> None:
 
 def _run(app: Any, given: RunArguments) -> int:
     from vivace.interfaces.kind import classify
+    from vivace.supervisor.budgets import load_with_budgets
     from vivace.supervisor.supervisor import launch
     from vivace.supervisor.target import Loaded, mount_all
     from vivace.supervisor.worker import Job
@@ -52,7 +53,7 @@ def _run(app: Any, given: RunArguments) -> int:
     name = str(getattr(app, "name", type(app).__name__))
     loaded = Loaded(name, app, kind, why)
     job = Job(
-        lambda: mount_all(loaded, config),
+        lambda: load_with_budgets(lambda: mount_all(loaded, config), config),
         config,
         given.settings,
         final=True,
