@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -279,6 +280,41 @@ def test_django_keeps_to_its_budget(
     for name, text in DJANGO.items():
         (tmp_path / name).write_text(text)
     check(serve(launch, role, tmp_path, free_port, target), role)
+
+
+FULL = """
+import asyncio, os
+import asyncpg
+from vivace import Vivace
+
+async def main():
+    budget = Vivace("full").budget("postgres", limit=20)
+    pool = await asyncpg.create_pool(os.environ["DATABASE_URL"], **budget.asyncpg(min_size=budget.share))
+    print("full", flush=True)
+    await asyncio.to_thread(input)
+    await pool.close()
+
+asyncio.run(main())
+"""
+
+
+def test_in_a_restart_there_is_one_worker_more_and_still_room(role: Role, tmp_path: Path) -> None:
+    def start(slot: int) -> "subprocess.Popen[str]":
+        place = {"VIVACE_SLOT": str(slot), "VIVACE_WORKERS": "3", "VIVACE_OVERLAP": "1"}
+        environ = clean_environment(DATABASE_URL=role.url, **place)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [sys.executable, "-c", FULL], cwd=tmp_path, env=environ, stdin=pipe, stdout=pipe, text=True
+        )
+
+    with ExitStack() as stack:
+        workers = [stack.enter_context(start(slot)) for slot in range(4)]
+        assert [worker.stdout.readline() for worker in workers if worker.stdout] == ["full\n"] * 4
+        place = places_of(role.url)
+        assert list(count_open([worker.pid for worker in workers], place).values()) == [5, 5, 4, 4]
+        with psycopg.connect(role.url), psycopg.connect(role.url):
+            assert role.used() == LIMIT
+        assert [worker.communicate("\n")[0] for worker in workers] == [""] * 4
 
 
 def test_without_a_budget_the_same_app_locks_the_migration_out(

@@ -57,14 +57,14 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         parse_bind(text)
 
 
-@pytest.mark.parametrize("value", ["a:1 b:2", "a:1, b:2", ["a:1", "b:2"], ("a:1", "b:2")])
+@pytest.mark.parametrize("value", ["a:1 b:2", "a:1, b:2", ["a:1", "b:2"], ("a:1", "b:2"), ["a:1 b:2"]])
 def test_several_are_text_or_a_list(value: object) -> None:
     config = Config(BIND=value)
     assert config.BIND == "a:1 b:2"
     assert binds_of(config) == [Bind("tcp", "a", 1), Bind("tcp", "b", 2)]
 
 
-@pytest.mark.parametrize("value", [5, ["a:1 b:2"], [1], "8000", ["unix:/with space"]])
+@pytest.mark.parametrize("value", [5, [1], "8000", ["unix:/with space"]])
 def test_a_wrong_value_is_named_with_what_is_expected(value: object) -> None:
     with pytest.raises(ConfigError, match=r"BIND: .* expected host:port, \[address\]:port"):
         Config(BIND=value)

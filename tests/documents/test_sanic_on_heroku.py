@@ -67,6 +67,27 @@ def test_the_program_of_the_procfile(
     assert postgres.connections("heroku") == 0
 
 
+def test_a_budget_leaves_room_for_the_migration(
+    launch: Launch, free_port: int, tmp_path: Path, postgres: Postgres
+) -> None:
+    (tmp_path / "web.py").write_text(code("heroku_web"))
+    pool = code("heroku_pool").replace("loop=loop", '**app.budget("postgres", limit=20).asyncpg(), loop=loop')
+    (tmp_path / "project.py").write_text(PROJECT.format(pool=textwrap.indent(pool, "    ")))
+    url = f"postgresql:///postgres?host={postgres.folder}&user={postgres.user}&application_name=heroku2"
+    server = launch(
+        [sys.executable, "-m", "vivace.compat.sanic", "web.py"],
+        free_port,
+        cwd=tmp_path,
+        PORT=str(free_port),
+        WEB_CONCURRENCY="2",
+        DATABASE_URL=url,
+    )
+    assert len(ask_until_both(server)) == 2
+    assert 2 <= postgres.connections("heroku2") <= 12
+    assert server.stop() == 0
+    assert postgres.connections("heroku2") == 0
+
+
 def ask_until_both(server: ServerProcess) -> set[int]:
     """The workers that answer, asked until two are known or 10 s are over."""
     seen: set[int] = set()

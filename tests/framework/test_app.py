@@ -91,7 +91,7 @@ async def test_start_stages_run_in_order_and_stop_stages_in_reverse(app: Vivace)
     assert seen == ["first", "1", "2", "3"]
     seen.clear()
     await app.run_listeners("after_server_stop")
-    assert seen == ["first", "3", "2", "1"]
+    assert seen == ["3", "2", "1", "first"]
 
 
 async def test_listeners_take_the_app_or_the_loop_too_and_may_be_plain(app: Vivace) -> None:
@@ -111,7 +111,7 @@ async def test_listeners_take_the_app_or_the_loop_too_and_may_be_plain(app: Viva
 
     for stage in ("before_server_start", "after_server_start", "main_process_start"):
         await app.run_listeners(stage)
-    assert seen == [app, asyncio.get_running_loop(), 2]
+    assert seen == [app, asyncio.get_running_loop(), 1]
 
 
 async def test_a_failing_start_listener_names_itself(app: Vivace) -> None:
@@ -246,7 +246,7 @@ def test_a_url_that_would_not_lead_back_is_refused(app: Vivace) -> None:
     app.add_route(handler, "/a")
     app.add_route(handler, "/b")
     for name, values, says in (
-        ("none", {}, "`none` was not found"),
+        ("none", {}, "`app.none` was not found"),
         ("item", {}, "`id` was not passed"),
         ("item", {"id": "x"}, "does not match pattern for type `int`"),
         ("word", {"word": "abcd"}, "does not satisfy pattern"),
@@ -352,3 +352,25 @@ def test_the_server_is_not_loaded_by_the_framework() -> None:
 def test_heads_are_made_as_the_protocol_makes_them() -> None:
     head = make_head(target="/a?b", headers=[("X", "1")])
     assert (head.path, head.query, head.fields()) == (b"/a", b"b", [(b"x", b"1")])
+
+
+async def test_a_blueprints_listeners_run_where_it_became_part_of_the_app(app: Vivace) -> None:
+    seen: list[str] = []
+    blueprint = Blueprint("bp")
+    blueprint.before_server_start(lambda app: seen.append("blueprint"))
+    app.before_server_start(lambda app: seen.append("before"))
+    app.blueprint(blueprint)
+    app.before_server_start(lambda app: seen.append("after"))
+    await app.run_listeners("before_server_start")
+    assert seen == ["before", "blueprint", "after"]
+
+
+async def test_a_second_argument_with_a_default_is_left_alone(app: Vivace) -> None:
+    seen: list[Any] = []
+
+    @app.before_server_start
+    def listener(app: Vivace, word: str = "own") -> None:
+        seen.append(word)
+
+    await app.run_listeners("before_server_start")
+    assert seen == ["own"]

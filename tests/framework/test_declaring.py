@@ -11,6 +11,7 @@ import pytest
 from tests.framework.streams import ask, make_app
 from vivace import Config, Request, Vivace, json
 from vivace.errors import ConfigError, HTTPException, LoadFileException, PyFileError
+from vivace.framework.state import Mode, Server, ServerStage
 
 
 @pytest.fixture
@@ -212,11 +213,14 @@ async def test_the_state_follows_the_server(app: Vivace) -> None:
     state = app.state
     assert (state.app, state.host, state.port, state.unix, state.workers) == (app, "h", 81, "", 1)
     assert (state.is_debug, state.auto_reload, state.is_running) == (True, False, False)
+    assert (state.mode, state.stage, state.server) == (Mode.DEBUG, ServerStage.STOPPED, Server.SANIC)
+    state.mode = Mode.PRODUCTION
+    assert not app.config.DEBUG
     seen = []
     for stage in ("before_server_start", "after_server_start", "before_server_stop", "after_server_stop"):
         await app.run_listeners(stage)
         seen.append((state.is_started, state.is_running, state.is_stopping))
-    assert seen == [(False, False, False), (True, True, False), (True, False, True), (False, False, False)]
+    assert seen == [(True, False, False), (True, True, False), (True, True, True), (False, False, False)]
 
 
 def test_logging_is_configured_when_asked_for() -> None:

@@ -93,6 +93,7 @@ def test_arguments_in_the_order_of_the_documents(app: Vivace[Any, Any], ran: lis
             sock,
             True,
             False,
+            None,
         )
 
 
@@ -118,7 +119,8 @@ def test_configurations_of_the_documents_are_arguments(
         ({"single_process": True}, {"WORKERS": 1}),
         ({"unix": "/s", "unix_mode": 0o600}, {"UNIX": "/s", "UNIX_MODE": 0o600}),
         ({"motd": False, "noisy_exceptions": True}, {"MOTD": False, "NOISY_EXCEPTIONS": True}),
-        ({"version": 1, "ssl": None, "auto_tls": False}, {}),
+        ({"version": 1, "ssl": None}, {}),
+        ({"auto_tls": True, "debug": True}, {"AUTO_TLS": True, "DEBUG": True}),
     ],
 )
 def test_what_arguments_set(
@@ -134,8 +136,6 @@ def test_what_arguments_set(
         ({"colour": "blue"}, TypeError, "'colour': it is no setting either"),
         ({"keep_alive_timout": 5}, TypeError, "did you mean keep_alive_timeout"),
         ({"loop": object()}, TypeError, "takes no loop"),
-        ({"ssl": {"cert": "c", "key": "k"}}, ConfigError, "TLS comes with a later version"),
-        ({"auto_tls": True}, ConfigError, "TLS comes with a later version"),
         ({"version": 3}, ConfigError, "HTTP/3"),
         ({"fast": True, "workers": 2}, RuntimeError, "leave workers= out"),
         ({"single_process": True, "workers": 2}, RuntimeError, "single_process=True excludes"),
@@ -445,12 +445,20 @@ def test_a_listener_of_the_main_process_that_fails_ends_the_start(tmp_path: Path
     assert "no licence" in answer.stderr
 
 
-def test_tls_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_certificates_are_handed_on(app: Vivace[Any, Any], ran: list[RunArguments]) -> None:
+    given = {"cert": "c", "key": "k"}
+    app.run(ssl=given)
+    assert ran[0].ssl is given
+
+
+def test_certificate_that_is_missing_ends_the_start_in_one_line(tmp_path: Path) -> None:
     start = "app.run(ssl={'cert': 'c', 'key': 'k'})"
     (tmp_path / "script.py").write_text(SCRIPT.format(imports="os", start=start))
     argv = [sys.executable, "script.py"]
     answer = subprocess.run(
         argv, cwd=tmp_path, capture_output=True, text=True, env=clean_environment(), check=False
     )
-    assert (answer.returncode, answer.stderr.count("\n")) == (2, 1)
-    assert answer.stderr.startswith("Error: TLS comes with a later version")
+    assert (answer.returncode, answer.stderr) == (
+        2,
+        "Error: TLS: c cannot be read: No such file or directory\n",
+    )

@@ -1,13 +1,15 @@
 """What a worker is told of budgets, what is said at the start, and what stops it."""
 
+import json
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Launch
+from tests.conftest import Launch, clean_environment
 from vivace.config import Config
 from vivace.errors import ConfigError
 from vivace.framework.budget import declare, forget
@@ -115,6 +117,12 @@ def test_what_cannot_work_stops_the_start() -> None:
     refuse_budgets(Config(WORKERS=3, BUDGETS="pg=20"))
 
 
+def test_a_refusal_names_the_variable_that_it_comes_from() -> None:
+    config = Config.load({"BUDGET_LIMIT": "1"})
+    with pytest.raises(ConfigError, match="Its numbers come from: environment BUDGET_LIMIT"):
+        refuse_budgets(config)
+
+
 def test_threads_follow_the_budget() -> None:
     config = Config(WORKERS=2, BUDGETS="pg=8")
     assert bind_threads(config)[0].startswith("THREADS is 2 instead of 4")
@@ -146,4 +154,48 @@ def test_an_app_of_any_framework_reads_its_share(launch: Launch, free_port: int,
     assert server.stop() == 0
     server = launch(argv, free_port, cwd=tmp_path, BUDGET_POSTGRES="20,reserve=5")
     assert server.get()[2] == b"5"
+    assert server.stop() == 0
+
+
+EARLY = """
+from vivace import Vivace
+
+app = Vivace("shop")
+database = app.budget("postgres", limit=20)
+made_at_import = database.sqlalchemy()
+
+@app.get("/")
+async def index(request):
+    return {"share": database.share}
+
+if __name__ == "__main__":
+    app.run(port=0, workers=2)
+"""
+
+
+def test_a_pool_that_was_made_too_early_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "web.py").write_text(EARLY)
+
+    def run(**environ: str) -> "subprocess.CompletedProcess[str]":
+        argv = [sys.executable, "web.py"]
+        env = clean_environment(**environ)
+        return subprocess.run(
+            argv, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=30, check=False
+        )
+
+    done = run()
+    assert done.returncode in {2, 3}
+    assert (
+        "a pool of 9 connections was made when it was not known yet that there are 2 workers" in done.stderr
+    )
+
+
+def test_the_same_pool_is_right_if_the_number_of_workers_is_known(
+    launch: Launch, free_port: int, tmp_path: Path
+) -> None:
+    (tmp_path / "web.py").write_text(EARLY.replace("port=0, workers=2", ""))
+    server = launch(
+        [sys.executable, "web.py"], free_port, cwd=tmp_path, PORT=str(free_port), WEB_CONCURRENCY="2"
+    )
+    assert json.loads(server.get()[2]) == {"share": 6}
     assert server.stop() == 0

@@ -11,7 +11,7 @@ import click
 
 from vivace.cli.options import SettingsCommand, given, setting_options
 from vivace.config import Config
-from vivace.config.budget import refusal, table
+from vivace.config.budget import table
 from vivace.errors import ConfigError
 from vivace.framework.budget import Budget, all_budgets
 from vivace.framework.probe import ask, can_ask, excess, problem_with
@@ -60,11 +60,8 @@ def show_budget(budget: Budget, *, probe: bool) -> list[str]:
     Raises:
         ConfigError: It cannot work, or the database does not grant it.
     """
-    plan = budget.plan
-    problem = refusal(plan)
-    if problem:
-        raise ConfigError(problem, key="BUDGETS")
-    lines = table(plan)
+    budget.share_of(None)
+    lines = table(budget.plan)
     if probe and budget.url is not None and can_ask(budget.url):
         lines += _show_answer(budget, budget.url)
     return lines

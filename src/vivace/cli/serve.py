@@ -58,6 +58,7 @@ def _run(app: Any, given: RunArguments) -> int:
 
 def _make_job(app: Any, given: RunArguments, settings: Mapping[str, object]) -> "Job":
     from vivace.interfaces.kind import classify
+    from vivace.supervisor.budgets import load_with_budgets
     from vivace.supervisor.job import Job
     from vivace.supervisor.target import Loaded, mount_all
 
@@ -66,7 +67,7 @@ def _make_job(app: Any, given: RunArguments, settings: Mapping[str, object]) -> 
     name = str(getattr(app, "name", type(app).__name__))
     loaded = Loaded(name, app, kind, why)
     return Job(
-        lambda: mount_all(loaded, config),
+        lambda: load_with_budgets(lambda: mount_all(loaded, config), config),
         config,
         settings,
         final=True,

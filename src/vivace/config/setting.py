@@ -237,14 +237,12 @@ def _parse_networks(_: Setting, value: object) -> str:
 
 
 def _split(value: object) -> list[str]:
-    """The items of a list of text, each without spaces and commas, or of one text with these between them."""
+    """The items of a text with spaces or commas between them, or of a list of such texts."""
     if isinstance(value, str):
         return split_binds(value)
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
         raise TypeError
-    if any(split_binds(item) != [item] for item in value):
-        raise ValueError
-    return list(value)
+    return [found for item in value for found in split_binds(item)]
 
 
 def _parse_budgets(_: Setting, value: object) -> str:

@@ -7,7 +7,6 @@ Rules of this file:
 - ``app.ext`` is the object made here; it shows what extensions provide as its own.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, ClassVar, Final
@@ -19,13 +18,12 @@ from vivace.framework.app import Vivace
 
 __all__ = ["BUILT_IN", "Extend"]
 
-logger = logging.getLogger("vivace.server")
-
 BUILT_IN: Final[tuple[str, ...]] = (
     "vivace.ext.injection:InjectionExtension",
-    # openapi
+    "vivace.ext.openapi:OpenAPIExtension",
     "vivace.ext.http:HTTPExtension",
-    # health, logging
+    "vivace.ext.health:HealthExtension",
+    "vivace.ext.logging:LoggingExtension",
     "vivace.ext.templating:TemplatingExtension",
 )
 """The extensions that come with Vivace in the order in which they start: ``module:class``."""

@@ -58,11 +58,8 @@ def is_model(model: Any) -> bool:
 def fields_of(model: Any) -> dict[str, Any]:
     """The names that data may have for a model, and what each must be."""
     if is_pydantic(model):
-        return {
-            name: field.annotation
-            for key, field in model.__pydantic_fields__.items()
-            for name in dict.fromkeys((key, *([field.alias] if field.alias else [])))
-        }
+        fields: dict[str, Any] = model.__pydantic_fields__
+        return {n: field.annotation for key, field in fields.items() for n in {key, field.alias or key}}
     hints = get_type_hints(model)
     if issubclass(model, msgspec.Struct):
         return {f.encode_name: hints[f.name] for f in msgspec.structs.fields(model)}

@@ -322,7 +322,9 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
 
     def changed(self) -> None:
         """Compile again if the server is running already."""
-        if self._running and not self._amending:
+        if not self._running:
+            self._router = None
+        elif not self._amending:
             self.finalize()
 
     @contextmanager
@@ -476,7 +478,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
             event: Its name.
             timeout: Seconds; None waits for ever.
             condition: Only a dispatch under exactly this condition counts.
-            exclusive: False: any dispatch counts.
+            exclusive: False: one without any condition counts too.
 
         Returns:
             The context of the dispatch.
@@ -534,8 +536,14 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
         elif stage == "after_server_stop":
             await self._tasks.shut_down()
         self.state.enter(stage)
-        await run_stage(self, gather_listeners(self, self._parts()[1]), stage)
-        await announce_stage(self, stage)
+        listeners = gather_listeners(self, self._registrations)
+        if stage.endswith("_stop"):
+            await announce_stage(self, stage)
+            await run_stage(self, listeners, stage)
+        else:
+            await run_stage(self, listeners, stage)
+            await announce_stage(self, stage)
+        self.state.leave(stage)
         if stage == "before_server_start":
             self._tasks.start_waiting(self)
         elif stage == "after_server_stop":

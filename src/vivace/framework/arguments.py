@@ -58,15 +58,15 @@ class RunArguments(NamedTuple):
         settings: By their names.
         sock: A bound socket to listen on, instead of host and port.
         signals: Stop on SIGTERM and SIGINT.
-        ssl: The certificates; None: those of the settings.
         single: There is no main process beside the one that serves: its listeners do not run.
+        ssl: The certificates; None: those of the settings.
     """
 
     settings: dict[str, object]
     sock: Any
     signals: bool
-    ssl: Any = None
     single: bool = False
+    ssl: Any = None
 
 
 def settle(app: Any, given: Mapping[str, Any], called: str = "run") -> RunArguments:
@@ -96,7 +96,7 @@ def settle(app: Any, given: Mapping[str, Any], called: str = "run") -> RunArgume
     if folders := left.pop("reload_dir", None):
         settings["RELOAD_DIRS"] = folders if isinstance(folders, str) else " ".join(map(str, folders))
     rest = {name.upper(): value for name, value in left.items() if name.upper() in _SETTINGS}
-    return RunArguments({**settings, **rest}, sock, signals, ssl, single)
+    return RunArguments({**settings, **rest}, sock, signals, single, ssl)
 
 
 def settings_of(given: Mapping[str, Any], called: str) -> dict[str, Any]:

@@ -11,13 +11,14 @@ Rules of this file:
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from weakref import WeakSet
 
 from vivace.errors import DeclarationError
+from vivace.framework.lifespan import ORDER
 from vivace.framework.registry import Registry
 from vivace.framework.signals import SignalSpec
 from vivace.framework.spec import VERSION_PREFIX, Placement, RouteSpec, Version, host_names, join_path
@@ -360,6 +361,7 @@ class Registration:
     strict_slashes: bool | None = None
     version_prefix: str | None = None
     name_prefix: str = ""
+    order: int = field(default_factory=lambda: next(ORDER))
 
 
 def place_all(registration: Registration, base: Placement) -> Iterator[tuple[Blueprint, Placement]]:

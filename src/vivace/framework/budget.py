@@ -123,7 +123,12 @@ class Budget:
         plan = self.plan
         problem = refusal(plan)
         if problem:
-            raise ConfigError(problem, key="BUDGETS")
+            config = self._config()
+            said = self.name in parse_budgets(config.BUDGETS)
+            source = config.sources.get("BUDGETS", "") if said else ""
+            raise ConfigError(
+                problem + (f"\nIts numbers come from: {source}" if source else ""), key="BUDGETS"
+            )
         if isinstance(slot, str):
             return _background_share(plan, slot)
         try:

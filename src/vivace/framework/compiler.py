@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from vivace.framework.announce import Announcer
 from vivace.framework.automatic import AUTOMATIC, Automatic, answer_options
+from vivace.framework.blueprint import Registration, place_all
 from vivace.framework.extensible import Amender
 from vivace.framework.handler import check_handler
 from vivace.framework.lifespan import ListenerSpec
@@ -113,15 +114,16 @@ def _without(routes: list[Route], found: list[Route]) -> list[Route]:
     return [route for route in routes if route.methods]
 
 
-def gather_listeners(app: Registry, parts: Parts) -> list[ListenerSpec]:
-    """The listeners of an app and its blueprints in order of registration, the app's first."""
-    found = list(app.listener_specs)
+def gather_listeners(app: Registry, registrations: Iterable[Registration]) -> list[ListenerSpec]:
+    """The listeners of an app, and of each blueprint where it became part of the app."""
+    found = [(spec.order, spec) for spec in app.listener_specs]
     seen: set[int] = set()
-    for blueprint, _place in parts:
-        if id(blueprint) not in seen:
-            seen.add(id(blueprint))
-            found += blueprint.listener_specs
-    return found
+    for given in registrations:
+        for blueprint, _place in place_all(given, Placement(app.name)):
+            if id(blueprint) not in seen:
+                seen.add(id(blueprint))
+                found += [(given.order, spec) for spec in blueprint.listener_specs]
+    return [spec for _order, spec in sorted(found, key=lambda pair: pair[0])]
 
 
 def gather_signals(app: Registry, parts: Parts) -> list[SignalSpec]:

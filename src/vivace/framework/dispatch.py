@@ -83,6 +83,11 @@ class Dispatcher:
         self._static = router.static
         self._request_chain = request_chain
 
+    def take_router(self, router: Router) -> None:
+        """Let another router find the routes."""
+        self._router = router
+        self._static = router.static
+
     def answer(self, mounts: MountTable, stream: Stream) -> Coroutine[Any, Any, None] | None:
         """Answer the request of `stream` by a route or a mount, whichever has the longer literal beginning.
 

@@ -22,6 +22,7 @@ __all__ = [
     "function_name",
     "is_async",
     "positional_count",
+    "required_count",
     "second_handler",
     "source_of",
 ]
@@ -118,6 +119,15 @@ def positional_count(function: Callable[..., Any]) -> int:
     return sum(
         k in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for k in kinds
     )
+
+
+def required_count(function: Callable[..., Any]) -> int:
+    """How many positional arguments `function` cannot do without."""
+    signature = _signature(function)
+    if signature is None:
+        return 0
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in kinds and p.default is p.empty for p in signature.parameters.values())
 
 
 def function_name(function: Callable[..., Any]) -> str:

@@ -9,13 +9,12 @@ Rules of this file:
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
-from itertools import count
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from vivace.errors import DeclarationError
 from vivace.framework.handler import check_positional, second_handler
-from vivace.framework.lifespan import Lifespan, ListenerSpec, make_listener
+from vivace.framework.lifespan import ORDER, Lifespan, ListenerSpec, make_listener
 from vivace.framework.middleware import MiddlewareSpec
 from vivace.framework.signal_hooks import SignalHooks
 from vivace.framework.spec import RouteSpec
@@ -24,8 +23,6 @@ __all__ = ["Hooks", "StageDecorator"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 LifespanT = TypeVar("LifespanT", bound=Callable[..., AsyncIterator[None]])
-
-_declared: Final = count(1)
 
 
 class BoundStage:
@@ -158,7 +155,7 @@ class Hooks(SignalHooks):
         check_positional(
             middleware, count, f"{attach_to} middleware", "(request)" if count == 1 else "(request, response)"
         )
-        self.middleware_specs.append(MiddlewareSpec(middleware, attach_to, priority, None, next(_declared)))
+        self.middleware_specs.append(MiddlewareSpec(middleware, attach_to, priority, None, next(ORDER)))
         self.changed()
         return middleware
 

@@ -2,8 +2,9 @@
 
 Rules of this file:
 
-- Start stages run in order of registration, stop stages in reverse; higher priority first in both.
-- A listener takes ``(app)`` or ``(app, loop)``; which, is found out when it is registered.
+- Start stages run in order of registration, higher priority first; stop stages in the reverse of that.
+- A listener takes ``(app)``, or ``(app, loop)`` if it cannot do without a second argument; which, is found
+  out when it is registered.
 - A failing start listener ends the start with a `StartupError` that names stage and function; a failing
   stop listener is logged and the others still run.
 """
@@ -12,15 +13,16 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vivace.errors import ConfigError, DeclarationError, StartupError
-from vivace.framework.handler import check_positional, function_name, positional_count, source_of
+from vivace.framework.handler import check_positional, function_name, required_count, source_of
 
 if TYPE_CHECKING:
     from vivace.framework.app import Vivace
 
-__all__ = ["STAGES", "Lifespan", "ListenerSpec", "make_listener", "run_stage"]
+__all__ = ["ORDER", "STAGES", "Lifespan", "ListenerSpec", "make_listener", "run_stage"]
 
 logger = logging.getLogger("vivace.error")
 
@@ -38,6 +40,8 @@ STAGES: Final = (
     "after_reload_trigger",
 )
 """The names that a listener may be registered for."""
+ORDER: Final = count(1)
+"""Numbers what is declared, be it on an app or, by being made part of one, on a blueprint."""
 
 
 class ListenerSpec(NamedTuple):
@@ -46,14 +50,16 @@ class ListenerSpec(NamedTuple):
     Attributes:
         function: Called with the app, or with the app and the loop.
         stage: One of `STAGES`.
-        priority: Higher runs first.
+        priority: Higher starts first and stops last.
         with_loop: It takes the loop too.
+        order: Lower was declared earlier.
     """
 
     function: Callable[..., Any]
     stage: str
     priority: int
     with_loop: bool
+    order: int = 0
 
 
 def make_listener(function: Callable[..., Any], stage: str, priority: int) -> ListenerSpec:
@@ -67,9 +73,9 @@ def make_listener(function: Callable[..., Any], stage: str, priority: int) -> Li
         raise DeclarationError(
             f"no listener stage {stage!r}; expected one of {', '.join(STAGES)}", allowed=STAGES
         )
-    with_loop = positional_count(function) >= 2
+    with_loop = required_count(function) >= 2
     check_positional(function, 2 if with_loop else 1, f"listener for {stage}", "(app) or (app, loop)")
-    return ListenerSpec(function, stage, priority, with_loop)
+    return ListenerSpec(function, stage, priority, with_loop, next(ORDER))
 
 
 async def run_stage(app: "Vivace[Any, Any]", specs: list[ListenerSpec], stage: str) -> None:
@@ -80,9 +86,9 @@ async def run_stage(app: "Vivace[Any, Any]", specs: list[ListenerSpec], stage: s
     """
     found = [spec for spec in specs if spec.stage == stage]
     stopping = stage.endswith("_stop")
+    found.sort(key=lambda spec: -spec.priority)
     if stopping:
         found.reverse()
-    found.sort(key=lambda spec: -spec.priority)
     for spec in found:
         try:
             result = spec.function(app, asyncio.get_running_loop()) if spec.with_loop else spec.function(app)

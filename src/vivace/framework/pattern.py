@@ -44,12 +44,24 @@ class ParamType:
         convert: Converts one segment; for `ext` to the pair (stem, extension).
         rank: Types of lower rank are tried first.
         pair: The value is a pair that fills two arguments.
+        pattern: What it matches, for people and messages.
+        cast_name: What makes its values, for the same.
     """
 
-    __slots__ = ("convert", "label", "pair", "rank")
+    __slots__ = ("cast_name", "convert", "label", "pair", "pattern", "rank")
 
-    def __init__(self, label: str, convert: Converter, rank: int, pair: bool = False) -> None:
+    def __init__(
+        self,
+        label: str,
+        convert: Converter,
+        rank: int,
+        pair: bool = False,
+        pattern: str = "",
+        cast_name: str = "",
+    ) -> None:
         self.label: str = label
+        self.pattern: str = pattern
+        self.cast_name: str = cast_name or label
         self.convert: Converter = convert
         self.rank: int = rank
         self.pair: bool = pair
@@ -78,6 +90,27 @@ class Segment:
         self.names: tuple[str, ...] = names
         self.kind: ParamType | None = kind
         self.regex: str | None = regex
+
+    @property
+    def name(self) -> str:
+        """The argument that the parameter fills first; empty for a literal."""
+        return self.names[0] if self.names else ""
+
+    @property
+    def label(self) -> str:
+        """The type as written in the path; the regular expression if it is one."""
+        if self.kind is not None:
+            return "ext" if self.kind.pair else self.kind.label
+        return "path" if self.regex == PATH_REGEX else self.regex or ""
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What the parameter matches, for people."""
+        shown = self.kind.pattern if self.kind is not None else _SHOWN["path"][0]
+        return re.compile(shown if self.regex in (None, PATH_REGEX) else f"^{self.regex}$")
+
+    def __str__(self) -> str:
+        return self.literal if self.literal is not None else f"<__dynamic__:{self.label}>"
 
 
 def _by_regex(pattern: str | re.Pattern[str], cast: Converter) -> Converter:
@@ -119,6 +152,19 @@ _BUILTIN: Final[tuple[tuple[str, Converter], ...]] = (
     ("str", _nonempty),
     ("strorempty", str),
 )
+_SHOWN: Final = {
+    "ymd": (r"^([12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]))$", "parse_date"),
+    "uuid": (r"^[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}$", "UUID"),
+    "int": (r"^-?\d+$", "int"),
+    "float": (r"^-?(?:\d+(?:\.\d*)?|\.\d+)$", "float"),
+    "alpha": (r"^[A-Za-z]+$", "alpha"),
+    "slug": (r"^[a-z0-9]+(?:-[a-z0-9]+)*$", "slug"),
+    "str": (r"^[^/]+$", "nonemptystr"),
+    "strorempty": (r"^[^/]*$", "str"),
+    "ext": (r"^[^/]+\.[a-z0-9](?:[a-z0-9\.]*[a-z0-9])?$", "ext"),
+    "path": (r"^[^/]?.*?$", "str"),
+}
+"""Pattern and cast of each type in the words of Sanic, whose programs compare messages."""
 _EXT_RANK: Final = 75  # between slug and str: a name with an extension is more special than any name
 _CUSTOM_RANK: Final = 5
 PATH_REGEX: Final = r"[^/].*?|"
@@ -137,7 +183,13 @@ class TypeTable:
     def __init__(self, lenient: bool = False) -> None:
         self.lenient = lenient
         self._types = {
-            label: ParamType(label, convert, (index + 1) * 10 + (10 if label.startswith("str") else 0))
+            label: ParamType(
+                label,
+                convert,
+                (index + 1) * 10 + (10 if label.startswith("str") else 0),
+                False,
+                *_SHOWN[label],
+            )
             for index, (label, convert) in enumerate(_BUILTIN)
         }
 
@@ -146,9 +198,13 @@ class TypeTable:
 
         `cast` raises ValueError for a text that is not of the type; such a path does not match.
         """
-        if label in self._types or label in ("path", "ext") or not label.isidentifier():
+        if not self.lenient and (
+            label in self._types or label in ("path", "ext") or not label.isidentifier()
+        ):
             raise DeclarationError(f"parameter type {label!r} is taken or not an identifier", key=label)
-        self._types[label] = ParamType(label, _by_regex(pattern, cast), _CUSTOM_RANK)
+        shown = pattern.pattern if isinstance(pattern, re.Pattern) else pattern
+        name = getattr(cast, "__name__", label)
+        self._types[label] = ParamType(label, _by_regex(pattern, cast), _CUSTOM_RANK, False, shown, name)
 
     def get(self, label: str) -> ParamType | None:
         """The type of that name."""
@@ -158,6 +214,12 @@ class TypeTable:
         """Every name that may stand behind the colon."""
         return [*self._types, "path", "ext"]
 
+    def shown(self) -> dict[str, tuple[str, str]]:
+        """Pattern and cast of each type, for people."""
+        return {**{t.label: (t.pattern, t.cast_name) for t in self._types.values()}, **_EXTRA}
+
+
+_EXTRA: Final = {label: _SHOWN[label] for label in ("ext", "path")}
 
 _PARAMETER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:=([a-z]+))?(?::(.+))?", re.DOTALL)
 _EXTENSIONS = re.compile(r"ext(?:=(.+))?")
@@ -290,7 +352,8 @@ def _parse_ext(name: str, stem: str | None, extensions: str | None, path: str, t
     label = f"{base.label}:ext={extensions or ''}"
     rank = _EXT_RANK - (3 if endings else 0) - (1 if base.label != "str" else 0)
     return Segment(
-        names=(name, "ext"), kind=ParamType(label, _ext_converter(base.convert, endings), rank, pair=True)
+        names=(name, "ext"),
+        kind=ParamType(label, _ext_converter(base.convert, endings), rank, True, *_SHOWN["ext"]),
     )
 
 

@@ -111,7 +111,32 @@ class Route:
     @property
     def parts(self) -> tuple[str, ...]:
         """What stands between the slashes of the path."""
-        return tuple(split_path(self.uri)) if self.uri != "/" else ()
+        return tuple(split_path(self.uri))
+
+    @property
+    def raw_path(self) -> str:
+        """The path without the slash at its beginning and without the types that were filled in."""
+        return self.uri[1:].replace(":str>", ">")
+
+    @property
+    def pattern(self) -> str | None:
+        """The regular expression that it is matched as, if it is."""
+        if not self.regex:
+            return None
+        parts = [
+            s.literal if s.literal is not None else f"(?P<{s.names[0]}>{_inner(s)})" for s in self.segments
+        ]
+        return "/" + "/".join(parts)
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether it stands for other routes too: never."""
+        return False
+
+    @property
+    def defined_params(self) -> dict[int, Segment]:
+        """Another name of `params`."""
+        return self.params
 
     @property
     def labels(self) -> list[str]:
@@ -146,7 +171,16 @@ class Route:
             static=self.static,
             error_format=self.error_format,
             websocket=False,
+            request_middleware=tuple(function for function, _ in self.request_middleware),
+            response_middleware=tuple(function for function, _ in self.response_middleware),
         )
+
+    def __str__(self) -> str:
+        return f"<Route: name={self.name} path={self.path}>"
 
     def __repr__(self) -> str:
         return f"<Route {self.name} {' '.join(sorted(self.methods))} {self.path}>"
+
+
+def _inner(segment: Segment) -> str:
+    return segment.regex if segment.regex is not None else "[^/]+"

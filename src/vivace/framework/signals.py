@@ -6,7 +6,7 @@ Rules of this file:
   ``<name:type>``, which becomes an argument, or ``*`` for anything.
 - ``server``, ``http`` and ``websocket`` are the framework's own areas: there only those of `Event` exist.
 - Of a dispatch the functions run one after another, higher priority first, else in order of declaration; the
-  first that returns something ends it, and that is its result.
+  first that returns something true ends it, and that is its result.
 - Nothing here runs for a request unless somebody listens: see `vivace.framework.announce`.
 """
 
@@ -16,12 +16,22 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, StrEnum
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
 from vivace.errors import DeclarationError, InvalidSignal, NotFound
 from vivace.framework.pattern import NO_MATCH, TypeTable
 
-__all__ = ["RESERVED_NAMESPACES", "Event", "SignalRouter", "SignalSpec", "event_name", "make_signal"]
+__all__ = [
+    "GENERIC_SIGNAL_FORMAT",
+    "RESERVED_NAMESPACES",
+    "Event",
+    "SignalGroup",
+    "SignalRouter",
+    "SignalSpec",
+    "event_name",
+    "make_signal",
+]
 
 logger = logging.getLogger("vivace.error")
 
@@ -60,8 +70,10 @@ RESERVED_NAMESPACES: Final[dict[str, tuple[str, ...]]] = {
     for area in ("server", "http", "websocket")
 }
 """Area -> the events that exist in it."""
+GENERIC_SIGNAL_FORMAT: Final = "__generic__.__signal__.%s"
+"""How Sanic writes a name of one part in three; kept for its name."""
 
-_PART: Final = re.compile(r"[A-Za-z0-9_]+")
+_PART: Final = re.compile(r"[^.<>*]+")
 _LAST: Final = re.compile(r"\*|<([A-Za-z_][A-Za-z0-9_]*)(?::([a-z]+))?>")
 _TYPES: Final = TypeTable()
 
@@ -86,11 +98,55 @@ class SignalSpec(NamedTuple):
     exclusive: bool = True
     priority: int = 0
 
+    @property
+    def name(self) -> str:
+        """The name as declared."""
+        return self.event
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The name in its parts, the last one as a parameter."""
+        *before, last = self.event.split(".")
+        return (*before, last if _LAST.fullmatch(last) else "<__trigger__:str>")
+
+    @property
+    def path(self) -> str:
+        """The parts in one."""
+        return ".".join(self.parts)
+
+    @property
+    def requirements(self) -> dict[str, Any]:
+        """The condition."""
+        return dict(self.condition or {})
+
+    @property
+    def ctx(self) -> SimpleNamespace:
+        """The rest of what was declared."""
+        trigger = "" if self.parts[-1] == "<__trigger__:str>" else self.parts[-1]
+        return SimpleNamespace(definition=self.event, trigger=trigger, exclusive=self.exclusive)
+
     def hears(self, condition: Condition) -> bool:
         """Whether a dispatch under `condition` is meant for it."""
         if condition is None and not self.exclusive:
             return True
         return (condition or None) == (self.condition or None)
+
+
+class SignalGroup(NamedTuple):
+    """The signals that hear one event, in the order in which they do.
+
+    Attributes:
+        name: The event.
+        routes: The signals.
+    """
+
+    name: str
+    routes: tuple[SignalSpec, ...]
+
+    @property
+    def path(self) -> str:
+        """That of the first signal."""
+        return self.routes[0].path
 
 
 class _Waiter(NamedTuple):
@@ -137,13 +193,15 @@ def check_event(name: str) -> None:
     Raises:
         InvalidSignal: It is malformed, or reserved.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"the event of a signal is {name!r}; expected text or a member of an enumeration")
     parts = name.split(".")
     plain = parts[:-1] if len(parts) == 3 and _LAST.fullmatch(parts[-1]) else parts
     if len(parts) not in (1, 3) or not all(_PART.fullmatch(part) for part in plain):
         raise InvalidSignal(
             f"Invalid signal event: {name}; expected a.b.c, a.b.<parameter>, a.b.* or one word"
         )
-    if parts[0] in RESERVED_NAMESPACES and name not in _OWN:
+    if len(parts) > 1 and parts[0] in RESERVED_NAMESPACES and name not in _OWN:
         own = ", ".join(RESERVED_NAMESPACES[parts[0]])
         raise InvalidSignal(f"Cannot declare reserved signal event: {name}; in {parts[0]} there are {own}")
 
@@ -171,9 +229,15 @@ def match_event(declared: str, event: str) -> dict[str, Any] | None:
 class SignalRouter:
     """The signals of one app."""
 
-    __slots__ = ("_found", "_signals", "_waiters", "awaited")
+    __slots__ = ("_found", "_signals", "_waiters", "awaited", "finalized")
+
+    delimiter: Final = "."
+    """What is between the parts of a name."""
+    allow_fail_builtin: Final = True
+    """The framework's own events may be dispatched where nobody hears them."""
 
     def __init__(self) -> None:
+        self.finalized = False
         self._signals: list[SignalSpec] = []
         self._found: dict[str, list[Heard]] = {}
         self._waiters: list[_Waiter] = []
@@ -194,6 +258,28 @@ class SignalRouter:
         """Take over what is declared by now."""
         self._signals = sorted(signals, key=lambda spec: -spec.priority)
         self._found.clear()
+
+    def get(
+        self, event: str | Enum, condition: Condition = None
+    ) -> tuple[SignalGroup, list[Callable[..., Any]], dict[str, Any]]:
+        """Who hears an event: the signals, their handlers, and the values of the parameters.
+
+        Raises:
+            NotFound: Nobody.
+        """
+        name = event_name(event)
+        found = [(spec, values) for spec, values in self.find(name) if spec.hears(condition)]
+        if not found:
+            raise NotFound(f"Could not find signal {name}")
+        specs = tuple(spec for spec, _values in found)
+        values = {key: value for _spec, values in found for key, value in values.items()}
+        values = values or {"__trigger__": name.rpartition(".")[2]}
+        return SignalGroup(name, specs), [spec.handler for spec in specs], values
+
+    def finalize(self, do_compile: bool = True, do_optimize: bool = False) -> None:
+        """Note that a program is done; nothing is left to do, and late signals are heard as well."""
+        del do_compile, do_optimize
+        self.finalized = True
 
     def find(self, event: str) -> list[Heard]:
         """The signals that hear `event`, each with the values of its parameters."""
@@ -222,7 +308,7 @@ class SignalRouter:
         """Run the functions that hear `event`; see `Vivace.dispatch`."""
         name = event_name(event)
         heard = self.find(name)
-        if not heard and name not in _OWN and fail_not_found:
+        if not heard and fail_not_found and name.partition(".")[0] not in RESERVED_NAMESPACES:
             raise NotFound(f"Could not find signal {name}")
         work = self._run(name, heard, dict(context or {}), condition, reverse)
         if inline:
@@ -235,16 +321,17 @@ class SignalRouter:
         self, name: str, heard: list[Heard], context: dict[str, Any], condition: Condition, reverse: bool
     ) -> Any:
         for waiter in list(self._waiters):
-            if match_event(waiter.event, name) is not None and _meant(waiter, condition):
+            values = match_event(waiter.event, name)
+            if values is not None and _meant(waiter, condition):
                 self._waiters.remove(waiter)
                 if not waiter.future.done():
-                    waiter.future.set_result(context)
+                    waiter.future.set_result({**values, **context})
         for spec, values in reversed(heard) if reverse else heard:
             if spec.hears(condition):
                 result = spec.handler(**{**values, **context})
                 if inspect.isawaitable(result):
                     result = await result
-                if result is not None:
+                if result:
                     return result
         return None
 
@@ -275,12 +362,13 @@ class SignalRouter:
     def reset(self) -> None:
         """Forget who waits; what is declared stays."""
         self._waiters.clear()
+        self.finalized = False
 
 
 def _meant(waiter: _Waiter, condition: Condition) -> bool:
-    if not waiter.exclusive or waiter.condition is None:
+    if condition is None and not waiter.exclusive:
         return True
-    return dict(waiter.condition) == dict(condition or {})
+    return condition == waiter.condition
 
 
 def _log_failure(task: "asyncio.Task[Any]") -> None:

@@ -5,6 +5,7 @@ Rules of this file:
 - Everything is read from where it is kept; nothing is kept twice.
 """
 
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 from vivace.config import Config
@@ -12,7 +13,29 @@ from vivace.config import Config
 if TYPE_CHECKING:
     from vivace.framework.app import Vivace
 
-__all__ = ["AppState"]
+__all__ = ["AppState", "Mode", "Server", "ServerStage"]
+
+
+class Mode(StrEnum):
+    """Whether errors show what is behind them."""
+
+    PRODUCTION = "production"
+    DEBUG = "debug"
+
+
+class ServerStage(IntEnum):
+    """How far the server is."""
+
+    STOPPED = 1
+    PARTIAL = 2
+    SERVING = 3
+
+
+class Server(StrEnum):
+    """What serves the app: this package, or another server by ASGI."""
+
+    SANIC = "sanic"
+    ASGI = "asgi"
 
 
 class AppState:
@@ -20,15 +43,24 @@ class AppState:
 
     Attributes:
         app: The app.
-        is_started: Its server accepts connections.
+        is_started: Its server is starting, serves, or stops.
+        is_running: Every listener of the start has run, the last ones of the stop have not.
         is_stopping: Its server is on its way down.
     """
 
-    __slots__ = ("app", "is_started", "is_stopping")
+    __slots__ = ("app", "is_running", "is_started", "is_stopping")
+
+    fast = False
+    primary = True
+    coffee = False
+    verbosity = 0
+    ssl = None
+    sock = None
 
     def __init__(self, app: "Vivace[Any, Any]") -> None:
         self.app = app
         self.is_started = False
+        self.is_running = False
         self.is_stopping = False
 
     @property
@@ -36,9 +68,43 @@ class AppState:
         return self.app.config  # type: ignore[no-any-return]  # of any subclass
 
     @property
-    def is_running(self) -> bool:
-        """Whether it is started and does not stop yet."""
-        return self.is_started and not self.is_stopping
+    def mode(self) -> Mode:
+        """DEBUG, as one of two words."""
+        return Mode.DEBUG if self._config.DEBUG else Mode.PRODUCTION
+
+    @mode.setter
+    def mode(self, value: str) -> None:
+        self._config.DEBUG = Mode(value.lower()) is Mode.DEBUG
+
+    @property
+    def stage(self) -> ServerStage:
+        """Whether it is started."""
+        return ServerStage.SERVING if self.is_started else ServerStage.STOPPED
+
+    @property
+    def server(self) -> Server:
+        """What serves the app."""
+        return Server.ASGI if self.asgi else Server.SANIC
+
+    @property
+    def asgi(self) -> bool:
+        """Whether another server calls it."""
+        return self.app.asgi
+
+    @property
+    def reload_dirs(self) -> set[str]:
+        """What is watched besides the program; nothing is."""
+        return set()
+
+    @property
+    def server_info(self) -> list[Any]:
+        """What is known of the servers; nothing is kept here."""
+        return []
+
+    @property
+    def name(self) -> str:
+        """That of the app."""
+        return self.app.name
 
     @property
     def is_debug(self) -> bool:
@@ -71,8 +137,17 @@ class AppState:
         return self._config.AUTO_RELOAD
 
     def enter(self, stage: str) -> None:
-        """Note a stage of the server's life."""
-        if stage in ("after_server_start", "before_server_stop"):
-            self.is_started, self.is_stopping = True, stage == "before_server_stop"
+        """Note that the listeners of a stage are about to run."""
+        if stage == "before_server_start":
+            self.is_started = True
         elif stage == "after_server_stop":
-            self.is_started = self.is_stopping = False
+            self.is_running = False
+
+    def leave(self, stage: str) -> None:
+        """Note that they have."""
+        if stage == "after_server_start":
+            self.is_running = True
+        elif stage == "before_server_stop":
+            self.is_stopping = True
+        elif stage == "after_server_stop":
+            self.is_started = self.is_running = self.is_stopping = False

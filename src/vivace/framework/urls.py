@@ -29,7 +29,7 @@ def find_route(routes: list[Route], app_name: str, view_name: str) -> Route:
     wanted = (view_name, f"{app_name}.{view_name}")
     found = {route.uri: route for route in routes if route.name in wanted}
     if not found:
-        raise URLBuildError(f"Endpoint with name `{view_name}` was not found")
+        raise URLBuildError(f"Endpoint with name `{app_name}.{view_name}` was not found")
     if len(found) > 1:
         raise URLBuildError(
             f"{view_name!r} names the routes {', '.join(sorted(found))}: tell them apart by name=..."
@@ -60,16 +60,23 @@ def build_url(route: Route, values: dict[str, Any], server_name: str = "", root:
         values["__file_uri__"] = values.pop("filename", "")
     elif route.static:
         values.pop("filename", None)
-    path = root.rstrip("/") + ("".join("/" + _write(s, values, route) for s in route.segments) or "/")
-    if values:
-        path += "?" + urlencode([(k, v) for k, v in values.items() if v is not None], doseq=True)
+    path = root.rstrip("/") + ("".join("/" + _write(s, values) for s in _segments(route)) or "/")
+    if query := urlencode([(k, v) for k, v in values.items() if v is not None], doseq=True):
+        path += f"?{query}"
     if options["_anchor"]:
         path += "#" + quote(str(options["_anchor"]), safe=_SAFE + "/?")
-    if not options["_external"]:
+    _check_host(route, options["_host"])
+    if not options["_external"] and not options["_host"]:
         if options["_scheme"]:
             raise ValueError("When specifying _scheme, _external must be True")
         return f"//{options['_server']}{path}" if options["_server"] else path
     return _origin(route, options, server_name) + path
+
+
+def _segments(route: Route) -> list[Segment]:
+    """What the URL is written of: a last slash only where it counts."""
+    found = route.segments
+    return found[:-1] if found and found[-1].literal == "" and not route.strict else found
 
 
 def _origin(route: Route, options: dict[str, Any], server_name: str) -> str:
@@ -82,32 +89,42 @@ def _origin(route: Route, options: dict[str, Any], server_name: str) -> str:
     return f"{options['_scheme'] or 'http'}://{server}"
 
 
+def _check_host(route: Route, host: str | None) -> None:
+    if host and host not in (route.hosts or ()):
+        raise ValueError(
+            f"Requested host ({host}) is not available for this route: {list(route.hosts or [None])}"
+        )
+
+
 def _only_host(route: Route) -> str:
     if route.hosts is not None and len(route.hosts) > 1:
         raise ValueError(f"Host is ambiguous: {', '.join(route.hosts)}: choose one by _host=")
     return route.hosts[0] if route.hosts else ""
 
 
-def _write(segment: Segment, values: dict[str, Any], route: Route) -> str:
+def _write(segment: Segment, values: dict[str, Any]) -> str:
     if segment.literal is not None:
         return segment.literal
-    missing = [name for name in segment.names if values.get(name) is None]
+    names = segment.names
+    if segment.kind is not None and segment.kind.pair and names[1] not in values:
+        names = names[:1]  # the value has its extension already
+    missing = [name for name in names if values.get(name) is None]
     if missing:
-        raise URLBuildError(f"Required parameter `{missing[0]}` was not passed to url_for for {route.path}")
-    parts = [str(values.pop(name)) for name in segment.names]
+        raise URLBuildError(f"Required parameter `{missing[0]}` was not passed to url_for")
+    parts = [str(values.pop(name)) for name in names]
     if segment.regex is not None:
         text = quote(parts[0], safe=_SAFE + "/").lstrip("/")
         if re.fullmatch(segment.regex, text, re.DOTALL) is None:
             raise URLBuildError(
                 f'Value "{parts[0]}" for parameter `{segment.names[0]}` does not satisfy pattern '
-                f"{segment.regex} ({route.path})"
+                f"^{segment.regex}$"
             )
         return text
     text = quote(".".join(parts), safe=_SAFE)
     kind = segment.kind
-    if kind is not None and kind.convert(text) is NO_MATCH:
+    if kind is not None and (kind.convert(text) is NO_MATCH or "/" in "".join(parts)):
         raise URLBuildError(
             f'Value "{".".join(parts)}" for parameter `{segment.names[0]}` does not match pattern for type '
-            f"`{kind.label}` ({route.path})"
+            f"`{kind.cast_name}`: {kind.pattern}"
         )
     return text

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Final
 
 from vivace.compat.sanic.around import Around
 from vivace.compat.sanic.blueprint import Blueprint
-from vivace.compat.sanic.constants import HTTP_METHODS
 from vivace.compat.sanic.declaring import Declaring, SanicTypes
 from vivace.compat.sanic.ext import Extending
 from vivace.compat.sanic.handlers import ErrorHandler
@@ -19,8 +18,11 @@ from vivace.compat.sanic.log import configure
 from vivace.compat.sanic.pieces import SANIC_PREFIX
 from vivace.compat.sanic.request import Request
 from vivace.compat.sanic.response import HTTPResponse, JSONResponse, coerce
+from vivace.compat.sanic.router import AskingRouter, Router
 from vivace.errors import BadMethod, DeclarationError
 from vivace.framework.pattern import TypeTable
+from vivace.framework.route import Route
+from vivace.framework.router import Router as CompiledRouter
 from vivace.framework.spec import Placement, RouteSpec
 
 __all__ = ["Sanic"]
@@ -30,6 +32,20 @@ _SHARED_NAMES: Final = (
     "`name` param, or changing the implicit name derived from the class and function name. For more "
     "details, please see https://sanic.dev/en/guide/release-notes/v23.3.html#duplicated-route-names-are-no-longer-allowed"
 )
+
+_ADDED: Final = [
+    "host",
+    "strict_slashes",
+    "stream",
+    "ignore_body",
+    "version",
+    "name",
+    "unquote",
+    "static",
+    "version_prefix",
+    "error_format",
+]
+"""What a router is told of a route besides path, methods and handler."""
 
 
 class Sanic(Around, Declaring, Extending):
@@ -61,7 +77,7 @@ class Sanic(Around, Declaring, Extending):
         ConfigError: The name is missing or malformed, or a setting cannot be used.
     """
 
-    __slots__ = ()
+    __slots__ = ("_adding", "_sanic_router")
 
     name_rule = Blueprint.name_rule
     start_hint = (
@@ -95,7 +111,7 @@ class Sanic(Around, Declaring, Extending):
         inspector_class: Any = None,
         certloader_class: Any = None,
     ) -> None:
-        del router, signal_router, inspector_class, certloader_class
+        del inspector_class, certloader_class
         if (
             config is not None and env_prefix == SANIC_PREFIX
         ):  # it has read the environment, or was told not to
@@ -114,19 +130,69 @@ class Sanic(Around, Declaring, Extending):
             loads=loads,
         )
         self._types = SanicTypes()
+        self._adding = False
+        self._sanic_router = Router() if router is None else router
+        self._sanic_router.ctx.app = self
+        if signal_router is not None:
+            self.signal_router = signal_router
         if configure_logging:
             configure(log_config)
         if inspector:
             self.config.warnings.append("inspector=True has no effect: there is no inspector")
+
+    @property
+    def router(self) -> Any:
+        """The routes, as Sanic's programs look at them."""
+        return self._sanic_router
+
+    @property
+    def compiled_router(self) -> CompiledRouter:
+        """The routes, as they are matched."""
+        return super().router
+
+    def finalize(self) -> None:
+        """Compile what is declared, and show paths as Sanic does: without a slash at their beginning."""
+        super().finalize()
+        for route in self.compiled_router.routes:
+            route.path = _shown_path(route)
+        if type(self._sanic_router).get is not Router.get:
+            self._ask_router()
+
+    def _ask_router(self) -> None:
+        """Let the program's own router find the route of every request."""
+        compiled = self.compiled_router
+        asking = AskingRouter(compiled.routes, compiled.automatic, "HEAD" in self._automatic)
+        asking.static = {}
+        asking.asked = self._sanic_router
+        self._dispatcher.take_router(asking)
+
+    def _declare(self, spec: RouteSpec) -> None:
+        if type(self._sanic_router).add is Router.add or self._adding:
+            super()._declare(spec)
+            return
+        given = {name: getattr(spec, name) for name in _ADDED}
+        self._sanic_router.add(spec.uri, spec.methods, spec.handler, overwrite=False, **given)
+
+    def add_declared(
+        self, uri: str, methods: Iterable[str], handler: Callable[..., Any], options: dict[str, Any]
+    ) -> RouteSpec:
+        """Declare a route for `Router.add`."""
+        self._adding = True
+        try:
+            self.route(uri, methods, **options)(handler)
+        finally:
+            self._adding = False
+        return self.route_specs[-1]
 
     def _known_types(self) -> TypeTable:
         return self._types
 
     def _claim_all(self, specs: Iterable[RouteSpec], place: Placement) -> None:
         for spec in specs:
-            bad = sorted(spec.methods.difference(HTTP_METHODS))
+            allowed = self._sanic_router.ALLOWED_METHODS
+            bad = sorted(spec.methods.difference(allowed))
             if bad:
-                raise BadMethod(f"Bad method: {bad}. Must be one of: {HTTP_METHODS}")
+                raise BadMethod(f"Bad method: {bad}. Must be one of: {allowed}")
         super()._claim_all(specs, place)
 
     async def run_listeners(self, stage: str) -> None:
@@ -138,6 +204,8 @@ class Sanic(Around, Declaring, Extending):
         """
         if stage == "before_server_start":
             self._check_route_names()
+        elif stage == "before_server_stop":
+            self._sanic_router.reset()
         await super().run_listeners(stage)
 
     def _check_route_names(self) -> None:
@@ -165,3 +233,12 @@ class Sanic(Around, Declaring, Extending):
     def logger(self) -> logging.Logger:
         """The logger ``sanic.root``."""
         return logging.getLogger("sanic.root")
+
+
+def _shown_path(route: Route) -> str:
+    parts = (
+        part if segment.literal is None else segment.literal
+        for part, segment in zip(route.parts, route.segments, strict=False)
+    )
+    path = "/".join(parts)
+    return path if route.strict else path.rstrip("/")

@@ -11,9 +11,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
+from vivace.compat.sanic.static import ServingFiles
 from vivace.errors import DeclarationError
 from vivace.framework.pattern import ParamType, TypeTable, parse_path
-from vivace.framework.registry import Registry
 from vivace.framework.spec import RouteSpec, join_path
 
 __all__ = ["Declaring", "SanicTypes"]
@@ -45,7 +45,7 @@ class SanicTypes(TypeTable):
 _TYPES: Final = SanicTypes()
 
 
-class Declaring(Registry):
+class Declaring(ServingFiles):
     """An app or a blueprint that takes the routes that Sanic takes."""
 
     __slots__ = ()

@@ -7,6 +7,7 @@ Rules of this file:
   ``sanic_ext``, or the distribution sanic-ext is installed beside it.
 """
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from vivace.ext.extend import Extend
 
 __all__ = ["Extending"]
+
+logger = logging.getLogger("sanic.root")
 
 _STARTS: Final = frozenset({"main_process_start", "before_server_start"})
 _PACKAGE: Final = "sanic_ext"
@@ -62,22 +65,33 @@ class Extending(Vivace[Any, Any]):
         """
         if self._ext is not None:
             raise RuntimeError("Cannot extend Sanic after Sanic Extensions has been setup.")
-        return self._extend(
-            extensions=extensions, built_in_extensions=built_in_extensions, config=config, **values
-        )
+        self._extend(extensions=extensions, built_in_extensions=built_in_extensions, config=config, **values)
+        extended: Extend = self.ext
+        return extended
 
     async def run_listeners(self, stage: str) -> None:
         """Run the listeners of a stage; before the first the app is extended, if it is to be."""
         if stage in _STARTS and self._ext is None and self.config.get("AUTO_EXTEND", True) and _is_meant():
             self._extend()
+        if stage == "before_server_start" and self._ext is not None:
+            _list_extensions(self._ext)
         await super().run_listeners(stage)
 
-    def _extend(self, **options: Any) -> Any:
+    def _extend(self, **options: Any) -> None:
         module: Any = sys.modules.get(_PACKAGE)  # a test may have put something else in its place
         if module is None:
             from vivace.ext import extend as module
         self._ext = module.Extend(self, **options)
-        return self._ext
+        router: Any = self.router
+        if self.config.get("HTTP_ALL_METHODS"):
+            router.ALLOWED_METHODS = (*router.ALLOWED_METHODS, "TRACE")
+
+
+def _list_extensions(ext: Any) -> None:
+    logger.info("Sanic Extensions:")
+    for extension in ext.extensions:
+        if extension.included():
+            logger.info("  > %s %s", extension.name, extension.render_label())
 
 
 def _is_meant() -> bool:

@@ -42,6 +42,19 @@ _CLIENTS: Final = (
     "SanicTestClient SanicASGITestClient TestingResponse HOST PORT ASGI_HOST ASGI_PORT ASGI_BASE_URL"
 )
 _OURS: Final = "vivace.compat.sanic."
+_OPENAPI: Final = (
+    "body component definition deprecated description document exclude no_autodoc operation parameter response"
+    " secured summary tag"
+)
+_DEFINITIONS: Final = (
+    "Component Contact Example ExternalDocumentation Flow Flows Header Info License MediaType Operation"
+    " Parameter PathItem Reference RequestBody Response SecurityRequirement SecurityScheme Server"
+    " ServerVariable Tag"
+)
+_TYPES: Final = (
+    "Array Binary Boolean Byte Date DateTime Definition Double Email Float Integer Long Object Password Schema"
+    " String Time UUID"
+)
 
 _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic": {
@@ -60,6 +73,10 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.application": {},
     "sanic.asgi": {_OURS + "later": "ASGIApp"},
     "sanic.application.state": {"vivace.framework.state": "ApplicationState=AppState"},
+    "sanic.application.constants": {
+        "vivace.framework.state": "Mode Server ServerStage",
+        "enum": "StrEnum",
+    },
     "sanic.blueprint_group": {"vivace.framework.blueprint": "BlueprintGroup"},
     "sanic.blueprints": {
         _OURS + "blueprint": "Blueprint",
@@ -93,9 +110,9 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.exceptions": {"vivace.errors": _EXCEPTIONS, _OURS + "later": "WebsocketClosed"},
     "sanic.handlers": {
         _OURS + "handlers": "ErrorHandler",
-        _OURS + "later": "DirectoryHandler",
+        _OURS + "static": "DirectoryHandler",
     },
-    "sanic.handlers.directory": {_OURS + "later": "DirectoryHandler"},
+    "sanic.handlers.directory": {_OURS + "static": "DirectoryHandler"},
     "sanic.handlers.error": {_OURS + "handlers": "ErrorHandler"},
     "sanic.headers": {
         _OURS + "accept": "AcceptList Matched MediaType parse_accept",
@@ -150,7 +167,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.response.types": {
         _OURS + "response": "BaseHTTPResponse HTTPResponse JSONResponse ResponseStream json_dumps",
     },
-    "sanic.router": {"vivace.framework.router": "Router", "vivace.framework.route": "Route"},
+    "sanic.router": {_OURS + "router": "Router", "vivace.framework.route": "Route"},
     "sanic.server": {
         "vivace.framework.conn_info": "ConnInfo=ConnectionInfo",
         "vivace.framework.protocol": "HttpProtocol",
@@ -162,7 +179,11 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.server.protocols.base_protocol": {"vivace.framework.protocol": "SanicProtocol=HttpProtocol"},
     "sanic.server.protocols.http_protocol": {"vivace.framework.protocol": "HttpProtocol"},
     "sanic.server.protocols.websocket_protocol": {"vivace.framework.protocol": "WebSocketProtocol"},
-    "sanic.signals": {"vivace.framework.signals": "Event RESERVED_NAMESPACES SignalRouter"},
+    "sanic.signals": {
+        "vivace.framework.signals": (
+            "Event GENERIC_SIGNAL_FORMAT RESERVED_NAMESPACES Signal=SignalSpec SignalGroup SignalRouter"
+        )
+    },
     "sanic.types": {"vivace.framework.shared": "SharedContext"},
     "sanic.types.shared_ctx": {"vivace.framework.shared": "SharedContext"},
     "sanic.utils": {_OURS + "helpers": "import_string load_module_from_file_location str_to_bool"},
@@ -178,8 +199,10 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_ext": {
         "vivace.ext.config": "Config",
         "vivace.ext.cors": "cors",
+        "vivace.ext.counted": "CountedRequest",
         "vivace.ext.extend": "Extend",
         "vivace.ext.extension": "Extension",
+        "vivace.ext.serializer": "serializer",
         "vivace.ext.templating": "render",
         _OURS + "constants": "__version__=EXT_VERSION",
         _OURS + "validation": "validate",
@@ -188,10 +211,15 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_ext.config": {"vivace.ext.config": "Config"},
     "sanic_ext.exceptions": {"vivace.ext.errors": "ExtensionNotFound InitError ValidationError"},
     "sanic_ext.extensions": {},
+    "sanic_ext.openapi": {"vivace.ext.openapi": _OPENAPI},
     "sanic_ext.extensions.base": {"vivace.ext.extension": "Extension"},
     "sanic_ext.extensions.injection": {},
     "sanic_ext.extensions.injection.extension": {"vivace.ext.injection": "InjectionExtension"},
     "sanic_ext.extensions.injection.constructor": {"vivace.ext.injection": "Constructor"},
+    "sanic_ext.extensions.health": {"vivace.ext.health": "HealthExtension"},
+    "sanic_ext.extensions.health.extension": {"vivace.ext.health": "HealthExtension"},
+    "sanic_ext.extensions.logging": {"vivace.ext.logging": "LoggingExtension"},
+    "sanic_ext.extensions.logging.extension": {"vivace.ext.logging": "LoggingExtension"},
     "sanic_ext.extensions.http": {"vivace.ext.http": "HTTPExtension"},
     "sanic_ext.extensions.http.cors": {"vivace.ext.cors": "cors"},
     "sanic_ext.extensions.http.extension": {"vivace.ext.http": "HTTPExtension"},
@@ -201,10 +229,29 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_ext.extensions.templating.render": {
         "vivace.ext.templating": "LazyResponse TemplateResponse render"
     },
+    "sanic_ext.extensions.openapi": {"vivace.ext.openapi.extension": "OpenAPIExtension"},
+    "sanic_ext.extensions.openapi.autodoc": {},
+    "sanic_ext.extensions.openapi.builders": {
+        "vivace.ext.openapi.specification": "SpecificationBuilder",
+        "vivace.ext.openapi.said": "OperationBuilder",
+    },
+    "sanic_ext.extensions.openapi.constants": {
+        "vivace.ext.openapi.definitions": "SecuritySchemeLocation SecuritySchemeType"
+    },
+    "sanic_ext.extensions.openapi.definitions": {"vivace.ext.openapi.definitions": _DEFINITIONS},
+    "sanic_ext.extensions.openapi.extension": {"vivace.ext.openapi.extension": "OpenAPIExtension"},
+    "sanic_ext.extensions.openapi.openapi": {"vivace.ext.openapi": _OPENAPI},
+    "sanic_ext.extensions.openapi.types": {"vivace.ext.openapi.types": _TYPES},
     "sanic_ext.extras": {},
+    "sanic_ext.extras.request": {"vivace.ext.counted": "CountedRequest"},
+    "sanic_ext.extras.serializer": {},
+    "sanic_ext.extras.serializer.decorator": {"vivace.ext.serializer": "serializer"},
     "sanic_ext.extras.validation": {},
     "sanic_ext.extras.validation.decorator": {_OURS + "validation": "validate"},
-    "sanic_routing": {"vivace.framework.router": "BaseRouter=Router", "vivace.framework.route": "Route"},
+    "sanic_routing": {
+        _OURS + "router": "BaseRouter=Router RouteGroup",
+        "vivace.framework.route": "Route",
+    },
     "sanic_routing.exceptions": {
         "vivace.errors": (
             "BadMethod BaseException=RoutingError FinalizationError InvalidUsage=InvalidRoute"
