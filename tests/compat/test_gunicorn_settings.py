@@ -87,8 +87,17 @@ def test_a_graceful_stop_is_over_before_the_arbiter_kills(theirs: int, ours: int
 
 
 def test_options_without_effect_are_named() -> None:
-    cfg = cfg_of(proxy_protocol=True, forwarded_allow_ips="*", pre_request=lambda worker, request: None)
-    assert ignored_options(cfg) == ["forwarded_allow_ips", "pre_request", "proxy_protocol"]
+    cfg = cfg_of(secure_scheme_headers={"X-SSL": "1"}, pre_request=lambda worker, request: None)
+    assert ignored_options(cfg) == ["pre_request", "secure_scheme_headers"]
+
+
+def test_proxies_are_those_of_gunicorn() -> None:
+    assert not {"TRUSTED_PROXIES", "PROXY_PROTOCOL"} & set(settings_of(cfg_of(), "wsgi", Config()))
+    cfg = cfg_of(forwarded_allow_ips="10.0.0.1,10.1.0.0/16", proxy_protocol=True, proxy_allow_ips="*")
+    config = Config()
+    config.override(settings_of(cfg, "wsgi", config), "gunicorn")
+    assert config.TRUSTED_PROXIES == "10.0.0.1 10.1.0.0/16 unix"
+    assert (config.PROXY_PROTOCOL, config.PROXY_PROTOCOL_FROM) == ("on", "* unix")
 
 
 @pytest.mark.parametrize(

@@ -34,14 +34,11 @@ _SAME: Final = {
 }
 """Options that say the same in the same unit."""
 _NO_EFFECT: Final = (
-    "forwarded_allow_ips",
     "forwarder_headers",
     "http_parser",
     "http_protocols",
     "post_request",
     "pre_request",
-    "proxy_allow_ips",
-    "proxy_protocol",
     "secure_scheme_headers",
     "sendfile",
 )
@@ -68,6 +65,18 @@ def settings_of(cfg: Any, kind: str, config: Config) -> dict[str, object]:
         found["KEEP_ALIVE_TIMEOUT"] = float(keepalive)
     if _given(cfg, "limit_request_line") is not None or _given(cfg, "limit_request_field_size") is not None:
         found["REQUEST_MAX_LINE_SIZE"] = _longest_line(cfg)
+    return {**found, **_proxies(cfg)}
+
+
+def _proxies(cfg: Any) -> dict[str, object]:
+    """Whom gunicorn was told to believe; peers on Unix sockets it always believes."""
+    names = {"forwarded_allow_ips": "TRUSTED_PROXIES", "proxy_allow_ips": "PROXY_PROTOCOL_FROM"}
+    given = {ours: _given(cfg, theirs) for theirs, ours in names.items()}
+    found: dict[str, object] = {
+        name: [*map(str, value), "unix"] for name, value in given.items() if value is not None
+    }
+    if _given(cfg, "proxy_protocol") is not None:
+        found["PROXY_PROTOCOL"] = "on"
     return found
 
 

@@ -62,7 +62,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         _OURS + "blueprint": "Blueprint",
         _OURS + "later": "Websocket",
         _OURS + "constants": "HTTPMethod __version__=VERSION",
-        "vivace": "Config",
+        _OURS + "config": "Config",
         _OURS + "request": "Request DefaultRequest=Request",
         _OURS + "response": "HTTPResponse empty file html json raw redirect text",
         "vivace.errors": _TOP_EXCEPTIONS,
@@ -88,9 +88,8 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         _OURS + "helpers": "OS_IS_WINDOWS ctrlc_workaround_for_windows open_async use_context",
     },
     "sanic.config": {
-        "vivace.config": "Config",
         "vivace.config.convert": "DetailedConverter",
-        _OURS + "pieces": "DEFAULT_CONFIG SANIC_PREFIX",
+        _OURS + "config": "Config DEFAULT_CONFIG DEFAULT_FORMAT SANIC_PREFIX",
         _OURS + "errorpages": "check_error_format",
     },
     "sanic.constants": {_OURS + "constants": _CONSTANTS},
@@ -129,6 +128,14 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     },
     "sanic.http": {_OURS + "later": "Http"},
     "sanic.http.constants": {_OURS + "constants": "HTTP"},
+    "sanic.http.tls": {_OURS + "tls": "get_ssl_context process_to_context"},
+    "sanic.http.tls.context": {
+        _OURS + "tls": (
+            "CIPHERS_TLS12 CertSelector CertSimple SanicSSLContext create_context find_cert load_cert_dir"
+            " match_hostname process_to_context shorthand_to_ctx"
+        )
+    },
+    "sanic.http.tls.creators": {_OURS + "tls": "get_ssl_context", _OURS + "constants": "LocalCertCreator"},
     "sanic.log": {_OURS + "log": _LOG},
     "sanic.logging": {},
     "sanic.logging.color": {_OURS + "log": "Colors"},
@@ -191,7 +198,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.worker": {"vivace.compat.gunicorn": "GunicornWorker"},
     "sanic.worker.constants": {_OURS + "constants": "ProcessState RestartOrder"},
     "sanic.worker.inspector": {_OURS + "later": "Inspector"},
-    "sanic.worker.loader": {_OURS + "worker": "AppLoader", _OURS + "later": "CertLoader"},
+    "sanic.worker.loader": {_OURS + "worker": "AppLoader", _OURS + "tls": "CertLoader"},
     "sanic.worker.manager": {_OURS + "later": "WorkerManager"},
     "sanic.worker.multiplexer": {_OURS + "later": "WorkerMultiplexer"},
     "sanic.worker.process": {_OURS + "later": "Worker WorkerProcess"},
@@ -236,7 +243,9 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         "vivace.ext.openapi.said": "OperationBuilder",
     },
     "sanic_ext.extensions.openapi.constants": {
-        "vivace.ext.openapi.definitions": "SecuritySchemeLocation SecuritySchemeType"
+        "vivace.ext.openapi.definitions": (
+            "SecuritySchemeAuthorization SecuritySchemeLocation SecuritySchemeType"
+        )
     },
     "sanic_ext.extensions.openapi.definitions": {"vivace.ext.openapi.definitions": _DEFINITIONS},
     "sanic_ext.extensions.openapi.extension": {"vivace.ext.openapi.extension": "OpenAPIExtension"},
@@ -290,7 +299,6 @@ MISSING: Final[dict[str, str]] = {
     "sanic_testing.websocket": _NO_WEBSOCKETS,
     "sanic.http.http3": _NO_HTTP3,
     "sanic.http.Http3": _NO_HTTP3,
-    "sanic.http.tls": "TLS comes with a later version; a proxy in front can end it",
     "sanic.worker.restarter": _PROCESSES,
     "sanic.response.stream": _NO_STREAM,
     "sanic.response.StreamingHTTPResponse": _NO_STREAM,

@@ -6,7 +6,7 @@ Rules of this file: what is accepted is decided in `vivace.ext.models`; here it 
 import re
 from collections.abc import Callable
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, is_typeddict
 
 import msgspec
 
@@ -42,7 +42,13 @@ def validate(
     Raises:
         InitError: `json` and `form` are given, or something is no model.
     """
+    json, form, query = (model if _is_looked_at(model) else None for model in (json, form, query))
     return validator(json, form, query, body_argument, query_argument, strict, _said, _Check)
+
+
+def _is_looked_at(model: Any) -> bool:
+    """Whether sanic-ext validates by a model at all: other classes pass it without a word."""
+    return not isinstance(model, type) or (is_model(model) and not is_typeddict(model))
 
 
 def _said(check: Check, data: Any, error: InvalidData) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "Response",
     "SecurityRequirement",
     "SecurityScheme",
+    "SecuritySchemeAuthorization",
     "SecuritySchemeLocation",
     "SecuritySchemeType",
     "Server",
@@ -53,6 +54,21 @@ class SecuritySchemeLocation(StrEnum):
     QUERY = "query"
     HEADER = "header"
     COOKIE = "cookie"
+
+
+class SecuritySchemeAuthorization(StrEnum):
+    """The schemes of HTTP authentication."""
+
+    BASIC = "Basic"
+    BEARER = "Bearer"
+    DIGEST = "Digest"
+    HOBA = "HOBA"
+    MUTUAL = "Mutual"
+    NEGOTIATE = "Negotiate"
+    OAUTH = "OAuth"
+    SCRAM_SHA_1 = "SCRAM-SHA-1"
+    SCRAM_SHA_256 = "SCRAM-SHA-256"
+    VAPID = "vapid"
 
 
 class Reference(Schema):
