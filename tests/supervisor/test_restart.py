@@ -230,16 +230,15 @@ def test_a_supervisor_keeps_a_single_worker_too(tmp_path: Path) -> None:
 
 
 def test_a_long_request_delays_nobody(tmp_path: Path, app: Path) -> None:
-    with Serving([*RUN, "--workers", "1", "--supervise", "on"], tmp_path) as server:
-        with server.connect() as slow:
-            slow.sendall(b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n")
-            server.wait_for("slow began")
-            change(app, "VALUE = 1", "VALUE = 2")
-            os.kill(supervisor_of(server), signal.SIGHUP)
-            server.wait_for("restarted: generation 2 serves")
-            until(lambda: '"value":2' in server.get())
-            (tmp_path / "go").touch()
-            assert '"value":1' in _read_answer(slow)
+    with Serving([*RUN, "--supervise", "on"], tmp_path) as server, server.connect() as slow:
+        slow.sendall(b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n")
+        server.wait_for("slow began")
+        change(app, "VALUE = 1", "VALUE = 2")
+        os.kill(supervisor_of(server), signal.SIGHUP)
+        server.wait_for("restarted: generation 2 serves")
+        until(lambda: '"value":2' in server.get())
+        (tmp_path / "go").touch()
+        assert '"value":1' in _read_answer(slow)
 
 
 def test_workers_are_recycled_after_their_requests_and_nobody_notices(tmp_path: Path) -> None:
@@ -286,8 +285,8 @@ def test_the_template_is_the_main_process_of_the_app(tmp_path: Path) -> None:
 
 
 def test_an_app_with_threads_is_imported_by_each_worker(tmp_path: Path, app: Path) -> None:
-    thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(99,), name='mine', daemon=True).start()"
-    change(app, "VALUE = 1", f"VALUE = 1\n{thread}")
+    thread = "threading.Thread(target=time.sleep, args=(99,), name='mine', daemon=True).start()"
+    change(app, "VALUE = 1", f"VALUE = 1\nimport threading, time\n{thread}")
     with Serving([*RUN, "--workers", "2"], tmp_path) as server:
         server.wait_for(r"starts threads when it is imported \(mine\).*so each worker imports")
         assert '"value":1' in server.get()
@@ -298,9 +297,7 @@ def test_an_app_with_threads_is_imported_by_each_worker(tmp_path: Path, app: Pat
         assert server.stop() == 0
 
 
-def test_an_app_that_connects_when_it_is_imported_is_imported_by_each_worker(
-    tmp_path: Path, app: Path
-) -> None:
+def test_an_app_with_connections_is_imported_by_each_worker(tmp_path: Path, app: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         connect = f"import socket\nkept = socket.create_connection(('127.0.0.1', {port}))"
