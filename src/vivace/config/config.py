@@ -54,6 +54,7 @@ class Config(MutableMapping[str, Any]):
     ROOT_PATH: str
     EARLY_HINTS: bool
     AUTO_RELOAD: bool
+    RELOAD_DIRS: str
     FALLBACK_ERROR_FORMAT: str
     NOISY_EXCEPTIONS: bool
     REQUEST_ID_HEADER: str
@@ -70,6 +71,13 @@ class Config(MutableMapping[str, Any]):
     PROXY_PROTOCOL_FROM: str
     PID_FILE: str
     WORKERS: int
+    SUPERVISE: str
+    PRELOAD: str
+    BOOT_TIMEOUT: float
+    WORKER_MAX_REQUESTS: int
+    WORKER_MAX_REQUESTS_JITTER: int | None
+    WORKER_MAX_LIFETIME: float
+    WORKER_MAX_MEMORY: int
     OVERLAP: int
     BUDGETS: str
     LOOP: str

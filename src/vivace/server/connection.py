@@ -61,7 +61,7 @@ class Connection(Intake):
         state = self.state
         self._transport = transport
         self.writer = Writer(transport, state.settings.output_buffer)
-        self.deadline = self.deadline_in(DRAIN_TIMEOUT) if state.draining else state.now + state.head_time
+        self.deadline = self.deadline_in(DRAIN_TIMEOUT) if state.closing else state.now + state.head_time
         state.deadlines.add(self, self.deadline)
 
     def data_received(self, data: bytes) -> None:
@@ -242,7 +242,7 @@ class Connection(Intake):
         body = stream.body
         if body is not None and not body.complete:
             self._skip_body(body)
-        elif h1.keep_alive and not state.draining:
+        elif h1.keep_alive and not state.closing:
             more = h1.next_cycle()
             self.phase = IDLE
             self.deadline = state.now + state.idle_time
@@ -420,6 +420,11 @@ class Connection(Intake):
             socket.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
         self.abort()
 
+    def announce_close(self) -> None:
+        """Say with the response that is due, if there is still time, that it is the last one."""
+        if self.stream is not None and not self.stream.response_started:
+            self._h1.close_after()
+
     def drain(self) -> None:
         """The server stops: close now if idle, else with the response that is due."""
         if self._transport is None:
@@ -429,8 +434,8 @@ class Connection(Intake):
         elif self.phase <= HEAD:
             self.deadline = min(self.deadline, self.deadline_in(DRAIN_TIMEOUT))
             self.state.deadlines.add(self, self.deadline)
-        elif self.stream is not None and not self.stream.response_started:
-            self._h1.close_after()
+        else:
+            self.announce_close()
 
     def spare(self) -> int:
         """How readily it can be given up: 0 if it waits for a request, 1 for the rest of a head; else -1."""

@@ -124,13 +124,18 @@ class Server:
             return
         established = list(state.connections)
         state.draining = True
+        state.closing = not patience
         if self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None
         for acceptor in self._acceptors:
             acceptor.stop()
         if patience:
+            for connection in established:
+                connection.announce_close()
             await self._wait_drained(state, asyncio.get_running_loop().time() + patience, cut=False)
+            state.closing = True
+            established = list(state.connections)
         deadline = asyncio.get_running_loop().time() + self._settings.graceful_timeout
         if self._plain is not None:
             await self._plain.stop()

@@ -8,6 +8,6 @@ cdef class ServerState:
     cdef public object _timer, answer, deadlines, loop, settings
     cdef public set background, connections
     cdef public bytes date
-    cdef public bint cancels, draining, keep_alive
+    cdef public bint cancels, closing, draining, keep_alive
     cdef public Py_ssize_t active, input_buffer, max_concurrent, served
     cdef public double handler_time, head_time, idle_time, now

@@ -34,6 +34,7 @@ class ServerState:
         answer: The interface, ready to be called with a stream.
         cancels: The interface wants its tasks cancelled when a client leaves.
         background: Tasks that went on after their response was complete.
+        closing: Every connection is closed as soon as it has no request.
         connections: Every open connection.
         date: The whole Date line of a response, renewed every tick.
         draining: The server is stopping: every response says ``Connection: close``.
@@ -54,6 +55,7 @@ class ServerState:
         "answer",
         "background",
         "cancels",
+        "closing",
         "connections",
         "date",
         "deadlines",
@@ -89,6 +91,7 @@ class ServerState:
         self.max_concurrent = settings.max_concurrent
         self.background: set[asyncio.Task[None]] = set()
         self.connections: set[Connection] = set()
+        self.closing = False
         self.draining = False
         self.now = time.monotonic()
         horizon = settings.horizon()
