@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from vivace.config.budget import merge_budgets, parse_budgets, read_variables, show_budgets
 from vivace.config.convert import Converter, convert_text, load_source
+from vivace.config.kubernetes import without_service_links
 from vivace.config.setting import FALSE, PREFIX, Setting
 from vivace.config.table import BY_NAME, SETTINGS
 from vivace.errors import ConfigError
@@ -350,6 +351,7 @@ class Config(MutableMapping[str, Any]):
             self._store(setting.name, setting.parse(value, f"{source}, key {key}"), source)
 
     def _take_environment(self, environ: Mapping[str, str]) -> None:
+        environ = without_service_links(environ)
         for variable in environ:
             if variable.startswith(PREFIX) and variable not in _NOT_SETTINGS:
                 _known(variable.removeprefix(PREFIX), f"environment variable {variable}")
