@@ -20,7 +20,9 @@ from vivace.supervisor.budgets import (
     place_process,
     refuse_budgets,
     refuse_early_connections,
+    watched_budgets,
 )
+from vivace.supervisor.usage import Place
 
 FOREIGN = """
 import os, threading
@@ -97,6 +99,15 @@ def test_what_the_program_declares_is_said_too() -> None:
         f"Budget pg: 20 connections, 2 {kept}; {who}: 6 each",
         f"Budget redis: 30 connections, 3 {kept}; {who}: 9 each",
     ]
+
+
+def test_a_worker_tells_where_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql:///shop?host=/run/pg")
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    postgres, redis = watched_budgets(Config(WORKERS=2, BUDGETS="postgres=20 redis=30"))
+    assert postgres.plan.share(0) == 6
+    assert postgres.place == Place(unix=frozenset({"/run/pg/.s.PGSQL.5432"}))
+    assert (redis.plan.name, redis.place) == ("redis", Place())
 
 
 def test_a_number_for_a_budget_that_is_not_declared_yet_is_no_budget() -> None:
