@@ -141,8 +141,7 @@ class Config(MutableMapping[str, Any]):
         converters: Iterable[Converter] = (),
         **values: Any,
     ) -> None:
-        start = {setting.name: setting.default for setting in SETTINGS}
-        self.__dict__.update(start, sources={}, warnings=[], _converters=[])
+        self.__dict__.update(self._defaults(), sources={}, warnings=[], _converters=[])
         self.update(_declared_by(type(self)), defaults or {}, **values)
         for converter in converters:
             self.register_type(converter)
@@ -150,6 +149,11 @@ class Config(MutableMapping[str, Any]):
             self.load_environment_vars(env_prefix)
         if keep_alive is not None:
             self.KEEP_ALIVE = keep_alive
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        """What every configuration of this class begins with."""
+        return {setting.name: setting.default for setting in SETTINGS}
 
     @classmethod
     def load(
@@ -169,7 +173,7 @@ class Config(MutableMapping[str, Any]):
             ConfigError: A key is unknown, a value cannot be used, or a file cannot be read.
         """
         environ = os.environ if environ is None else environ
-        config = cls()
+        config = cls(env_prefix=None)
         for source, table in _read_files(Path(directory or ".")):
             config._take_table(table, source)
         config._take_environment(environ)
