@@ -161,8 +161,8 @@ def test_an_app_of_any_framework_reads_its_share(launch: Launch, free_port: int,
     argv = [sys.executable, "-m", "vivace", "run", "shop", "--workers", "2", "--port", str(free_port)]
     server = launch([*argv, "--budget", "postgres=8"], free_port, cwd=tmp_path)
     assert server.get()[2] == b"2"
-    assert "THREADS is 2 instead of 4: a worker has 2 connections of budget postgres" in server.output
     assert server.stop() == 0
+    assert "THREADS is 2 instead of 4: a worker has 2 connections of budget postgres" in server.output
     server = launch(argv, free_port, cwd=tmp_path, BUDGET_POSTGRES="20,reserve=5")
     assert server.get()[2] == b"5"
     assert server.stop() == 0
