@@ -139,7 +139,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
     """Whether `Request.get_current` works: a subclass says True, and each request pays for it."""
     response_kinds: ClassVar[tuple[type[HTTPResponse], type[HTTPResponse]]] = (HTTPResponse, JSONResponse)
     """The classes whose responses go out by the short way: what `text` and `json` make."""
-    coerce_result: ClassVar[Callable[[Any], HTTPResponse]] = staticmethod(coerce)
+    coerce_result: ClassVar[Any] = staticmethod(coerce)
     """Makes a response of what a handler or middleware returned."""
 
     automatic_methods: ClassVar[Automatic] = AUTOMATIC
