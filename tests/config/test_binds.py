@@ -73,6 +73,7 @@ def test_a_wrong_value_is_named_with_what_is_expected(value: object) -> None:
 def test_without_it_host_port_and_unix_count() -> None:
     assert binds_of(Config()) == [Bind("tcp", "127.0.0.1", 8000)]
     assert binds_of(Config(HOST="::", PORT=1)) == [Bind("tcp", "::", 1)]
+    assert binds_of(Config(HOST="*", PORT=1)) == [Bind("tcp", "", 1)]
     assert binds_of(Config(HOST="::", UNIX="/x")) == [Bind("unix", "/x")]
 
 

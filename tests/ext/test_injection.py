@@ -14,6 +14,7 @@ from vivace import Blueprint, HTTPMethodView, NotFound, Request, Vivace
 from vivace.ext import Extend
 from vivace.ext.errors import InitError
 from vivace.ext.injection import InjectionExtension
+from vivace.framework.commands import run_command
 
 
 class Database:
@@ -282,7 +283,7 @@ def test_what_is_no_function_is_refused(app: Vivace) -> None:
         ext(app).add_dependency(Database, 5)
 
 
-async def test_commands_are_filled(app: Vivace) -> None:
+async def test_functions_are_filled(app: Vivace) -> None:
     ext(app).dependency(Database("cli"))
     ext(app).add_constant("LIMIT", 3)
 
@@ -290,3 +291,31 @@ async def test_commands_are_filled(app: Vivace) -> None:
         return [database.url, limit, other]
 
     assert await ext(app).inject(command)(other=2) == ["cli", 3, 2]
+
+
+def test_commands_are_filled(app: Vivace) -> None:
+    ext(app).dependency(Database("cli"))
+    ext(app).add_constant("LIMIT", 3)
+
+    async def command(database: Database, limit: int, other: int = 1) -> Any:
+        return [database.url, limit, other]
+
+    def plain() -> None: ...
+
+    async def asked(request: Request | None, size: int = 1) -> Any:
+        return [request, size]
+
+    commands = ext(app).inject_all({"command": command, "asked": asked, "plain": plain})
+    assert commands["plain"] is plain
+    assert run_command(commands, "command", ["--limit", "7"]) == ["cli", 7, 1]
+    assert run_command(commands, "asked", []) == [None, 1]
+
+
+async def test_a_command_has_no_request(app: Vivace) -> None:
+    ext(app).add_dependency(Database)
+    ext(app).add_dependency(Session)
+
+    async def command(session: Session) -> None: ...
+
+    with pytest.raises(RuntimeError, match="'Session' makes: it needs a request, and there is none"):
+        await ext(app).inject(command)()

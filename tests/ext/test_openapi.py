@@ -1,5 +1,6 @@
 """The document of an app's API."""
 
+import datetime as dt
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -83,6 +84,9 @@ async def test_what_routes_say_themselves(app: Vivace) -> None:
         of it.
         """
 
+    @app.get("/text/<value:str>/<day>")
+    async def text_only(request: Request, value: float, day: dt.date) -> Any: ...
+
     @app.route("/many", methods=["GET", "PUT", "HEAD", "OPTIONS"])
     async def many(request: Request) -> Any: ...
 
@@ -101,6 +105,8 @@ async def test_what_routes_say_themselves(app: Vivace) -> None:
         ],
         "responses": {"default": {"description": "OK"}},
     }
+    texts = paths["/text/{value}/{day}"]["get"]["parameters"]
+    assert [p["schema"] for p in texts] == [STR, {"type": "string", "format": "date"}]
     assert {method: o["operationId"] for method, o in paths["/many"].items()} == {
         "get": "get~many",
         "put": "put~many",

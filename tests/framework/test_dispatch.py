@@ -445,7 +445,7 @@ async def test_a_second_response_is_logged_and_the_first_stands(
 
     stream = await ask(app)
     assert (stream.body, stream.complete) == (b"first", True)
-    assert "after it had responded" in caplog.text
+    assert "The request has already been responded to." in caplog.text
 
 
 # What the app may not send

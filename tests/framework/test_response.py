@@ -21,7 +21,7 @@ from vivace import (
     redirect,
     text,
 )
-from vivace.errors import ClientDisconnected, LocalProtocolError, SanicException
+from vivace.errors import ClientDisconnected, SanicException, ServerError
 from vivace.framework.response import coerce
 
 
@@ -213,8 +213,8 @@ async def test_sending_after_the_end_is_refused(app: Vivace, caplog: pytest.LogC
 
     stream = await ask(app)
     assert (stream.body, stream.complete) == (b"a", True)
-    assert "nothing can be sent after its end" in caplog.text
-    with pytest.raises(LocalProtocolError, match="respond"):
+    assert "Response stream was ended" in caplog.text
+    with pytest.raises(ServerError, match="No stream is connected"):
         await text("").send("x")
 
 

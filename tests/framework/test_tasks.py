@@ -54,7 +54,9 @@ async def test_a_task_is_cancelled_by_name_and_told_why(app: Vivace) -> None:
     await asyncio.sleep(0)
     await app.cancel_task("patient", "enough")
     assert task is not None
-    assert (task.cancelled(), said, app.tasks) == (True, ["enough"], [])
+    assert (task.cancelled(), said, app.tasks) == (True, ["enough"], [task])
+    app.purge_tasks()
+    assert app.tasks == []
 
 
 async def test_an_unregistered_task_is_the_programs_own(app: Vivace) -> None:
@@ -128,3 +130,11 @@ async def test_a_name_that_is_given_again_names_the_new_task(app: Vivace) -> Non
     assert app.get_task("n") is two
     assert set(app.tasks) == {one, two}
     app.shutdown_tasks()
+
+
+async def test_a_plain_function_does_its_work_at_once(app: Vivace) -> None:
+    seen: list[str] = []
+    task = app.add_task(lambda: seen.append("done"))
+    assert task is not None
+    await task
+    assert seen == ["done"]

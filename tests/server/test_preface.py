@@ -190,3 +190,19 @@ async def test_one_address_may_be_behind_a_proxy_and_another_not(
         answers.append(await client.read_all())
         await client.close()
     assert [b"203.0.113.7" in answer for answer in answers] == [False, True, True]
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+async def test_a_socket_for_both_families_shows_ipv4_addresses_as_such() -> None:
+    both = socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    both.setblocking(False)
+    port = both.getsockname()[1]
+    async with on_sockets([both]):
+        answers = []
+        for host in ("127.0.0.1", "::1"):
+            client = Client(*await asyncio.open_connection(host, port))
+            await client.send(GET)
+            answers.append((await client.read_all()).partition(b"\r\n\r\n")[2].decode())
+            await client.close()
+    assert answers[0].startswith("('127.0.0.1', ")
+    assert answers[1].startswith("('::1', ")

@@ -20,7 +20,9 @@ from vivace.supervisor.budgets import (
     place_process,
     refuse_budgets,
     refuse_early_connections,
+    watched_budgets,
 )
+from vivace.supervisor.usage import Place
 
 FOREIGN = """
 import os, threading
@@ -99,6 +101,15 @@ def test_what_the_program_declares_is_said_too() -> None:
     ]
 
 
+def test_a_worker_tells_where_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql:///shop?host=/run/pg")
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    postgres, redis = watched_budgets(Config(WORKERS=2, BUDGETS="postgres=20 redis=30"))
+    assert postgres.plan.share(0) == 6
+    assert postgres.place == Place(unix=frozenset({"/run/pg/.s.PGSQL.5432"}))
+    assert (redis.plan.name, redis.place) == ("redis", Place())
+
+
 def test_a_number_for_a_budget_that_is_not_declared_yet_is_no_budget() -> None:
     config = Config(BUDGETS="pg=reserve=3")
     environ: dict[str, str] = {}
@@ -150,8 +161,8 @@ def test_an_app_of_any_framework_reads_its_share(launch: Launch, free_port: int,
     argv = [sys.executable, "-m", "vivace", "run", "shop", "--workers", "2", "--port", str(free_port)]
     server = launch([*argv, "--budget", "postgres=8"], free_port, cwd=tmp_path)
     assert server.get()[2] == b"2"
-    assert "THREADS is 2 instead of 4: a worker has 2 connections of budget postgres" in server.output
     assert server.stop() == 0
+    assert "THREADS is 2 instead of 4: a worker has 2 connections of budget postgres" in server.output
     server = launch(argv, free_port, cwd=tmp_path, BUDGET_POSTGRES="20,reserve=5")
     assert server.get()[2] == b"5"
     assert server.stop() == 0

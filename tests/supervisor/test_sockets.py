@@ -7,13 +7,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Launch, find_free_port
+from tests.conftest import Launch, clean_environment, find_free_port
 from vivace.config import Config
 from vivace.errors import StartupError
 from vivace.supervisor.activation import adopt, encode_name, take_inherited
@@ -319,3 +320,61 @@ def test_a_port_in_use_ends_the_start_with_exit_code_4(tmp_path: Path) -> None:
     assert answer.returncode == 4
     assert "the port is in use by " in answer.stderr
     assert f"(pid {os.getpid()})" in answer.stderr
+
+
+def started_by_a_service_manager(
+    listener: socket.socket, folder: Path, workers: str
+) -> subprocess.Popen[bytes]:
+    """A server whose socket lies at descriptor 3, with LISTEN_PID its own process, as systemd does it."""
+    script = f'exec 3<&{listener.fileno()}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
+    return subprocess.Popen(
+        ["bash", "-c", script, "bash", *RUN, "--workers", workers],
+        cwd=folder,
+        env=clean_environment(),
+        pass_fds=[listener.fileno()],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_restart_with_a_socket_that_stays_refuses_nobody(tmp_path: Path, workers: str) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    failures: list[str] = []
+    answered: list[int] = []
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        port = port_of(listener)
+
+        def ask_on() -> None:
+            while not done.is_set():
+                try:
+                    with socket.create_connection(("127.0.0.1", port), 20) as client:
+                        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                        answer = client.makefile("rb").read()
+                    answered.append(int(answer.split()[1]))
+                except (OSError, IndexError) as error:
+                    failures.append(repr(error))
+
+        clients = [threading.Thread(target=ask_on) for _ in range(4)]
+        server = started_by_a_service_manager(listener, tmp_path, workers)
+        for client in clients:
+            client.start()
+        try:
+            for _ in range(3):
+                before = len(answered)
+                until(lambda before=before: len(answered) > before + 20)  # type: ignore[misc]
+                server.terminate()
+                assert server.wait(20) == 0
+                server = started_by_a_service_manager(listener, tmp_path, workers)
+            before = len(answered)
+            until(lambda: len(answered) > before)
+        finally:
+            done.set()
+            for client in clients:
+                client.join()
+            server.terminate()
+            server.wait(20)
+    assert failures == []
+    assert set(answered) == {200}

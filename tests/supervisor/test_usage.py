@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from vivace.config.budget import Plan
 from vivace.supervisor.usage import (
     Place,
     Usage,
+    UsageWatch,
+    Watched,
     count_open,
     measure,
     parse_diag,
@@ -140,3 +143,16 @@ def test_who_holds_more_than_its_share_is_named() -> None:
     lines = usage_lines([Usage("pg", 0, 10, 6, 6), Usage("pg", 1, 11, 9, 6)])
     assert len(lines) == 1
     assert lines[0].startswith("worker 1 (pid 11) holds 9 connections of budget pg, its share is 6: ")
+
+
+def test_a_worker_is_named_once_as_long_as_it_stays_above() -> None:
+    watch, above, below = UsageWatch(), Usage("pg", 1, 11, 9, 6), Usage("pg", 1, 11, 6, 6)
+    assert [len(watch.judge([usage])) for usage in (above, above, below, above)] == [1, 0, 0, 1]
+    assert len(watch.judge([above._replace(pid=12), above._replace(budget="redis")])) == 2
+    assert watch.judge([]) == []
+
+
+def test_what_is_watched_passes_a_pipe() -> None:
+    place = Place(frozenset({"0100007F:1538"}), frozenset({"/run/pg"}))
+    watched = Watched(Plan("pg", 20, 2, (("jobs", 2),)), place)
+    assert msgspec.json.decode(msgspec.json.encode(watched), type=Watched) == watched

@@ -11,6 +11,7 @@ from vivace import Request, Vivace
 from vivace.framework.response import json, redirect, text
 from vivace.testing.manager import TestManager
 from vivace.testing.pairs import ReusableClient, SanicASGITestClient, SanicTestClient
+from vivace.testing.response import HTTPStatusError
 
 STAGES = ("before_server_start", "after_server_start", "before_server_stop", "after_server_stop")
 
@@ -212,14 +213,15 @@ def test_an_app_that_fails_to_start_says_so(app: Vivace[Any, Any]) -> None:
 def test_no_answer_is_an_error_unless_allowed(app: Vivace[Any, Any]) -> None:
     @app.get("/cut")
     async def cut(request: Request) -> None:
-        response = await request.respond()
+        response = await request.respond(headers={"content-length": "5"})
         await response.send("x")
         raise OSError
 
     client = SanicTestClient(app)
-    with pytest.raises(ValueError, match="expected a request and a response"):
+    with pytest.raises(ValueError, match="Request and response object expected"):
         client.get("/cut")
     assert client.get("/cut", allow_none=True)[1] is None
+    assert client.get("/chunks")[1].text == "x"
 
 
 def test_stop_within_a_request_ends_nothing_else(app: Vivace[Any, Any]) -> None:
@@ -286,3 +288,31 @@ def test_manager_holds_both(app: Vivace[Any, Any]) -> None:
     manager = TestManager(app)
     assert manager.test_client.get("/")[1].status == 200
     assert manager.asgi_client.app is app
+
+
+def test_responses_say_how_they_came(app: Vivace[Any, Any]) -> None:
+    @app.get("/status/<code:int>")
+    async def status(request: Request, code: int) -> Any:
+        return text("said", status=code)
+
+    client = SanicTestClient(app)
+    _, good = client.get("/status/200")
+    assert good is not None
+    assert good.raise_for_status() is good
+    assert (good.num_bytes_downloaded, good.charset_encoding, good.encoding) == (4, "utf-8", "utf-8")
+    assert (good.is_closed, good.is_stream_consumed, good.next_request) == (True, True, None)
+    assert good.elapsed.total_seconds() > 0
+    assert good.extensions["reason_phrase"] == b"OK"
+    assert repr(good) == "<Response [200 OK]>"
+    assert not any((good.is_informational, good.is_redirect, good.has_redirect_location, good.links))
+    for code, word in ((304, "Redirect response"), (404, "Client error"), (500, "Server error")):
+        _, bad = client.get(f"/status/{code}")
+        assert bad is not None
+        assert bad.is_redirect is (code == 304)
+        with pytest.raises(HTTPStatusError, match=f"{word} '{code} "):
+            bad.raise_for_status()
+
+
+def test_an_unknown_option_is_refused(app: Vivace[Any, Any]) -> None:
+    with pytest.raises(ValueError, match=r"Exception during request: .*unexpected keyword argument 'foo'"):
+        SanicTestClient(app).get("/", foo=1)

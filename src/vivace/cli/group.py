@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "config": "vivace.cli.show_config",
     "routes": "vivace.cli.routes",
     "check": "vivace.cli.check",
+    "exec": "vivace.cli.execute",
     "budget": "vivace.cli.budget",
 }
 

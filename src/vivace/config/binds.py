@@ -84,7 +84,7 @@ def binds_of(config: "Config") -> list[Bind]:
         return [parse_bind(item) for item in split_binds(config.BIND)]
     if config.UNIX:
         return [Bind("unix", config.UNIX)]
-    return [Bind("tcp", config.HOST, config.PORT)]
+    return [Bind("tcp", "" if config.HOST == "*" else config.HOST, config.PORT)]
 
 
 def chooses_binds(config: "Config") -> bool:

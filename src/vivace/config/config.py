@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from vivace.config.budget import merge_budgets, parse_budgets, read_variables, show_budgets
 from vivace.config.convert import Converter, convert_text, load_source
+from vivace.config.kubernetes import without_service_links
 from vivace.config.setting import FALSE, PREFIX, Setting
 from vivace.config.table import BY_NAME, SETTINGS
 from vivace.errors import ConfigError
@@ -147,8 +148,7 @@ class Config(MutableMapping[str, Any]):
         converters: Iterable[Converter] = (),
         **values: Any,
     ) -> None:
-        start = {setting.name: setting.default for setting in SETTINGS}
-        self.__dict__.update(start, sources={}, warnings=[], _converters=[])
+        self.__dict__.update(self._defaults(), sources={}, warnings=[], _converters=[])
         self.update(_declared_by(type(self)), defaults or {}, **values)
         for converter in converters:
             self.register_type(converter)
@@ -156,6 +156,11 @@ class Config(MutableMapping[str, Any]):
             self.load_environment_vars(env_prefix)
         if keep_alive is not None:
             self.KEEP_ALIVE = keep_alive
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        """What every configuration of this class begins with."""
+        return {setting.name: setting.default for setting in SETTINGS}
 
     @classmethod
     def load(
@@ -175,7 +180,7 @@ class Config(MutableMapping[str, Any]):
             ConfigError: A key is unknown, a value cannot be used, or a file cannot be read.
         """
         environ = os.environ if environ is None else environ
-        config = cls()
+        config = cls(env_prefix=None)
         for source, table in _read_files(Path(directory or ".")):
             config._take_table(table, source)
         config._take_environment(environ)
@@ -349,6 +354,7 @@ class Config(MutableMapping[str, Any]):
             self._store(setting.name, setting.parse(value, f"{source}, key {key}"), source)
 
     def _take_environment(self, environ: Mapping[str, str]) -> None:
+        environ = without_service_links(environ)
         for variable in environ:
             if variable.startswith(PREFIX) and variable not in _NOT_SETTINGS:
                 _known(variable.removeprefix(PREFIX), f"environment variable {variable}")

@@ -69,8 +69,9 @@ def load_source(source: Any) -> dict[str, Any]:
         source: The thing itself, the path of a file (text, octets or `Path`), or ``package.module.Thing``.
 
     Raises:
-        LoadFileException: A variable in the path is not set, or nothing of that name can be imported.
-        PyFileError: The file cannot be run.
+        LoadFileException: A variable in the path is not set.
+        ImportError: Nothing of that name can be imported.
+        PyFileError: The file cannot be run; one that is called ``.py`` raises what it raises, with a note.
         OSError: It cannot be read.
     """
     if isinstance(source, bytes):
@@ -96,7 +97,10 @@ def _load_named(name: str) -> Any:
     try:
         exec(compile(code, str(path), "exec"), module.__dict__)  # noqa: S102  # a file of settings is a program
     except Exception as error:
-        raise PyFileError(path) from error
+        if path.suffix != ".py":
+            raise PyFileError(path) from error
+        error.add_note(f"in the file of settings {path}")
+        raise
     return module
 
 
@@ -113,5 +117,3 @@ def _import_object(name: str) -> Any:
         return getattr(import_module(module), attribute)
     except AttributeError:
         return import_module(name)
-    except ImportError as error:
-        raise LoadFileException(f"Unable to load configuration {name}: {error}") from error

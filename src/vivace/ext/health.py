@@ -56,7 +56,7 @@ class Health:
             "pid": os.getpid(),
             "start_at": datetime.fromtimestamp(self._started, UTC).isoformat(),
             "starts": 1,
-            "serving": state.is_running,
+            "serving": state.is_started and not state.is_stopping,
         }
         status = 503 if state.is_stopping else 200
         return json({main: {"pid": os.getppid()}, server: own}, status=status)

@@ -15,195 +15,47 @@ Rules of this file:
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Any
 
-from vivace.errors import ServerError
+from vivace.ext.dependencies import (
+    Constructor,
+    Dependencies,
+    Node,
+    Plan,
+    hints_of,
+    is_hashable,
+    parameters_of,
+    wants_request,
+)
 from vivace.ext.errors import InitError
 from vivace.ext.extension import Extension
-from vivace.framework.handler import function_name, is_async
+from vivace.framework.handler import is_async
 from vivace.framework.request import Request
 from vivace.framework.route import ASYNC, Route
 
 if TYPE_CHECKING:
     from vivace.ext.extend import Extend
 
-__all__ = ["Constructor", "Dependencies", "InjectionExtension"]
+__all__ = ["InjectionExtension"]
 
 logger = logging.getLogger("vivace.error")
-
-_OWN: Final = ("self", "cls")
-
-
-class Constructor:
-    """What makes a dependency: a function or a class, and what it must be given.
-
-    Args:
-        function: May be a coroutine function.
-        request_arg: The parameter that gets the request; default: the one annotated so, or ``request``.
-    """
-
-    def __init__(self, function: Callable[..., Any], request_arg: str | None = None) -> None:
-        self.function = function
-        self.name = function_name(function)
-        called = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
-        self.hints = _hints(called)
-        self.parameters = _parameters(function)
-        named = "request" if "request" in self.parameters and "request" not in self.hints else None
-        by_type = next((name for name, hint in self.hints.items() if _is_request(hint)), None)
-        self.request_arg = request_arg or by_type or named
-
-    def __repr__(self) -> str:
-        return f"<Constructor({self.name})>"
-
-
-class Dependencies:
-    """What can be injected: constructors by type, constants by name."""
-
-    def __init__(self) -> None:
-        self.constructors: dict[Any, Constructor] = {}
-        self.constants: dict[str, Any] = {}
-
-    def check(self, path_types: Iterable[type]) -> None:
-        """Refuse constructors that cannot get what they need, and those that need each other.
-
-        Args:
-            path_types: What path parameters may be: a parameter of such a type may come from the path.
-
-        Raises:
-            InitError: A constructor is at fault; it is named.
-        """
-        allowed = set(path_types)
-        for kind, constructor in self.constructors.items():
-            missing = [
-                f"  - {name}: {hint}."
-                for name, hint in constructor.hints.items()
-                if self._is_missing(constructor, name, hint, allowed)
-            ]
-            if missing:
-                raise InitError(
-                    f"Unable to resolve dependencies for {constructor.name!r}. Could not find the following "
-                    "dependencies:\n" + "\n".join(missing) + "\nMake sure the dependencies are declared: "
-                    "app.ext.add_dependency(type, constructor)"
-                )
-            self._check_circle(constructor, (kind,))
-
-    def _is_missing(self, constructor: Constructor, name: str, hint: Any, allowed: set[type]) -> bool:
-        if name in _OWN or name == constructor.request_arg or hint in self.constructors or hint in allowed:
-            return False
-        parameter = constructor.parameters.get(name)
-        variable = parameter is None or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        return not (variable or name.upper() in self.constants or parameter.default is not parameter.empty)  # type: ignore[union-attr]
-
-    def _check_circle(self, constructor: Constructor, chain: tuple[Any, ...]) -> None:
-        for hint in constructor.hints.values():
-            needed = self.constructors.get(hint) if _hashable(hint) else None
-            if needed is None:
-                continue
-            if hint in chain:
-                raise InitError(
-                    f"Circular dependency injection detected on {constructor.name!r}. Check dependencies of "
-                    f"{needed.name!r} which may contain circular dependency chain with {hint}."
-                )
-            self._check_circle(needed, (*chain, hint))
-
-    def node(self, kind: Any, path_names: tuple[str, ...]) -> "Node":
-        """How to make a dependency below a path with these parameters."""
-        constructor = self.constructors[kind]
-        nested: dict[str, Node] = {}
-        constants: dict[str, Any] = {}
-        taken: list[str] = []
-        for name, parameter in constructor.parameters.items():
-            hint = constructor.hints.get(name)
-            if name == constructor.request_arg:
-                continue
-            if _hashable(hint) and hint in self.constructors:
-                nested[name] = self.node(hint, path_names)
-            elif name in path_names:
-                taken.append(name)
-            elif name.upper() in self.constants and hint is not None:
-                constants[name] = self.constants[name.upper()]
-            elif parameter.kind is parameter.VAR_KEYWORD:
-                taken.extend(n for n in path_names if n not in constructor.parameters)
-        given = {*nested, *constants, *taken, constructor.request_arg}
-        missing = [
-            name
-            for name, p in constructor.parameters.items()
-            if name not in given and p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        ]
-        return Node(constructor, tuple(nested.items()), constants, tuple(taken), bool(missing))
-
-
-class Node(NamedTuple):
-    """A constructor and where its arguments come from, below one path.
-
-    Attributes:
-        constructor: What is called.
-        nested: Arguments that are dependencies themselves.
-        constants: Arguments that are known already.
-        taken: Arguments that are parameters of the path.
-        incomplete: An argument comes from nowhere.
-    """
-
-    constructor: Constructor
-    nested: "tuple[tuple[str, Node], ...]"
-    constants: dict[str, Any]
-    taken: tuple[str, ...]
-    incomplete: bool
-
-    async def make(self, request: Request, values: Mapping[str, Any]) -> Any:
-        """The dependency for a request.
-
-        Raises:
-            ServerError: An argument of the constructor comes from nowhere.
-        """
-        constructor = self.constructor
-        if self.incomplete:
-            raise ServerError(
-                "Failure to inject dependencies. Make sure that all dependencies for "
-                f"{constructor.name!r} have been registered."
-            )
-        arguments = dict(self.constants)
-        if constructor.request_arg is not None:
-            arguments[constructor.request_arg] = request
-        for name in self.taken:
-            arguments[name] = values[name]
-        for name, node in self.nested:
-            arguments[name] = await node.make(request, values)
-        made = constructor.function(**arguments)
-        return await made if inspect.isawaitable(made) else made
-
-
-class Plan(NamedTuple):
-    """What a handler is given besides the request and the parameters of its path.
-
-    Attributes:
-        nodes: Parameters and how they are made.
-        constants: Parameters that are known already.
-    """
-
-    nodes: tuple[tuple[str, Node], ...]
-    constants: dict[str, Any]
-
-    def names(self) -> set[str]:
-        """The parameters that it fills."""
-        return {*self.constants, *(name for name, _ in self.nodes)}
-
-    async def fill(self, request: Request, values: dict[str, Any]) -> None:
-        """Add the arguments to `values`."""
-        found = dict(self.constants)
-        for name, node in self.nodes:
-            found[name] = await node.make(request, values)
-        values.update(found)
-        request.match_info.update(found)
 
 
 class InjectionExtension(Extension):
     """Fills parameters of handlers and commands."""
 
     name = "injection"
-    provides = ("add_constant", "add_dependency", "dependency", "inject", "injection", "load_constants")
+    provides = (
+        "add_constant",
+        "add_dependency",
+        "dependency",
+        "inject",
+        "inject_all",
+        "injection",
+        "load_constants",
+    )
 
     def __init__(self) -> None:
         self.known = Dependencies()
@@ -349,34 +201,51 @@ class InjectionExtension(Extension):
         """
         nodes: list[tuple[str, Node]] = []
         constants: dict[str, Any] = {}
-        for name, hint in _hints(handler).items():
-            if _hashable(hint) and hint in self.known.constructors:
+        for name, hint in hints_of(handler).items():
+            if is_hashable(hint) and hint in self.known.constructors:
                 nodes.append((name, self.known.node(hint, path_names)))
             elif name not in path_names and name.upper() in self.known.constants and name == name.lower():
                 constants[name] = self.known.constants[name.upper()]
         return Plan(tuple(nodes), constants) if nodes or constants else None
 
-    def inject(
-        self, function: Callable[..., Any], request: Request | None = None
-    ) -> Callable[..., Awaitable[Any]]:
+    def inject(self, function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
         """A coroutine function that calls another with what it needs: for commands and tasks.
 
+        Its signature is that of the other less what is injected; constants may be given all the same.
+
         Args:
-            function: Its annotated parameters are filled as those of a handler.
-            request: What constructors get that ask for a request.
+            function: Its annotated parameters are filled as those of a handler; there is no request.
         """
+        hints, parameters = hints_of(function), parameters_of(function)
+        requests = {name for name in parameters if name in hints and wants_request(hints[name])}
 
         @wraps(function)
         async def call(*args: Any, **values: Any) -> Any:
-            plan = self.plan(function, tuple(values))
-            if plan is not None:
-                values.update(plan.constants)
-                for name, node in plan.nodes:
-                    values[name] = await node.make(request, values)  # type: ignore[arg-type]
-            result = function(*args, **values)
+            plan = self.plan(function, tuple(values)) or Plan((), {})
+            given = plan.constants | dict.fromkeys(requests) | values
+            for name, node in plan.nodes:
+                node.refuse_request()
+                given[name] = await node.make(None, values)
+            result = function(*args, **given)
             return await result if inspect.isawaitable(result) else result
 
+        plan = self.plan(function) or Plan((), {})
+        left = [
+            p.replace(default=plan.constants.get(p.name, p.default))
+            for p in parameters.values()
+            if p.name not in requests and p.name not in dict(plan.nodes)
+        ]
+        ordered = sorted(left, key=lambda p: (p.kind, p.default is not p.empty))
+        call.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]
         return call
+
+    def inject_all(self, functions: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+        """Of several functions those that need something with what they need; the others as they are."""
+        return {name: self._injected(function) for name, function in functions.items()}
+
+    def _injected(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        wants = any(wants_request(hint) for hint in hints_of(function).values())
+        return self.inject(function) if wants or self.plan(function) is not None else function
 
 
 def _inject(handler: Callable[..., Any], plan: Plan) -> Callable[..., Any]:
@@ -406,23 +275,10 @@ def _inject_view(handler: Callable[..., Any], plans: Mapping[str, Plan]) -> Call
     return injected
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations of a function's parameters; those of a class's ``__call__`` for an object."""
-    while isinstance(function, partial):
-        function = function.func
-    plain = inspect.unwrap(function)
-    if not (inspect.isroutine(plain) or inspect.isclass(plain)):
-        plain = type(plain).__call__
-    try:
-        return {name: hint for name, hint in get_type_hints(plain).items() if name != "return"}
-    except (AttributeError, NameError, TypeError):  # a name that only type checkers know
-        return {}
-
-
 def _path_types(route: Route) -> set[Any]:
     """What the parameters of a path may be."""
-    hints = _hints(route.handler)
-    return {str, int, float, *(hints[name] for name in route.names if _hashable(hints.get(name, [])))}
+    hints = hints_of(route.handler)
+    return {str, int, float, *(hints[name] for name in route.names if is_hashable(hints.get(name, [])))}
 
 
 def _unfilled(handler: Callable[..., Any], given: set[str]) -> list[str]:
@@ -440,22 +296,3 @@ def _own_parameters(handler: Callable[..., Any]) -> list[inspect.Parameter]:
         return list(inspect.signature(handler, follow_wrapped=False).parameters.values())
     except (TypeError, ValueError):  # a builtin without one
         return []
-
-
-def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    try:
-        return inspect.signature(function).parameters
-    except (TypeError, ValueError):  # a builtin without one
-        return {}
-
-
-def _hashable(hint: Any) -> bool:
-    try:
-        hash(hint)
-    except TypeError:
-        return False
-    return True
-
-
-def _is_request(hint: Any) -> bool:
-    return isinstance(hint, type) and issubclass(hint, Request)

@@ -47,6 +47,14 @@ class _Queue(QueueHandler):
         return record
 
 
+class _Listener(QueueListener):
+    """Writes what is in the queue, and all of it before it ends."""
+
+    def enqueue_sentinel(self) -> None:
+        """Say where the end is: after what still waits."""
+        self.queue.put(None)  # type: ignore[attr-defined,unused-ignore]
+
+
 class LoggingExtension(Extension):
     """LOGGING, LOGGERS and LOGGING_QUEUE_MAX_SIZE."""
 
@@ -69,7 +77,7 @@ class LoggingExtension(Extension):
             handlers = list(logger.handlers)
             if handlers:
                 records: queue.Queue[Any] = queue.Queue(self.config.LOGGING_QUEUE_MAX_SIZE)
-                listener = QueueListener(records, *handlers, respect_handler_level=True)
+                listener = _Listener(records, *handlers, respect_handler_level=True)
                 logger.handlers[:] = [_Queue(records, handlers)]
                 listener.start()
                 self._replaced.append((logger, handlers, listener))

@@ -75,7 +75,7 @@ class _Trace:
         del allowed
         head = request.head
         start = f"{head.method} {head.target.decode('latin-1')} HTTP/{head.http_version}\r\n"
-        lines = request.raw_headers.splitlines(keepends=True)
-        kept = (line for line in lines if line.partition(b":")[0].lower() not in self._excluded)
+        lines = (line for line in request.raw_headers.split(b"\r\n") if line)
+        kept = (line + b"\r\n" for line in lines if line.partition(b":")[0].lower() not in self._excluded)
         body = b"%b%b\r\n" % (start.encode("latin-1"), b"".join(kept))
         return HTTPResponse(body, content_type="message/http")

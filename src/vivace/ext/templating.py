@@ -154,14 +154,10 @@ async def render(
     values = _add_request(context or {}, request)
     if not template_name and not template_source:
         return LazyResponse(values, status, headers, content_type)
-    if environment is None:
-        environment = _find_app(app, request).ext.environment
-    template = (
-        environment.from_string(template_source)
-        if template_source
-        else environment.get_template(template_name)
-    )
-    return TemplateResponse(await _fill(template, values), status, headers, content_type)
+    found: Environment = environment or _find_app(app, request).ext.environment
+    make = found.from_string if template_source else found.get_template
+    page = await _fill(make(template_source or template_name), values)
+    return TemplateResponse(page, status, headers, content_type)
 
 
 def _find_app(app: Any, request: Any) -> Any:

@@ -139,13 +139,16 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
     """Whether `Request.get_current` works: a subclass says True, and each request pays for it."""
     response_kinds: ClassVar[tuple[type[HTTPResponse], type[HTTPResponse]]] = (HTTPResponse, JSONResponse)
     """The classes whose responses go out by the short way: what `text` and `json` make."""
-    coerce_result: ClassVar[Callable[[Any], HTTPResponse]] = staticmethod(coerce)
+    coerce_result: ClassVar[Any] = staticmethod(coerce)
     """Makes a response of what a handler or middleware returned."""
 
     automatic_methods: ClassVar[Automatic] = AUTOMATIC
     """What is answered where no route declares it, until `answer_automatically` says otherwise."""
     checks_handlers: ClassVar[bool] = True
     """Whether a handler must take the parameters of its path."""
+    config_class: ClassVar[type[Config]] = Config
+    """Of the settings where none are given."""
+
     access_recorder: ClassVar[Callable[[], Any] | None] = None
     """Makes the access log of Sanic's test clients; None: they have none."""
 
@@ -176,7 +179,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
         loads: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__(name, ctx, strict_slashes)
-        self.config = _make_config(config, env_prefix)
+        self.config = _make_config(self.config_class, config, env_prefix)
         if log_config is not None and configure_logging:
             logging.config.dictConfig(log_config)
         self.dumps: Callable[..., str | bytes] | None = dumps
@@ -599,9 +602,9 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
         return f'{type(self).__name__}(name="{self.name}")'
 
 
-def _make_config(config: Any, env_prefix: str | None) -> Any:
+def _make_config(kind: type[Config], config: Any, env_prefix: str | None) -> Any:
     if config is None:
-        config = Config.load()
+        config = kind.load()
         if env_prefix and env_prefix != PREFIX:
             config.load_environment_vars(env_prefix)
     elif env_prefix:

@@ -26,7 +26,8 @@ class Background:
         """Run a coroutine in the background: from now on or, if no loop runs, from the server's start on.
 
         Args:
-            task: A coroutine or another awaitable, or a function of nothing or of the app that gives one.
+            task: A coroutine or another awaitable, or a function of nothing or of the app; what it gives is
+                awaited if it can be.
             name: For `get_task` and `cancel_task`.
             register: Keep it among `tasks`, and cancel it when the server stops.
 

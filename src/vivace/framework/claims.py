@@ -11,7 +11,7 @@ from typing import NamedTuple
 from vivace.errors import RouteExists
 from vivace.framework.handler import source_of
 from vivace.framework.pattern import Segment, TypeTable, parse_path
-from vivace.framework.spec import Placement, RouteSpec, full_path
+from vivace.framework.spec import Placement, RouteSpec, declared_path, full_path
 
 __all__ = ["Claims"]
 
@@ -56,8 +56,9 @@ class Claims:
         for index, old in enumerate(held):
             if old.methods & new.methods and self._meet(old.hosts, new.hosts):
                 if not place.overwrite:
+                    shown = declared_path(spec, place).strip("/")
                     raise RouteExists(
-                        f"Route already registered: {path.strip('/')} [{','.join(sorted(spec.methods))}]: "
+                        f"Route already registered: {shown} [{','.join(sorted(spec.methods))}]: "
                         f"{old.name} ({old.source}) and {new.name} ({new.source})",
                         key=path,
                     )

@@ -201,7 +201,8 @@ class Dispatcher:
         if opened is not None or stream.response_started:
             if result is not None and result is not opened:
                 logger.error(
-                    "%s returned %r after it had responded; the first response stands", request.name, result
+                    "The response object returned by the route handler will not be sent to client. "
+                    "The request has already been responded to."
                 )
             if opened is not None:
                 await opened.eof()
@@ -271,7 +272,7 @@ class Dispatcher:
 
     def _give_up(self, stream: Stream, request: Request, error: BaseException) -> None:
         """Nothing better can be sent: log, and leave no answer that looks complete."""
-        logger.error("exception in %s %s (%s)", request.method, request.path, request.name, exc_info=error)
+        self._app.error_handler.late(request, error)
         if stream.disconnected:
             return
         if not stream.response_started:

@@ -133,6 +133,12 @@ class ErrorHandler:
         if not getattr(exception, "quiet", False) or request.app.config.NOISY_EXCEPTIONS:
             logger.error("Exception occurred while handling uri: %r", request.url, exc_info=exception)
 
+    def late(self, request: "Request", exception: BaseException) -> None:
+        """Write down an exception of which nobody can be told: an answer is on its way, or nobody waits."""
+        logger.error(
+            "exception in %s %s (%s)", request.method, request.path, request.name, exc_info=exception
+        )
+
 
 def _plain(text: str) -> HTTPResponse:
     return HTTPResponse(text.encode("utf-8", "backslashreplace"), 500, None, TEXT)

@@ -69,11 +69,12 @@ class FileResponse(HTTPResponse):
         content_type: The value of ``Content-Type``.
 
     Attributes:
-        conditional: Conditions and ranges of the request count.
+        conditional: Conditions of the request count.
+        ranged: Ranges count too, as long as conditions do.
         mtime: When it changed last, in whole seconds since 1970.
     """
 
-    __slots__ = ("_descriptor", "_layout", "_method", "_ranges", "_size", "conditional", "mtime")
+    __slots__ = ("_descriptor", "_layout", "_method", "_ranges", "_size", "conditional", "mtime", "ranged")
 
     def __init__(
         self,
@@ -88,6 +89,7 @@ class FileResponse(HTTPResponse):
         self._size = found.st_size
         self._method = "GET"
         self.conditional = status == 200
+        self.ranged = True
         self._ranges: list[ByteRange] | None = None
         self._layout: ByteRangesLayout | None = None
         self.mtime: float = int(found.st_mtime)
@@ -110,18 +112,28 @@ class FileResponse(HTTPResponse):
             RangeNotSatisfiable: No range lies within the file.
         """
         self._method = request.method
-        if not self.conditional or request.method not in ("GET", "HEAD"):
+        if self.status != 200 or request.method not in ("GET", "HEAD"):
             return
         etag = self.headers["etag"]
-        status = evaluate_conditions(request.method, request.headers, etag, self.mtime)
-        if status is not None:
-            self.status = status
-            if status == 412:
-                self.content_type = None
-            return
-        if request.method == "GET" and if_range_matches(request.headers.get("if-range"), etag, self.mtime):
+        if self.conditional:
+            status = evaluate_conditions(request.method, request.headers, etag, self.mtime)
+            if status is not None:
+                self.status = status
+                if status == 412:
+                    self.content_type = None
+                return
+        asked = self.ranged and request.method == "GET"
+        if asked and if_range_matches(request.headers.get("if-range"), etag, self.mtime):
             values = request.headers.get_all("range")
-            self._choose(parse_range(values[0], self._size) if len(values) == 1 else None)
+            self._choose(self.read_ranges(values[0]) if len(values) == 1 else None)
+
+    def read_ranges(self, value: str) -> list[ByteRange] | None:
+        """What of the file a Range field asks for; None: all of it. For subclasses to override.
+
+        Raises:
+            RangeNotSatisfiable: No range lies within the file.
+        """
+        return parse_range(value, self._size)
 
     def _choose(self, ranges: list[ByteRange] | None) -> None:
         if not ranges:
@@ -221,7 +233,7 @@ async def file(
         os.close(descriptor)
         raise
     fields = response.headers
-    if filename is not None:
+    if filename is not None and "content-disposition" not in fields:
         fields["Content-Disposition"] = content_disposition(filename)
     if last_modified is not None:
         response.mtime = float(
@@ -232,7 +244,7 @@ async def file(
         fields["Cache-Control"] = cache_control(max_age, no_store)
         if max_age and not no_store:
             fields["Expires"] = format_date(time.time() + max_age)
-    response.conditional = response.conditional and validate_when_requested
+    response.conditional = response.ranged = response.conditional and validate_when_requested
     return response
 
 

@@ -6,12 +6,13 @@ Rules of this file:
 - Two routes for one path are refused by the line that declares the second.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from vivace.errors import DeclarationError, NameTaken
 from vivace.framework.blueprint import Blueprint, BlueprintGroup, Registration, place_all
 from vivace.framework.claims import Claims
+from vivace.framework.commands import Commands
 from vivace.framework.pattern import TypeTable
 from vivace.framework.running import Runnable
 from vivace.framework.spec import Placement, RouteSpec, Version
@@ -19,7 +20,7 @@ from vivace.framework.spec import Placement, RouteSpec, Version
 __all__ = ["Composed"]
 
 
-class Composed(Runnable):
+class Composed(Runnable, Commands):
     """An app as the sum of its parts.
 
     Args:
@@ -31,9 +32,19 @@ class Composed(Runnable):
         strict_slashes: For routes that do not say it.
         blueprints: The blueprints by name.
         placed: The same by the name with its prefix, as routes know it.
+        commands: The functions for ``vivace exec`` by name.
     """
 
-    __slots__ = ("_claims", "_registrations", "_root", "_types", "blueprints", "placed", "strict_slashes")
+    __slots__ = (
+        "_claims",
+        "_registrations",
+        "_root",
+        "_types",
+        "blueprints",
+        "commands",
+        "placed",
+        "strict_slashes",
+    )
 
     mixes_hosts: ClassVar[bool] = True
     """Whether a path may have a route for some hosts beside one for any."""
@@ -43,6 +54,7 @@ class Composed(Runnable):
         self.strict_slashes = strict_slashes
         self.blueprints: dict[str, Blueprint] = {}
         self.placed: dict[str, Blueprint] = {}
+        self.commands: dict[str, Callable[..., Any]] = {}
         self._claims: Claims | None = None
         self._registrations: list[Registration] = []
         self._root = ""

@@ -239,15 +239,20 @@ def parse_path(path: str, types: TypeTable) -> list[Segment]:
     return [_parse_segment(text, path, types) for text in split_path(path)]
 
 
-def check_names(path: str, segments: list[Segment]) -> None:
+def check_names(path: str, segments: list[Segment], shown: str = "") -> None:
     """Refuse a path that names two parameters alike.
+
+    Args:
+        path: The path.
+        segments: The path, taken apart.
+        shown: The path for the message, if it is another.
 
     Raises:
         ConfigError: It does.
     """
     names = [name for segment in segments for name in segment.names]
     if len(set(names)) < len(names):
-        raise ParameterNameConflicts(f"Duplicate named parameters in: {path.strip('/')}", key=path)
+        raise ParameterNameConflicts(f"Duplicate named parameters in: {(shown or path).strip('/')}", key=path)
 
 
 def split_path(path: str) -> list[str]:

@@ -232,6 +232,7 @@ class Registry(Hooks):
         host: str | Iterable[str] | None = None,
         strict_slashes: bool | None = None,
         resource_type: str | None = None,
+        directory_view: bool = False,
         **options: Any,
     ) -> None:
         """Serve a file, or the files below a folder, by GET and HEAD.
@@ -248,6 +249,7 @@ class Registry(Hooks):
             host: Only for these host names.
             strict_slashes: A trailing slash counts; for a single file.
             resource_type: ``file`` or ``dir``: refuse anything else.
+            directory_view: List folders that have no index.
             options: The other arguments of `route`.
 
         Raises:
@@ -261,14 +263,15 @@ class Registry(Hooks):
             hidden=hidden,
             max_age=max_age,
             resource_type=resource_type,
+            directory_view=directory_view,
         )
+        self._serve_files(files, uri, name=name, host=host, strict_slashes=strict_slashes, **options)
+
+    def _serve_files(self, files: StaticFiles, uri: str, **options: Any) -> None:
         path = uri if files.is_file else uri.rstrip("/") + "/<__file_uri__:path>"
         self.route(
             path,
             ("GET", "HEAD"),
-            host=host,
-            strict_slashes=strict_slashes,
-            name=name,
             ignore_body=True,
             static=True,
             **options,

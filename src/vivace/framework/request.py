@@ -578,7 +578,7 @@ class Request:
             ServerError: It was called before.
         """
         if self._response is not None:
-            raise ServerError("Second respond call is not allowed: a request has one response")
+            raise ServerError("Second respond call is not allowed.")
         if response is None:
             response = HTTPResponse(None, status, headers, content_type)
         response = await run_response_middleware(self, response)
@@ -593,7 +593,7 @@ class Request:
             ServerError: It is on its way.
         """
         if self._transport.response_started:
-            raise ServerError("Cannot reset response after previous response was sent")
+            raise ServerError("Cannot reset response because previous response was sent.")
         self._response = None
 
     def url_for(self, view_name: str, **values: Any) -> str:

@@ -191,15 +191,16 @@ class HTTPResponse:
         """Send a piece of the body of a response that `request.respond` opened.
 
         Args:
-            data: The piece; None to send the body given at the beginning.
+            data: The piece; None to send the body that the response was made with.
             end_stream: Whether it is the last; default: only if there is no `data`.
 
         Raises:
             ClientDisconnected: The client is gone.
-            LocalProtocolError: More or less than the announced content length, or sent after the end.
+            LocalProtocolError: More or less than the announced content length.
+            ServerError: Sent after the end, or `request.respond` was not called.
         """
         if self.sender is None:
-            raise LocalProtocolError("send() needs an open response: response = await request.respond()")
+            raise ServerError("No stream is connected to the response object instance.")
         await self.sender.send(_octets(data) if isinstance(data, str) else data, end_stream)
 
     async def eof(self) -> None:

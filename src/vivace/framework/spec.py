@@ -27,10 +27,12 @@ __all__ = [
     "Version",
     "compile_route",
     "declared_name",
+    "declared_path",
     "full_path",
     "host_names",
     "join_path",
     "method_set",
+    "typed_path",
 ]
 
 Version = int | float | str
@@ -146,13 +148,18 @@ def typed_path(path: str, handler: Callable[..., Any]) -> str:
 
 
 def full_path(spec: RouteSpec, place: Placement) -> str:
-    """The path of `spec` at `place`: with its prefixes, and a type for each parameter."""
+    """The path of `spec` at `place`, with a type for each parameter."""
+    return typed_path(declared_path(spec, place), spec.handler)
+
+
+def declared_path(spec: RouteSpec, place: Placement) -> str:
+    """The path of `spec` at `place`: with its prefixes, as declared."""
     version = spec.version if spec.version is not None else place.version
     path = join_path(place.url_prefix, spec.uri)
     if version is not None:
         prefix = spec.version_prefix if spec.version_prefix != VERSION_PREFIX else place.version_prefix
         path = join_path(prefix + str(version).strip("/").removeprefix("v"), path)
-    return typed_path(join_path(place.root, path), spec.handler)
+    return join_path(place.root, path)
 
 
 def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
@@ -163,7 +170,7 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     """
     path = full_path(spec, place)
     segments = parse_path(path, types)
-    check_names(path, segments)
+    check_names(path, segments, declared_path(spec, place))
     name = f"{place.name}.{spec.name}"
     route = Route(name, path, spec.methods, spec.handler, call_kind(spec.handler, spec.inline), segments)
     route.hosts = spec.host if spec.host is not None else place.host

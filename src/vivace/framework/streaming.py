@@ -10,7 +10,7 @@ Rules of this file:
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from vivace.errors import LocalProtocolError
+from vivace.errors import ServerError
 from vivace.framework.response import TEXT, HeaderSource, HTTPResponse
 from vivace.protocols.stream import Stream
 
@@ -34,12 +34,14 @@ class Sender:
     async def send(self, data: bytes | None, end: bool | None) -> None:
         """Send a piece; the rules are those of `HTTPResponse.send`."""
         if self.ended:
-            raise LocalProtocolError("the response is complete: nothing can be sent after its end")
+            if end and data is None:
+                return
+            raise ServerError("Response stream was ended, no more response data is allowed to be sent.")
         if data is None and end is None:
             end = True
         stream, response = self._stream, self._response
         if not stream.response_started:
-            data = response.body + (data or b"")
+            data = response.body if data is None else data
             if end:
                 response.body = data
                 await HTTPResponse.transmit(response, stream)

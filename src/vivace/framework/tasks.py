@@ -91,7 +91,7 @@ class TaskGroup:
         return found
 
     async def cancel(self, name: str, message: str | None, raise_exception: bool = True) -> None:
-        """Cancel the task of that name, wait for its end and forget it.
+        """Cancel the task of that name and wait for its end.
 
         Raises:
             DeclarationError: There is none, and `raise_exception` is true.
@@ -101,7 +101,6 @@ class TaskGroup:
             return
         task.cancel(message)
         await asyncio.wait((task,))
-        self._named.pop(name, None)
 
     def purge(self) -> None:
         """Forget the named tasks that have ended."""
@@ -144,11 +143,17 @@ def _log_report(task: "asyncio.Task[Any]") -> None:
 def _as_coroutine(app: Any, task: Any) -> Coroutine[Any, Any, Any]:
     if callable(task):
         task = task(app) if positional_count(task) else task()
+        if not inspect.isawaitable(task):
+            return _give(task)  # a plain function: its work is done
     if inspect.iscoroutine(task):
         return task
     if inspect.isawaitable(task):
         return _wait_for(task)
     raise TypeError(f"add_task takes a coroutine or a function that gives one, not {type(task).__name__}")
+
+
+async def _give(value: Any) -> Any:
+    return value
 
 
 async def _wait_for(awaitable: Awaitable[Any]) -> Any:

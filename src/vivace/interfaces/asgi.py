@@ -19,6 +19,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, NoReturn, cast
 
 from vivace.config import Config
+from vivace.config.binds import binds_of
 from vivace.errors import ClientDisconnected, HTTPException, LocalProtocolError
 from vivace.http.url import quote_path, unquote_path
 from vivace.interfaces.hosted import TEXT_FIELDS, bound_threads, outer_path, threads_of
@@ -110,7 +111,8 @@ class AsgiInterface:
         prefix = outer_path(config)
         self._prefix = prefix
         self._raw_prefix = quote_path(prefix).encode()
-        self._address = (config.UNIX, None) if config.UNIX else None
+        paths = [bind.name for bind in binds_of(config) if bind.kind == "unix"]
+        self._address = (paths[0], None) if paths else None
         self._threads = threads_of(config)
         self._max_size = config.REQUEST_MAX_SIZE or -1
         self._request_seconds = config.REQUEST_TIMEOUT

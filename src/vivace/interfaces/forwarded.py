@@ -87,7 +87,7 @@ class ForwardedStream:
         self._stream = stream
         self.memo: Any = None
         self.client = _client(told.get("for", "")) or stream.client
-        proto = told.get("proto", stream.scheme)
+        proto: str = told.get("proto") or stream.scheme
         self.scheme: str = _PLAIN.get(proto, proto)
         self.head = ForwardedHead(stream.head, host.encode("ascii")) if host else stream.head
 

@@ -16,11 +16,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from vivace.errors import ConfigError
 
-__all__ = ["PROTOCOLS", "TlsContext", "TlsFiles", "TlsObject", "check_files", "make_context", "read_source"]
+__all__ = ["TlsContext", "TlsError", "TlsFiles", "TlsObject", "check_files", "make_context", "read_source"]
+
+T = TypeVar("T", bound="TlsContext")
 
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!MD5:!DSS"
 """For TLS 1.2; those of TLS 1.3 are all good."""
@@ -38,6 +40,10 @@ _NAMES: Final = {
 }
 _WITHOUT_EFFECT: Final = frozenset({"do_handshake_on_connect", "check_hostname"})
 """Arguments of `ssl.wrap_socket` that mean nothing to a server that does not block."""
+
+
+class TlsError(ConfigError, ValueError):
+    """What names a certificate cannot be understood."""
 
 
 class TlsFiles(NamedTuple):
@@ -96,13 +102,17 @@ class TlsContext(ssl.SSLContext):
     names: tuple[str, ...] = ()
 
 
-def make_context(files: TlsFiles) -> TlsContext:
+def make_context(files: TlsFiles, kind: type[T] = TlsContext) -> T:  # type: ignore[assignment]
     """A context for one certificate.
+
+    Args:
+        files: The certificate.
+        kind: What to make.
 
     Raises:
         ConfigError: A file cannot be used; the message names it.
     """
-    context = TlsContext(ssl.PROTOCOL_TLS_SERVER)
+    context = kind(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version, context.maximum_version = files.versions
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(list(PROTOCOLS))
@@ -220,25 +230,32 @@ def read_source(value: Any) -> TlsFiles | ssl.SSLContext:
     """Understand one certificate as programs name it: a context, a dict, or a folder.
 
     Raises:
-        ConfigError: It is none of these, or a part is missing.
+        TlsError: It is none of these, or a part is missing.
     """
     if isinstance(value, (ssl.SSLContext, TlsFiles)):
         return value
     if isinstance(value, Mapping):
         return _read_dict(value)
     if isinstance(value, (str, os.PathLike)):
-        folder = os.fspath(value)
-        return TlsFiles(os.path.join(folder, CHAIN), os.path.join(folder, KEY))
-    raise ConfigError(
+        return _read_folder(os.fspath(value))
+    raise TlsError(
         f"Invalid ssl argument {type(value)}. Expecting a list of certdirs, a dict or an SSLContext.",
         key="ssl",
     )
 
 
+def _read_folder(folder: str) -> TlsFiles:
+    files = TlsFiles(os.path.join(folder, CHAIN), os.path.join(folder, KEY))
+    for path in (files.key, files.cert):
+        if not os.access(path, os.R_OK):
+            raise TlsError(f"Certificate not found or permission denied {path}", key="ssl")
+    return files
+
+
 def _read_dict(value: Mapping[Any, Any]) -> TlsFiles:
     given = {_NAMES.get(key, key): found for key, found in value.items() if found is not None}
     if not given.get("cert") or not given.get("key"):
-        raise ConfigError("SSL dict needs filenames for cert and key.", key="ssl")
+        raise TlsError("SSL dict needs filenames for cert and key.", key="ssl")
     names = given.pop("names", None)
     files = TlsFiles(
         cert=os.fspath(given.pop("cert")),

@@ -42,6 +42,7 @@ COMPLAIN_EVERY = 60.0
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
+_MAPPED = "::ffff:"
 _Address = tuple[str, int] | None
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -182,5 +183,6 @@ class Acceptor:
 
 def _address(address: object) -> _Address:
     if isinstance(address, Sequence) and len(address) >= 2 and isinstance(address[0], str):
-        return address[0], int(address[1])
+        # A socket for both families, as systemd makes them, has IPv4 peers within IPv6.
+        return address[0].removeprefix(_MAPPED) if "." in address[0] else address[0], int(address[1])
     return None

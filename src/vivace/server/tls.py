@@ -19,6 +19,7 @@ from vivace.config import Config
 from vivace.errors import ConfigError
 from vivace.server.certificates import (
     TlsContext,
+    TlsError,
     TlsFiles,
     TlsObject,
     check_files,
@@ -27,7 +28,7 @@ from vivace.server.certificates import (
 )
 from vivace.server.local_certificate import local_certificate
 
-__all__ = ["Tls", "make_tls", "read_ssl"]
+__all__ = ["Tls", "make_tls", "matches", "read_ssl", "select"]
 
 logger = logging.getLogger("vivace.server")
 
@@ -68,7 +69,7 @@ class Tls:
         contexts = [self._make(source) for source in self._sources]
         self._names = [names_of(context) for context in contexts]
         if contexts[0].sni_callback is None or len(contexts) > 1 or self._strict:
-            _select(contexts[0], contexts, self._strict)
+            select(contexts[0], contexts, self._strict)
         return contexts[0]
 
     def _make(self, source: TlsFiles | ssl.SSLContext) -> ssl.SSLContext:
@@ -106,20 +107,32 @@ def _check_rules(sources: Sequence[TlsFiles | ssl.SSLContext]) -> None:
             raise ConfigError(f"TLS: {called} has to be the same for all certificates of a list", key=called)
 
 
-def _select(main: ssl.SSLContext, contexts: Sequence[ssl.SSLContext], strict: bool) -> None:
-    """Let `main` choose among `contexts` by the name that a client asks for (RFC 6066 section 3)."""
+def select(
+    main: ssl.SSLContext,
+    contexts: Sequence[ssl.SSLContext],
+    strict: bool,
+    default: ssl.SSLContext | None = None,
+) -> None:
+    """Let `main` choose among `contexts` by the name that a client asks for (RFC 6066 section 3).
+
+    Args:
+        main: The context of every connection at first.
+        contexts: What to choose from.
+        strict: A client without a name, or with another one, is refused.
+        default: What it gets if not; `main` itself if None.
+    """
     named = [(context, names_of(context)) for context in contexts]
 
     def choose(connection: ssl.SSLObject, asked: str | None, _: ssl.SSLContext) -> int | None:
         name = (asked or "").lower()
         if isinstance(connection, TlsObject):
             connection.server_name = name
-        for context, names in named:
-            if matches(names, name):
-                if context is not main:
-                    connection.context = context
-                return None
-        return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if strict else None
+        chosen = next((context for context, names in named if matches(names, name)), default)
+        if chosen is None:
+            return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if strict else None
+        if chosen is not main:
+            connection.context = chosen
+        return None
 
     main.sslobject_class = TlsObject
     main.sni_callback = choose
@@ -154,7 +167,7 @@ def read_ssl(value: Any) -> Tls:
     strict = bool(value) and value[0] is None
     sources = [read_source(one) for one in value if one is not None]
     if not sources:
-        raise ConfigError("ssl= is a list without a certificate", key="ssl")
+        raise TlsError("No certificates with SubjectAlternativeNames found.", key="ssl")
     return Tls(sources, strict=strict)
 
 

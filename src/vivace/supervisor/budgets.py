@@ -15,7 +15,7 @@ from vivace.config.budget import PREFIX, SHARE, describe, parse_budgets
 from vivace.errors import ConfigError
 from vivace.framework.budget import Budget, all_budgets, bound_by_budgets
 from vivace.supervisor.target import Loaded
-from vivace.supervisor.usage import count_open, places_of
+from vivace.supervisor.usage import Place, Watched, count_open, places_of
 
 __all__ = [
     "bind_threads",
@@ -25,6 +25,7 @@ __all__ = [
     "place_process",
     "refuse_budgets",
     "refuse_early_connections",
+    "watched_budgets",
 ]
 
 
@@ -134,6 +135,16 @@ def refuse_early_connections(config: Config) -> None:
 def budget_lines(config: Config) -> list[str]:
     """One line per budget for the message of the start, once the app is imported."""
     return [describe(budget.plan) for budget in _with_limit(config)]
+
+
+def watched_budgets(config: Config) -> tuple[Watched, ...]:
+    """What a worker tells its supervisor, who knows no code of the app: each budget, and where to look.
+
+    Args:
+        config: Of the process, once the app is imported. Names in URLs are looked up.
+    """
+    budgets = _with_limit(config)
+    return tuple(Watched(b.plan, places_of(b.url) if b.url else Place()) for b in budgets)
 
 
 def bind_threads(config: Config) -> list[str]:

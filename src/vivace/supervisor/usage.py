@@ -23,7 +23,18 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from vivace.config.budget import Plan
 
-__all__ = ["Place", "Usage", "count_open", "measure", "parse_diag", "parse_table", "places_of", "usage_lines"]
+__all__ = [
+    "Place",
+    "Usage",
+    "UsageWatch",
+    "Watched",
+    "count_open",
+    "measure",
+    "parse_diag",
+    "parse_table",
+    "places_of",
+    "usage_lines",
+]
 
 _PORTS: Final = {"postgres": 5432, "postgresql": 5432, "redis": 6379, "rediss": 6379, "mysql": 3306}
 _TABLES: Final = ("tcp", "tcp6")
@@ -68,6 +79,36 @@ class Usage(NamedTuple):
     pid: int
     open: int
     share: int
+
+
+class Watched(NamedTuple):
+    """A budget that can be watched from outside; a worker tells it to its supervisor.
+
+    Attributes:
+        plan: The budget.
+        place: Where its resource is.
+    """
+
+    plan: Plan
+    place: Place
+
+
+class UsageWatch:
+    """Warns of a worker once, as long as it holds more than its share."""
+
+    def __init__(self) -> None:
+        self._above: set[tuple[str, int]] = set()
+
+    def judge(self, usages: Iterable[Usage]) -> list[str]:
+        """The lines about workers that were not above their share the last time.
+
+        Args:
+            usages: Of all workers and budgets, now.
+        """
+        above = {(usage.budget, usage.pid): usage for usage in usages if usage.open > usage.share}
+        new = [usage for key, usage in above.items() if key not in self._above]
+        self._above = set(above)
+        return usage_lines(new)
 
 
 def measure(plan: Plan, place: Place, workers: Mapping[int, int]) -> list[Usage]:

@@ -14,21 +14,21 @@ import asyncio
 import copy
 import logging
 import socket
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import unquote, urlsplit
 
 from vivace.config import Config
-from vivace.errors import StartupError, VivaceError
+from vivace.errors import ConfigError, StartupError, VivaceError
 from vivace.framework.app import Vivace
 from vivace.framework.middleware import MiddlewareSpec
 from vivace.framework.request import Request
-from vivace.http.headers import Headers
 from vivace.interfaces.native import NativeInterface
-from vivace.server import Server, bind_tcp, bind_unix
-from vivace.testing.client import Client
-from vivace.testing.response import Response
+from vivace.server import Server, bind_tcp, bind_unix, make_tls
+from vivace.testing.answers import TestingHeaders, TestingResponse, TestingURL
+from vivace.testing.client import Client, ClientOptions
 from vivace.testing.sockets import Sockets
 
 __all__ = [
@@ -59,126 +59,11 @@ ASGI_BASE_URL: Final = f"http://{ASGI_HOST}:{ASGI_PORT}"
 """Both, before paths."""
 
 T = TypeVar("T")
-Pair = tuple[Request | None, "TestingResponse | None"]
+Pair = tuple[Request | None, TestingResponse | None]
 _FIRST: Final = 1 << 30
 _BACKLOG: Final = 128
+_OPTIONS: Final = ClientOptions.__optional_keys__
 _OURS: Final = frozenset({"unix", "sock", "protocol", "host", "port"})
-
-
-class TestingHeaders(Headers):
-    """Fields in which a repeated name reads as one value, joined by commas."""
-
-    __slots__ = ()
-    __test__ = False
-
-    def __getitem__(self, name: str) -> str:
-        found = self.get_all(name)
-        if not found:
-            raise KeyError(name)
-        return ", ".join(found)
-
-    def get(self, name: str, default: Any = None, /) -> Any:
-        """The values of a name, joined; `default` if there is none."""
-        return ", ".join(self.get_all(name)) if name in self else default
-
-    def get_list(self, name: str, split_commas: bool = False) -> list[str]:
-        """The values of a name, each by itself."""
-        found = self.get_all(name)
-        return [one.strip() for value in found for one in value.split(",")] if split_commas else found
-
-    getlist = get_list
-
-    def multi_items(self) -> list[tuple[str, str]]:
-        """All pairs, also those of repeated names."""
-        return list(self.items())
-
-
-class TestingURL(str):
-    """A URL, with its parts as attributes."""
-
-    __slots__ = ()
-    __test__ = False
-
-    @property
-    def scheme(self) -> str:
-        """``http`` or ``https``."""
-        return urlsplit(self).scheme
-
-    @property
-    def host(self) -> str:
-        """The host, without a port."""
-        return urlsplit(self).hostname or ""
-
-    @property
-    def port(self) -> int | None:
-        """The port, if it is written."""
-        return urlsplit(self).port
-
-    @property
-    def path(self) -> str:
-        """The path, decoded."""
-        return unquote(urlsplit(self).path)
-
-    @property
-    def query(self) -> bytes:
-        """The query as it was sent."""
-        return urlsplit(self).query.encode("ascii")
-
-
-class TestingResponse(Response):
-    """A response with the names of httpx's, whose `json` is None where the body is none."""
-
-    __test__ = False
-
-    @property
-    def url(self) -> TestingURL:
-        """The URL that gave this response."""
-        return TestingURL(self.request.url)
-
-    @property
-    def reason_phrase(self) -> str:
-        """The usual phrase of the status."""
-        return self.reason
-
-    @property
-    def is_client_error(self) -> bool:
-        """The status is one of 400 to 499."""
-        return 400 <= self.status < 500
-
-    @property
-    def is_server_error(self) -> bool:
-        """The status is 500 or more."""
-        return self.status >= 500
-
-    @property
-    def is_error(self) -> bool:
-        """The status is 400 or more."""
-        return self.status >= 400
-
-    def read(self) -> bytes:
-        """The body."""
-        return self.body
-
-    def iter_lines(self) -> Iterator[str]:
-        """The lines of the text."""
-        yield from self.text.splitlines()
-
-    @property
-    def json(self) -> Any:
-        """The body as JSON says it; None if it is no JSON."""
-        try:
-            return super().json
-        except ValueError:
-            return None
-
-    @classmethod
-    def adopt(cls, response: Response) -> Self:
-        """The same response, of this class."""
-        headers = TestingHeaders.from_raw(response.headers.to_pairs())
-        made = cls(response.status, headers, response.body, response.request, response.http_version)
-        made.body = response.body
-        made.history = [cls.adopt(one) for one in response.history]
-        return made
 
 
 class _Methods:
@@ -265,7 +150,7 @@ class SanicTestClient(_Methods):
             uri: A path, or an absolute URL.
             gather_request: Give the request as the app saw it; else None.
             debug: DEBUG for this request.
-            server_kwargs: As for `app.run`: ``protocol``, ``unix``, ``sock``, and settings in lower case.
+            server_kwargs: As for `app.run`: ``protocol unix sock ssl``, and settings in lower case.
             host: Instead of the client's.
             allow_none: No error if there was no answer.
             options: What the request carries, see `vivace.testing.client.ClientOptions`; also
@@ -431,6 +316,7 @@ class _Served:
         self._sock: socket.socket | None = given.get("sock")
         self._debug = debug or bool(given.get("debug"))
         self._settings = _settings(given)
+        self._ssl: Any = given.get("ssl")
         self._server: Server | None = None
         self._sockets: list[socket.socket] = []
         self._before: dict[str, Any] = {}
@@ -445,13 +331,15 @@ class _Served:
         logged = app.debug or ("ACCESS_LOG" in app.config.sources and app.config.ACCESS_LOG)
         recorder = type(app).access_recorder if logged else None
         access = recorder() if recorder is not None else None
-        self._server = Server(NativeInterface(app), _quiet(app.config), self._sockets, access=access)
         try:
+            tls = make_tls(app.config, self._ssl)
+            config = _quiet(app.config)
+            self._server = Server(NativeInterface(app), config, self._sockets, access=access, tls=tls)
             await self._server.start()
         except BaseException as error:
             await self.__aexit__()
-            if isinstance(error, StartupError) and error.__cause__ is not None:
-                raise error.__cause__ from None  # what a listener raised, as Sanic's tests expect it
+            if isinstance(error, (ConfigError, StartupError)) and error.__cause__ is not None:
+                raise error.__cause__ from None  # what a listener or `ssl` raised, as Sanic's tests expect it
             raise
         return self
 
@@ -481,7 +369,7 @@ class _Served:
         """A client for it."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         url = f"http://{host}:{self.port}" if self._unix is None else "http://localhost"
-        return Client(Sockets(self._unix), base_url=url, **options)
+        return Client(Sockets(self._unix, verify=False, takes_broken=True), base_url=url, **options)
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:
@@ -507,14 +395,21 @@ def _translate(options: dict[str, Any]) -> dict[str, Any]:
         options["follow_redirects"] = options.pop("allow_redirects")
     options.pop("raw_cookies", None)  # they are always there
     options.pop("session_kwargs", None)
+    unknown = sorted(options.keys() - _OPTIONS)
+    if unknown:
+        error = TypeError(f"request() got an unexpected keyword argument {unknown[0]!r}")
+        raise ValueError(f"Exception during request: {[error]}")
     return options
 
 
 async def _send(client: Client, method: str, url: str, options: dict[str, Any]) -> "TestingResponse | None":
     if not url.startswith(("http:", "https:", "/")):
         url = f"/{url}"
+    began = time.perf_counter()
     try:
-        return TestingResponse.adopt(await client.request(method, url, **options))
+        response = TestingResponse.adopt(await client.request(method, url, **options))
+        response.elapsed = timedelta(seconds=time.perf_counter() - began)
+        return response
     except (OSError, ValueError, VivaceError) as error:
         logger.error("%s %s had no answer: %r", method.upper(), url, error)  # noqa: TRY400  # one line tells it
         return None
@@ -546,7 +441,7 @@ def _pair(
 ) -> Pair:
     request = seen[0] if seen else None
     if not allow_none and (response is None or (gather_request and request is None)):
-        raise ValueError(f"expected a request and a response, got {request!r} and {response!r}: see the log")
+        raise ValueError(f"Request and response object expected, got ({[request, response]}): see the log")
     return request, response
 
 

@@ -9,6 +9,7 @@ Rules of this file:
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,17 +23,24 @@ __all__ = ["Sockets"]
 _LARGEST_HEAD: Final = 1_048_576
 _PIECE: Final = 65_536
 
+_Place = tuple[str, int, bool]
+"""Host, port, and whether it is encrypted."""
+
 
 class Sockets:
     """A server that listens somewhere.
 
     Args:
         unix: The path of its Unix socket; else host and port are those of each URL.
+        verify: Believe only certificates that the system's authorities vouch for.
+        takes_broken: Give what came of a response in chunks that broke off, as if that were all of it.
     """
 
-    def __init__(self, unix: str | None = None) -> None:
+    def __init__(self, unix: str | None = None, *, verify: bool = True, takes_broken: bool = False) -> None:
+        self._takes_broken = takes_broken
         self._unix = unix
-        self._idle: dict[tuple[str, int], _Connection] = {}
+        self._verify = verify
+        self._idle: dict[_Place, _Connection] = {}
 
     async def start(self) -> None:
         """Nothing: connections are opened when they are needed."""
@@ -51,9 +59,10 @@ class Sockets:
             RemoteProtocolError: The answer is no HTTP.
         """
         parts = urlsplit(request.url)
-        if parts.scheme != "http":
-            raise ValueError(f"{request.url}: the test client speaks http over sockets, not {parts.scheme}")
-        place = parts.hostname or "127.0.0.1", parts.port or 80
+        if parts.scheme not in ("http", "https"):
+            raise ValueError(f"{request.url}: the test client speaks http and https, not {parts.scheme}")
+        secure = parts.scheme == "https"
+        place = parts.hostname or "127.0.0.1", parts.port or (443 if secure else 80), secure
         kept = self._idle.pop(place, None)
         if kept is not None:
             try:
@@ -63,9 +72,10 @@ class Sockets:
         return await self._exchange(await self._open(place), place, request)
 
     async def _exchange(
-        self, connection: "_Connection", place: tuple[str, int], request: Outgoing
+        self, connection: "_Connection", place: "_Place", request: Outgoing
     ) -> "SocketExchange":
         exchange = SocketExchange(connection, request.method, lambda: self._keep(place, connection))
+        exchange.takes_broken = self._takes_broken
         try:
             await connection.write(request)
             await exchange.begin()
@@ -74,17 +84,26 @@ class Sockets:
             raise
         return exchange
 
-    def _keep(self, place: tuple[str, int], connection: "_Connection") -> bool:
+    def _keep(self, place: "_Place", connection: "_Connection") -> bool:
         """Keep a connection for the next request; False if another is kept already."""
         return self._idle.setdefault(place, connection) is connection
 
-    async def _open(self, place: tuple[str, int]) -> "_Connection":
+    async def _open(self, place: "_Place") -> "_Connection":
+        host, port, secure = place
         if self._unix is not None:
             reader, writer = await asyncio.open_unix_connection(self._unix, limit=_LARGEST_HEAD)
         else:
-            reader, writer = await asyncio.open_connection(*place, limit=_LARGEST_HEAD)
+            context = self._context() if secure else None
+            reader, writer = await asyncio.open_connection(host, port, limit=_LARGEST_HEAD, ssl=context)
             writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return _Connection(reader, writer)
+
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        if not self._verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
 
 
 class _Connection:
@@ -134,7 +153,13 @@ class _Connection:
 
 
 class SocketExchange:
-    """One request in flight; see `vivace.testing.inprocess.Exchange`."""
+    """One request in flight; see `vivace.testing.inprocess.Exchange`.
+
+    Attributes:
+        takes_broken: A response in chunks that breaks off is taken for complete.
+    """
+
+    takes_broken = False
 
     def __init__(self, connection: _Connection, method: str, keep: Callable[[], bool]) -> None:
         self._connection = connection
@@ -190,6 +215,9 @@ class SocketExchange:
         try:
             piece = await self._read_piece()
         except (asyncio.IncompleteReadError, ConnectionError) as error:
+            if self.takes_broken and self._framing == "chunked":
+                self._ended, self._keeps = True, False
+                return b""
             raise BrokenResourceError("the response broke off before its end") from error
         self._ended = not piece
         return piece

@@ -134,3 +134,16 @@ def test_middleware_as_an_object(seen: list[str]) -> None:
     (converted, same) = Middleware.convert([function], [made], location=MiddlewareLocation.REQUEST)
     assert converted.func is function
     assert same is made
+
+
+async def test_a_task_has_a_name_only_where_the_server_runs(app: Sanic, seen: list[str]) -> None:
+    async def work() -> None:
+        seen.append("done")
+
+    with pytest.raises(RuntimeError, match="Cannot name task outside of a running application"):
+        app.add_task(work(), name="early")
+    await app.run_listeners("before_server_start")
+    task = app.add_task(work(), name="in time")
+    assert task is not None
+    assert app.get_task("in time") is task
+    await app.run_listeners("after_server_stop")

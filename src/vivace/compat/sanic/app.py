@@ -11,18 +11,19 @@ from typing import Any, ClassVar, Final
 
 from vivace.compat.sanic.around import Around
 from vivace.compat.sanic.blueprint import Blueprint
+from vivace.compat.sanic.config import SANIC_PREFIX, Config
 from vivace.compat.sanic.declaring import Declaring, SanicTypes
 from vivace.compat.sanic.ext import Extending
 from vivace.compat.sanic.handlers import ErrorHandler
 from vivace.compat.sanic.log import configure
-from vivace.compat.sanic.pieces import SANIC_PREFIX
+from vivace.compat.sanic.overriding import Overridable
 from vivace.compat.sanic.request import Request
 from vivace.compat.sanic.response import HTTPResponse, JSONResponse, coerce
 from vivace.compat.sanic.router import AskingRouter, Router
+from vivace.compat.sanic.serving import REPLContext, Serving
 from vivace.errors import BadMethod, DeclarationError
 from vivace.framework.pattern import TypeTable
 from vivace.framework.route import Route
-from vivace.framework.router import Router as CompiledRouter
 from vivace.framework.spec import Placement, RouteSpec
 
 __all__ = ["Sanic"]
@@ -48,7 +49,7 @@ _ADDED: Final = [
 """What a router is told of a route besides path, methods and handler."""
 
 
-class Sanic(Around, Declaring, Extending):
+class Sanic(Around, Declaring, Overridable, Serving, Extending):
     """`Vivace`, as programs know it that were written for Sanic.
 
     Args:
@@ -77,7 +78,7 @@ class Sanic(Around, Declaring, Extending):
         ConfigError: The name is missing or malformed, or a setting cannot be used.
     """
 
-    __slots__ = ("_adding", "_sanic_router")
+    __slots__ = ("_adding", "_sanic_router", "configure_logging", "repl_ctx", "request_class")
 
     name_rule = Blueprint.name_rule
     start_hint = (
@@ -85,6 +86,7 @@ class Sanic(Around, Declaring, Extending):
         "See https://sanic.dev/en/guide/deployment/app-loader.html for more details."
     )
     tracks_requests = True
+    config_class = Config
     response_kinds = (HTTPResponse, JSONResponse)
     coerce_result = staticmethod(coerce)
     mixes_hosts = False
@@ -131,6 +133,10 @@ class Sanic(Around, Declaring, Extending):
         )
         self._types = SanicTypes()
         self._adding = False
+        self.configure_logging = configure_logging
+        self.repl_ctx = REPLContext()
+        self.request_class = request_class or Request
+        self._honour_overrides(self.request_class)
         self._sanic_router = Router() if router is None else router
         self._sanic_router.ctx.app = self
         if signal_router is not None:
@@ -144,11 +150,6 @@ class Sanic(Around, Declaring, Extending):
     def router(self) -> Any:
         """The routes, as Sanic's programs look at them."""
         return self._sanic_router
-
-    @property
-    def compiled_router(self) -> CompiledRouter:
-        """The routes, as they are matched."""
-        return super().router
 
     def finalize(self) -> None:
         """Compile what is declared, and show paths as Sanic does: without a slash at their beginning."""

@@ -3,8 +3,10 @@
 Rules of this file: everything is made of the declarations when it is asked for; changing it changes nothing.
 """
 
+from asyncio import Task
 from collections import deque
 from collections.abc import Callable
+from inspect import iscoroutine
 from typing import Any, ClassVar
 
 from vivace.compat.sanic.access import RecordedAccess
@@ -15,7 +17,7 @@ __all__ = ["Around"]
 
 
 class Around(Vivace[Any, Any]):
-    """The part of a Sanic app that is about middleware and the log of requests."""
+    """The part of a Sanic app that is about middleware, background tasks and the log of requests."""
 
     __slots__ = ()
 
@@ -42,6 +44,18 @@ class Around(Vivace[Any, Any]):
     def named_response_middleware(self) -> "dict[str, deque[Middleware]]":
         """The response middleware for single routes, by their names."""
         return self._named("response")
+
+    def add_task(self, task: Any, *, name: str | None = None, register: bool = True) -> "Task[Any] | None":
+        """Run a coroutine in the background; see `Background.add_task`.
+
+        Raises:
+            RuntimeError: It is to have a name, and the server does not run yet.
+        """
+        if name and not self.state.is_started:
+            if iscoroutine(task):
+                task.close()
+            raise RuntimeError("Cannot name task outside of a running application")
+        return super().add_task(task, name=name, register=register)
 
     def _named(self, location: str) -> "dict[str, deque[Middleware]]":
         names = {name for spec in self.middleware_specs for name in spec.routes or ()}

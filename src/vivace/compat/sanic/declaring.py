@@ -7,6 +7,7 @@ Rules of this file:
 """
 
 import inspect
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any, Final
@@ -14,11 +15,12 @@ from typing import Any, Final
 from vivace.compat.sanic.static import ServingFiles
 from vivace.errors import DeclarationError
 from vivace.framework.pattern import ParamType, TypeTable, parse_path
-from vivace.framework.spec import RouteSpec, join_path
+from vivace.framework.spec import RouteSpec, join_path, typed_path
 
 __all__ = ["Declaring", "SanicTypes"]
 
 _OLD_NAMES: Final = {"string": "str", "number": "float"}
+_OLD: Final = re.compile(r"<(\w+):(string|number)>")
 
 
 class SanicTypes(TypeTable):
@@ -31,15 +33,7 @@ class SanicTypes(TypeTable):
 
     def get(self, label: str) -> ParamType | None:
         """The type of that name."""
-        new = _OLD_NAMES.get(label)
-        if new is not None:
-            warnings.warn(
-                f"Use of '{label}' as a path parameter type is deprected, and will be removed in Sanic "
-                f"v21.12. Instead, use <x:{new}>.",
-                DeprecationWarning,
-                stacklevel=2,
-            )
-        return super().get(new or label)
+        return super().get(_OLD_NAMES.get(label, label))
 
 
 _TYPES: Final = SanicTypes()
@@ -54,7 +48,14 @@ class Declaring(ServingFiles):
         return _TYPES
 
     def _check(self, spec: RouteSpec) -> None:
-        parse_path(join_path("", spec.uri), self._known_types())
+        parse_path(typed_path(join_path("", spec.uri), spec.handler), self._known_types())
+        for name, old in _OLD.findall(spec.uri):
+            warnings.warn(
+                f"Use of '{old}' as a path parameter type is deprected, and will be removed in Sanic v21.12. "
+                f"Instead, use <{name}:{_OLD_NAMES[old]}>.",
+                DeprecationWarning,
+                stacklevel=4,
+            )
         if not callable(spec.handler):
             raise TypeError(f"{spec.handler!r} is not a callable object")
         try:

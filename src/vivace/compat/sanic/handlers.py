@@ -3,10 +3,12 @@
 Rules of this file: only what differs from the handler of the framework.
 """
 
+import logging
 from typing import TYPE_CHECKING
 
 from vivace.compat.sanic.errorpages import BaseRenderer, TextRenderer, exception_response
 from vivace.framework import error_handler
+from vivace.framework.handler import function_name
 from vivace.framework.pages import shows_details
 
 if TYPE_CHECKING:
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from vivace.framework.response import HTTPResponse
 
 __all__ = ["ErrorHandler"]
+
+logger = logging.getLogger("sanic.root")
+error_logger = logging.getLogger("sanic.error")
 
 
 class ErrorHandler(error_handler.ErrorHandler):
@@ -27,6 +32,25 @@ class ErrorHandler(error_handler.ErrorHandler):
         super().__init__()
         self.debug = False
         self.base = base
+
+    def late(self, request: "Request", exception: BaseException) -> None:
+        """Write down an exception that came when an answer was on its way, in Sanic's words."""
+        error_logger.error("%s", exception, exc_info=exception)
+        logger.error(
+            'The error response will not be sent to the client for the following exception:"%s". '
+            "A previous response has at least partially been sent.",
+            exception,
+        )
+        handler = self.lookup(exception, request.name if request.route is not None else None)
+        if handler is not None:
+            logger.warning(
+                "An error occurred while handling the request after at least some part of the response was "
+                "sent to the client. The response from your custom exception handler %s will not be sent to "
+                "the client. Exception handlers should only be used to generate the exception responses. If "
+                "you would like to perform any other action on a raised exception, consider using a signal "
+                'handler like `@app.signal("http.lifecycle.exception")`',
+                function_name(handler),
+            )
 
     def default(self, request: "Request", exception: Exception) -> "HTTPResponse":
         """Log `exception` and make the page for it."""

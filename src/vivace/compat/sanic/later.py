@@ -12,8 +12,6 @@ from vivace.errors import HTTPException
 
 __all__ = [
     "ASGIApp",
-    "CertLoader",
-    "DirectoryHandler",
     "Http",
     "Inspector",
     "Reloader",
@@ -63,18 +61,6 @@ class ASGIApp(_Later):
     """An app under another server."""
 
     nearest = "an app is an ASGI callable by itself"
-
-
-class DirectoryHandler(_Later):
-    """Shows a folder."""
-
-    nearest = "app.static() with index= serves a folder's index file"
-
-
-class CertLoader(_Later):
-    """Loads certificates."""
-
-    nearest = "TLS comes with a later version; a proxy in front can end it"
 
 
 class Inspector(_Later):

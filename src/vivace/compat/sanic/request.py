@@ -17,10 +17,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from vivace.compat.sanic.accept import AcceptList, parse_accept
+from vivace.compat.sanic.form import parse_multipart_form
 from vivace.compat.sanic.header import Header
-from vivace.compat.sanic.headers import parse_credentials
+from vivace.compat.sanic.headers import parse_content_header, parse_credentials
 from vivace.errors import BadRequest, ServerError
 from vivace.framework import request
+from vivace.framework.body import form_limits, read_all
 from vivace.protocols.events import RequestReceived
 
 __all__ = ["Credentials", "Request"]
@@ -144,7 +146,13 @@ class Request(request.Request, metaclass=_Maker):
 
     @property
     def body(self) -> bytes:
-        """The body; empty if there is none."""
+        """The body; empty if there is none, or if it was not read (``stream=True``).
+
+        Raises:
+            ServerError: It was a form over FORM_MAX_MEMORY octets: see `files`.
+        """
+        if self._body is None and self._form is None:
+            return b""
         return super().body
 
     @body.setter
@@ -283,18 +291,57 @@ class Request(request.Request, metaclass=_Maker):
 
     # The body
 
+    async def receive_body(self) -> bytes:
+        """Read the whole body into memory; a form up to FORM_MAX_MEMORY too, so that `body` has it.
+
+        Raises:
+            PayloadTooLarge: It is over REQUEST_MAX_SIZE octets, or a bigger form is over a limit.
+        """
+        head, config = self.head, self.app.config
+        if self._body is None and self._form is None and 0 < head.content_length <= config.FORM_MAX_MEMORY:
+            self._transport.limit_body(config.REQUEST_MAX_SIZE, config.REQUEST_TIMEOUT)
+            self._body = await read_all(self._transport)
+        return await super().receive_body()
+
+    @property
+    def form(self) -> Any:
+        """The text fields of a form; empty if the body is none."""
+        return super().form if self._multipart is None else self._multipart[0]
+
+    @property
+    def files(self) -> Any:
+        """The files of a multipart form; empty if the body is none."""
+        return super().files if self._multipart is None else self._multipart[1]
+
+    def get_form(self, keep_blank_values: bool = False) -> Any:
+        """The text fields of a form; those of a multipart form are kept if they are empty."""
+        return super().get_form(keep_blank_values) if self._multipart is None else self._multipart[0]
+
+    @property
+    def _multipart(self) -> Any:
+        if self._body is None:
+            return None
+        return self._once("multipart", self._find_multipart)
+
+    def _find_multipart(self) -> Any:
+        kind, options = parse_content_header(self.content_type)
+        if kind != "multipart/form-data":
+            return None
+        boundary = options.get("boundary", "").encode("latin-1", "replace")
+        return parse_multipart_form(self.body, boundary, form_limits(self.app.config))
+
     def load_json(self, loads: Callable[[bytes], Any] | None = None) -> Any:
-        """The body, decoded by `loads`; None if it is empty.
+        """The body, decoded by `loads`; None if it is empty and `loads` refuses that.
 
         Raises:
             BadRequest: `loads` refused it.
         """
         body = self.body
-        if not body:
-            return None
         try:
             value = loads(body) if loads is not None else _read_json(body)
         except Exception:  # noqa: BLE001  # whatever `loads` says, the body is at fault
+            if not body:
+                return None
             raise BadRequest("Failed when parsing body as json") from None
         self.parsed_json = value
         return value
@@ -307,4 +354,4 @@ def _read_json(body: bytes) -> Any:
     try:
         return _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return json.loads(body)  # takes what Sanic takes: NaN, lone surrogates
+        return json.loads(body.decode())  # takes what Sanic takes: NaN, lone surrogates

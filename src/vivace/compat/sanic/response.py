@@ -9,6 +9,7 @@ Rules of this file:
 
 import json as standard_json
 import logging
+import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +18,7 @@ from typing import Any, ClassVar, Final
 
 from vivace.compat.sanic.cookies import Cookie, CookieJar, SameSite
 from vivace.compat.sanic.header import Header
-from vivace.errors import ServerError
+from vivace.errors import FileNotFound, ServerError
 from vivace.framework import files, response, streaming
 from vivace.framework.guess import know_helper
 from vivace.framework.mime import guess_content_type
@@ -49,6 +50,7 @@ TEXT: Final = response.TEXT
 HTML: Final = response.HTML
 BINARY: Final = response.BINARY
 
+_BY_FILE: Final[Any] = object()
 logger = logging.getLogger("sanic.root")
 
 _dump_plain: Final = standard_json.JSONEncoder(separators=(",", ":")).encode
@@ -108,6 +110,28 @@ class BaseHTTPResponse(response.HTTPResponse, metaclass=_Kind):
                 self.status,
             )
         await super().transmit(stream)
+
+    async def __call__(self, data: str | bytes | None = None, end_stream: bool | None = None) -> None:
+        """The same as `send`: ``async with`` gives what sends, in Sanic its method."""
+        await self.send(data, end_stream)
+
+    async def eof(self) -> None:
+        """Complete a response that `request.respond` opened.
+
+        Raises:
+            ServerError: It did not.
+        """
+        await self.send(end_stream=True)
+
+    @property
+    def stream(self) -> Any:
+        """What it is sent through; None before that."""
+        return self.sender
+
+    @property
+    def asgi(self) -> bool:
+        """False: how it is sent makes no difference here."""
+        return False
 
     @property
     def processed_headers(self) -> Any:
@@ -297,24 +321,37 @@ async def file(
     mime_type: str | None = None,
     headers: HeaderSource | None = None,
     filename: str | None = None,
-    last_modified: Any = None,
+    last_modified: Any = _BY_FILE,
     max_age: float | None = None,
     no_store: bool | None = None,
     _range: Any = None,
 ) -> files.FileResponse:
-    """A file as a response; see `vivace.framework.files.file`."""
-    return await files.file(
-        location,
-        status,
-        request_headers,
-        validate_when_requested,
-        mime_type,
-        headers,
-        filename,
-        last_modified,
-        max_age,
-        no_store,
-    )
+    """A file as a response; see `vivace.framework.files.file`.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    del _range
+    try:
+        made = await files.file(
+            location,
+            status,
+            None,
+            validate_when_requested and request_headers is not None,
+            mime_type or guess_content_type(filename or os.fspath(location), TEXT),
+            headers,
+            filename,
+            None if last_modified is _BY_FILE else last_modified,
+            max_age,
+            no_store,
+        )
+    except FileNotFound as error:
+        raise error.__cause__ or error from None
+    made.ranged = False
+    if last_modified is None:
+        made.conditional = False
+        del made.headers["Last-Modified"]
+    return made
 
 
 async def file_stream(
@@ -326,5 +363,15 @@ async def file_stream(
     filename: str | None = None,
     _range: Any = None,
 ) -> files.FileResponse:
-    """A file as a response that is sent in pieces."""
-    return await files.file_stream(location, status, chunk_size, mime_type, headers, filename)
+    """A file as a response that is sent in pieces.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    del _range
+    try:
+        made = await files.file_stream(location, status, chunk_size, mime_type, headers, filename)
+    except FileNotFound as error:
+        raise error.__cause__ or error from None
+    made.conditional = made.ranged = False
+    return made

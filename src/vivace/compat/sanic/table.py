@@ -153,10 +153,10 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     },
     "sanic.request": {
         _OURS + "request": "Request",
-        "vivace.http.uploads": "File",
+        _OURS + "form": "File parse_multipart_form",
         "vivace.http.url": "RequestParameters",
     },
-    "sanic.request.form": {"vivace.http.uploads": "File"},
+    "sanic.request.form": {_OURS + "form": "File parse_multipart_form"},
     "sanic.request.parameters": {"vivace.http.url": "RequestParameters"},
     "sanic.request.types": {_OURS + "request": "Request"},
     "sanic.response": {
@@ -222,7 +222,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_ext.extensions.base": {"vivace.ext.extension": "Extension"},
     "sanic_ext.extensions.injection": {},
     "sanic_ext.extensions.injection.extension": {"vivace.ext.injection": "InjectionExtension"},
-    "sanic_ext.extensions.injection.constructor": {"vivace.ext.injection": "Constructor"},
+    "sanic_ext.extensions.injection.constructor": {"vivace.ext.dependencies": "Constructor"},
     "sanic_ext.extensions.health": {"vivace.ext.health": "HealthExtension"},
     "sanic_ext.extensions.health.extension": {"vivace.ext.health": "HealthExtension"},
     "sanic_ext.extensions.logging": {"vivace.ext.logging": "LoggingExtension"},

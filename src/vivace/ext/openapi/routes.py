@@ -7,7 +7,6 @@ import datetime as dt
 from typing import Any, Final, get_type_hints
 from uuid import UUID
 
-from vivace.ext.openapi.types import Schema
 from vivace.framework.pattern import Segment
 from vivace.framework.route import Route
 
@@ -48,6 +47,5 @@ def path_parameters(route: Route, function: Any) -> dict[str, Any]:
 def _schema(segment: Segment, hint: Any) -> Any:
     if segment.kind is not None and segment.kind.label in _KINDS:
         return _KINDS[segment.kind.label]
-    if segment.regex is not None and segment.kind is None and len(segment.names) == 1 and hint is str:
-        return Schema(type="string")
-    return hint if isinstance(hint, type) else str
+    # A number or a UUID that only the annotation says has become the type of the path by now.
+    return hint if isinstance(hint, type) and hint not in (int, float, UUID) else str
