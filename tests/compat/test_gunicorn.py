@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import Authority
 from tests.conftest import ServerProcess, clean_environment, find_free_port
 from tests.peers.support import PATIENCE, Answer, read_answer, until
 
@@ -382,12 +383,23 @@ def test_options_without_effect_are_warned_of(gunicorn: Start) -> None:
     assert server.stop() == 0
 
 
-def test_tls_is_refused_rather_than_left_out(gunicorn: Start, tmp_path: Path) -> None:
+def test_https(gunicorn: Start, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("shop.test")
+    server = gunicorn("--certfile", pair.cert, "--keyfile", pair.key)
+    raw = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
+    with authority.client().wrap_socket(raw, server_hostname="shop.test") as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n")
+        assert client.makefile("rb").read().startswith(b"HTTP/1.1 200 OK")
+    assert server.stop() == 0
+
+
+def test_certificate_that_cannot_be_used_ends_the_start(gunicorn: Start, tmp_path: Path) -> None:
     for name in ("key", "cert"):
         (tmp_path / name).write_text("")
     server = gunicorn("--keyfile", "key", "--certfile", "cert", serving=False)
     assert server.process.wait(PATIENCE) != 0
-    assert "does not serve TLS" in server.output
+    assert "TLS: cert holds no certificate in PEM form" in server.output
 
 
 def test_the_access_log_is_gunicorns_and_can_be_rotated(gunicorn: Start, tmp_path: Path) -> None:

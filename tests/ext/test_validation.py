@@ -15,6 +15,7 @@ import pytest
 from tests.framework.streams import ask, make_app
 from vivace import HTTPMethodView, Request, Vivace, text
 from vivace.ext.errors import InitError, ValidationError
+from vivace.ext.models import convert
 from vivace.ext.validation import models_of, validate
 
 
@@ -69,6 +70,10 @@ class Typed(TypedDict):
 
 class Outer(msgspec.Struct):
     inner: Model
+
+
+class Family(msgspec.Struct):
+    members: list[Person]
 
 
 MODELS = [Person, Attrs, Struct, Model, Checked, Typed]
@@ -138,6 +143,14 @@ async def test_forms_and_query_strings_are_text(app: Vivace, model: Any) -> None
 async def test_the_answer_says_where(app: Vivace, body: bytes, expected: str) -> None:
     add(app, json=Person)
     assert expected in await post(app, body)
+
+
+def test_defaults_are_attributes_of_the_object() -> None:
+    made = convert(Person, {"name": "x", "address": {"city": "y"}})
+    assert vars(made)["age"] == 1
+    assert list(vars(convert(Family, {"members": [{"name": "x"}]}).members[0])) == list(
+        Person.__annotations__
+    )
 
 
 @pytest.mark.parametrize(

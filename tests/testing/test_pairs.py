@@ -217,6 +217,12 @@ def test_no_answer_is_an_error_unless_allowed(app: Vivace[Any, Any]) -> None:
         await response.send("x")
         raise OSError
 
+    @app.get("/chunks")
+    async def chunks(request: Request) -> None:
+        response = await request.respond()
+        await response.send("x")
+        raise OSError
+
     client = SanicTestClient(app)
     with pytest.raises(ValueError, match="Request and response object expected"):
         client.get("/cut")

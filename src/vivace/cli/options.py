@@ -69,7 +69,14 @@ def _make_option(setting: Setting) -> click.Option:
 def _metavar(setting: Setting) -> str:
     if setting.choices:
         return "|".join(setting.choices)
-    return {"int": "N", "float": "SECONDS", "workers": "N|auto", "mode": "OCTAL"}.get(setting.kind, "TEXT")
+    return {
+        "int": "N",
+        "float": "SECONDS",
+        "workers": "N|auto",
+        "mode": "OCTAL",
+        "binds": "ADDRESS",
+        "networks": "NETWORK",
+    }.get(setting.kind, "TEXT")
 
 
 def _default_note(setting: Setting) -> str:

@@ -30,10 +30,10 @@ from vivace.compat.gunicorn_settings import (
     graceful_seconds,
     ignored_options,
     settings_of,
+    tls_of,
     wants_access_log,
 )
 from vivace.config import Config
-from vivace.errors import ConfigError
 from vivace.interfaces.choose import make_interface
 from vivace.interfaces.hosted import unlimit
 from vivace.interfaces.kind import classify
@@ -128,10 +128,6 @@ class GunicornWorker(Worker):  # type: ignore[misc]
 
     def _prepare(self) -> tuple[Server, float, Any]:
         """The server, the seconds that its graceful stop may take, and what makes its loop."""
-        if self.cfg.is_ssl:
-            raise ConfigError(
-                "certfile and keyfile: this worker does not serve TLS yet; let a proxy in front of it do so"
-            )
         kind, why = classify(self.wsgi)
         config = self._configure(kind)
         self._attach_logging()
@@ -144,7 +140,7 @@ class GunicornWorker(Worker):  # type: ignore[misc]
         access = GunicornAccessLog(self.log) if wants_access_log(self.cfg) else None
         name, factory = choose_loop(config.LOOP)
         self.log.info("Vivace serves an app of kind %s (%s) on %s", kind, why, name)
-        server = Server(interface, config, sockets, access=access)
+        server = Server(interface, config, sockets, access=access, tls=tls_of(self.cfg))
         return server, config.GRACEFUL_SHUTDOWN_TIMEOUT, factory
 
     def _configure(self, kind: str) -> Config:

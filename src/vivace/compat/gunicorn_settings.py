@@ -10,12 +10,15 @@ Rules of this file:
 - Follows gunicorn's documentation of its settings.
 """
 
+import ssl
 from typing import Any, Final
 
 from vivace.config import Config
+from vivace.errors import ConfigError
 from vivace.interfaces.hosted import explicit
+from vivace.server import Tls, read_ssl
 
-__all__ = ["graceful_seconds", "ignored_options", "settings_of", "wants_access_log"]
+__all__ = ["graceful_seconds", "ignored_options", "settings_of", "tls_of", "wants_access_log"]
 
 STOP_MARGIN: Final = 1.0
 """Seconds before the arbiter kills: requests that are left are cut, and the app is told of the stop."""
@@ -122,3 +125,19 @@ def _longest_line(cfg: Any) -> int:
     """One number stands for both of gunicorn's here; nothing that gunicorn takes is refused."""
     sizes = (int(cfg.limit_request_line), int(cfg.limit_request_field_size))
     return NO_LIMIT if 0 in sizes else max(*sizes, MIN_LINE)
+
+
+def tls_of(cfg: Any) -> Tls | None:
+    """The certificates; None if there are none.
+
+    Raises:
+        ConfigError: They cannot be used, or are to be verified in a way that is not there.
+    """
+    if not cfg.is_ssl:
+        return None
+    if cfg.cert_reqs == ssl.CERT_OPTIONAL:
+        raise ConfigError("cert_reqs: clients may be asked for a certificate (2) or not (0)", key="cert_reqs")
+    given = {"cert": cfg.certfile, "key": cfg.keyfile or cfg.certfile, "ciphers": cfg.ciphers or ""}
+    if cfg.cert_reqs == ssl.CERT_REQUIRED:
+        given["ca_certs"] = cfg.ca_certs or ""
+    return read_ssl(given)

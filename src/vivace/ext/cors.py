@@ -196,12 +196,11 @@ class CORS:
 
     def _meant(self, request: "Request", route: Route | None) -> Route | None:
         """The route that a preflight request asks for."""
-        if route is not None and "OPTIONS" in route.methods and route.path != "*":
+        if route is not None and "OPTIONS" in route.methods and route.uri != "*":
             return route
         method = request.headers["access-control-request-method"].upper()
-        router, head = self._app.router, request.head
         for name in (method, *split_words(request.match_info.get("allowed"))):
-            found = router.find(head.path, name, head.host)
+            found = self._app.find_route(request.head, name)
             if found is not None:
                 return found
         return None

@@ -58,7 +58,8 @@ def answer_methods(
 
 
 async def _answer_options(_request: "Request", allowed: str) -> HTTPResponse:
-    return empty(headers={"Allow": allowed.replace(" ", "")})
+    others = [method for method in allowed.split(", ") if method != "OPTIONS"]
+    return empty(headers={"Allow": ",".join((*others, "OPTIONS"))})
 
 
 class _Trace:

@@ -120,9 +120,38 @@ def convert(model: Any, data: Any, *, strict: bool | None = None, text: bool = F
     _check_names(model, data)
     lax = text or strict is False
     try:
-        return msgspec.convert(data, model, strict=not lax, dec_hook=_convert_other)
+        made = msgspec.convert(data, model, strict=not lax, dec_hook=_convert_other)
     except msgspec.ValidationError as error:
         raise InvalidData(str(error), error) from None
+    _set_defaults(made)
+    return made
+
+
+def _set_defaults(made: Any) -> None:
+    """Let dataclasses have their defaults as attributes of their own: msgspec leaves them to the class."""
+    if isinstance(made, list | tuple | set | frozenset):
+        for item in made:
+            _set_defaults(item)
+    elif isinstance(made, dict):
+        for item in made.values():
+            _set_defaults(item)
+    elif dataclasses.is_dataclass(made):
+        _complete(made)
+        for field in dataclasses.fields(made):
+            _set_defaults(getattr(made, field.name, None))
+    elif isinstance(made, msgspec.Struct):
+        for name in made.__struct_fields__:
+            _set_defaults(getattr(made, name))
+
+
+def _complete(made: Any) -> None:
+    own = getattr(made, "__dict__", None)
+    names = [field.name for field in dataclasses.fields(made)]
+    if own is not None and any(name not in own for name in names):
+        found = {name: getattr(made, name) for name in names if hasattr(made, name)}
+        rest = {name: value for name, value in own.items() if name not in found}
+        own.clear()
+        own.update(found | rest)
 
 
 def _by_pydantic(model: Any, data: Any, strict: bool) -> Any:

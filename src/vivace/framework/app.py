@@ -192,7 +192,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
         self.response_chain: Chain = ()
         self._amenders: list[Amender] = []
         self._amending = False
-        self._automatic = self.automatic_methods
+        self._automatic = dict(self.automatic_methods)
         self._ext: Any = None
         self._guest: Any = None
         self._mounts: list[Mount] = []

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from vivace.errors import BadRequest, DeclarationError, RemoteProtocolError, SanicException
 from vivace.framework.handler import check_positional, function_name, second_handler
 from vivace.framework.pages import error_page, shows_details
-from vivace.framework.response import TEXT, HTTPResponse, coerce
+from vivace.framework.response import TEXT, HTTPResponse
 
 if TYPE_CHECKING:
     from vivace.framework.request import Request
@@ -93,7 +93,9 @@ class ErrorHandler:
             result = self.response(request, exception)
             if inspect.isawaitable(result):
                 result = await result
-            return self.default(request, exception) if result is None else coerce(result)
+            if result is None:
+                result = self.default(request, exception)
+            return _coerce(request, result)
         except Exception as second:
             if isinstance(second, SanicException) and second is not exception:
                 return self._last_page(request, second)
@@ -104,7 +106,7 @@ class ErrorHandler:
     def _last_page(self, request: "Request", exception: SanicException) -> HTTPResponse:
         """The page for what a handler raised in the place of an answer."""
         try:
-            return self.default(request, exception)
+            return _coerce(request, self.default(request, exception))
         except Exception:
             logger.exception("the error page failed at %s", request.url)
             return _plain(_FAILED)
@@ -138,6 +140,11 @@ class ErrorHandler:
         logger.error(
             "exception in %s %s (%s)", request.method, request.path, request.name, exc_info=exception
         )
+
+
+def _coerce(request: "Request", result: Any) -> HTTPResponse:
+    response: HTTPResponse = type(request.app).coerce_result(result)
+    return response
 
 
 def _plain(text: str) -> HTTPResponse:

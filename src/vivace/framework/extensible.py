@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from vivace.framework.automatic import Automatic
 from vivace.framework.route import Route
+from vivace.protocols.events import RequestReceived
+
+if TYPE_CHECKING:
+    from vivace.framework.router import Router
 
 __all__ = ["Amender", "Extensible"]
 
@@ -25,8 +29,9 @@ class Extensible:
 
     if TYPE_CHECKING:
         _amenders: list[Amender]
-        _automatic: Automatic
+        _automatic: dict[str, Callable[..., Any] | None]
         _ext: Any
+        _router: Router | None
 
         def changed(self) -> None:
             """Compile again if the server is running already."""
@@ -61,5 +66,15 @@ class Extensible:
             methods: Method -> a coroutine function of the request and of ``allowed``, the methods of the path
                 with commas between them. HEAD with None is answered by the handler of GET.
         """
-        self._automatic = methods
+        self._automatic.clear()
+        self._automatic.update(methods)
         self.changed()
+
+    def find_route(self, head: RequestReceived, method: str) -> Route | None:
+        """The declared route for the path and host of a request, but another method; None if there is none.
+
+        Args:
+            head: Of the request.
+            method: Such as ``POST``.
+        """
+        return None if self._router is None else self._router.find(head.path, method, head.host)

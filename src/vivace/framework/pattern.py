@@ -222,7 +222,10 @@ class TypeTable:
 _EXTRA: Final = {label: _SHOWN[label] for label in ("ext", "path")}
 
 _PARAMETER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:=([a-z]+))?(?::(.+))?", re.DOTALL)
-_EXTENSIONS = re.compile(r"ext(?:=(.+))?")
+_EXTENSIONS = re.compile(r"ext(?:=(.*))?")
+_TYPE_AND_EXT = re.compile(r"[a-z]+:ext(=.*)?")
+_OPENING = re.compile(r"(?:^|[^\\])\(")
+_GROUP = re.compile(r"((?:^|[^\\]))\((?!\?)")
 _LOOKS_LIKE_TYPE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -313,11 +316,16 @@ def _parse_parameter(text: str, path: str, types: TypeTable) -> Segment:
             key=path,
             allowed=types.labels(),
         )
-    return Segment(names=(name,), regex=_check_regex(name, label, path))
+    if _TYPE_AND_EXT.fullmatch(label):
+        raise InvalidRoute(f"Invalid parameter declaration: <{text}>: write <{name}=type:ext>", key=path)
+    return Segment(names=(name,), regex=_check_regex(name, label, path, types.lenient))
 
 
-def _check_regex(name: str, pattern: str, path: str) -> str:
-    """A regular expression without its anchors; one group is allowed, under the parameter's name or none."""
+def _check_regex(name: str, pattern: str, path: str, sure: bool) -> str:
+    """A regular expression without its anchors; one group is allowed, under the parameter's name or none.
+
+    What the group matches is the value. With `sure` a group without a name must be the only parenthesis.
+    """
     pattern = pattern.removeprefix("^")
     if pattern.endswith("$") and not pattern.endswith("\\$"):
         pattern = pattern[:-1]
@@ -337,10 +345,26 @@ def _check_regex(name: str, pattern: str, path: str) -> str:
             f"Named group ({next(iter(compiled.groupindex))}) must match your named parameter ({name})",
             key=path,
         )
+    if compiled.groups and not compiled.groupindex:
+        return _name_group(name, pattern, path, sure)
     return pattern
 
 
+def _name_group(name: str, pattern: str, path: str, sure: bool) -> str:
+    """The expression with a name for its only group."""
+    found = _OPENING.findall(pattern)
+    if sure and len(found) > 1:
+        raise InvalidRoute(
+            f"Could not compile pattern {pattern}. Try using a named group instead: "
+            f"'(?P<{name}>your_matching_group)'",
+            key=path,
+        )
+    return _GROUP.sub(lambda match: match[1] + f"(?P<{name}>", pattern, count=1)
+
+
 def _parse_ext(name: str, stem: str | None, extensions: str | None, path: str, types: TypeTable) -> Segment:
+    if stem == "path":
+        raise InvalidRoute("Extension parameter matching does not support the `path` type.", key=path)
     base = types.get(stem or "str")
     if base is None:
         raise InvalidRoute(
@@ -352,6 +376,13 @@ def _parse_ext(name: str, stem: str | None, extensions: str | None, path: str, t
     ):
         raise InvalidRoute(
             f"Invalid extension parameter definition: <{name}:ext={extensions}>: route path {path!r}",
+            key=path,
+        )
+    if len({ending.count(".") for ending in endings}) > 1:
+        raise InvalidRoute(
+            "All allowed extensions within a single route definition must contain the same number of "
+            "subparts. For example: <foo:ext=js|css> and <foo:ext=min.js|min.css> are both acceptable, but "
+            "<foo:ext=js|min.js> is not.",
             key=path,
         )
     label = f"{base.label}:ext={extensions or ''}"

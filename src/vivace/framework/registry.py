@@ -186,8 +186,9 @@ class Registry(Hooks):
         A class view brings the methods that it has.
         """
         view = getattr(handler, "view_class", None)
-        if view is not None and methods is None:
-            methods = view.methods()
+        if view is not None:
+            methods = methods or view.methods()
+            stream = stream or view.reads_body()
         return self.route(uri, methods, host, strict_slashes, stream, version, name, **options)(handler)
 
     def get(self, uri: str, *, ignore_body: bool = True, **options: Any) -> Callable[[F], F]:

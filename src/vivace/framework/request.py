@@ -256,7 +256,7 @@ class Request:
     @property
     def uri_template(self) -> str:
         """The path as declared; empty if there is no route."""
-        return self.route.path if self.route is not None else ""
+        return self.route.uri if self.route is not None else ""
 
     @property
     def error_format(self) -> str:

@@ -55,6 +55,11 @@ class HTTPMethodView:
         return [method for method in _METHODS if callable(getattr(cls, method.lower(), None))]
 
     @classmethod
+    def reads_body(cls) -> bool:
+        """Whether a method is marked by `stream`."""
+        return any(getattr(getattr(cls, name.lower()), "is_stream", False) for name in cls.methods())
+
+    @classmethod
     def as_view(cls, *class_args: Any, **class_kwargs: Any) -> Callable[..., Any]:
         """The handler for `add_route`; the arguments are those of the class.
 
@@ -102,7 +107,5 @@ class HTTPMethodView:
             stream: The body is not read; default: whether a method is marked by `stream`.
             options: The other arguments of `Registry.route`.
         """
-        found = cls.methods()
-        if stream is None:
-            stream = any(getattr(getattr(cls, name.lower()), "is_stream", False) for name in found)
-        to.route(uri, methods or found, stream=stream, **options)(cls.as_view())
+        stream = cls.reads_body() if stream is None else stream
+        to.add_route(cls.as_view(), uri, methods, stream=stream, **options)

@@ -12,6 +12,7 @@ from vivace.compat.sanic.overriding import OverriddenDispatcher
 from vivace.compat.sanic.serving import REPLContext
 from vivace.errors import SanicException
 from vivace.framework.response import HTTPResponse, text
+from vivace.framework.views import HTTPMethodView, stream
 
 
 async def handler(request: Request, **values: Any) -> HTTPResponse:
@@ -135,6 +136,13 @@ def test_a_blueprint_has_apps_once_it_is_registered() -> None:
     assert (str(app), repr(app)) == ("<Sanic app>", 'Sanic(name="app")')
 
 
+def test_a_blueprint_registers_itself() -> None:
+    app, blueprint = Sanic("app"), Blueprint("bp", url_prefix="/bp")
+    blueprint.add_route(handler, "/x")
+    blueprint.register(app, {"url_prefix": "/other"})
+    assert [route.path for route in app.router.routes] == ["other/x"]
+
+
 def test_another_blueprint_of_the_name_is_refused() -> None:
     app = make_app()
     app.blueprint(Blueprint("bp"))
@@ -210,6 +218,28 @@ def test_a_copy_that_may_overwrite_takes_its_own_routes_over() -> None:
     copy = blueprint.copy("copy", allow_route_overwrite=True)
     copy.add_route(handler, "/x", name="new")
     assert [route.name for route in app.router.routes] == ["app.copy.new"]
+
+
+# Views
+
+
+class Upload(HTTPMethodView):
+    @stream
+    async def post(self, request: Request) -> HTTPResponse:
+        found = b""
+        while (chunk := await request.stream.read()) is not None:
+            found += chunk
+        return text(found.decode())
+
+
+def test_a_view_has_the_methods_that_it_defines_and_streams_if_one_says_so() -> None:
+    app = Sanic("app")
+    app.add_route(Upload.as_view(), "/added", methods=["GET"])
+    Upload.attach(app, "/attached", name="attached")
+    for path in ("/added", "/attached"):
+        assert app.test_client.post(path, content=b"body")[1].text == "body"
+        assert app.test_client.get(path)[1].status == 405
+    assert [route.extra.stream for route in app.router.routes] == [True, True]
 
 
 # Commands

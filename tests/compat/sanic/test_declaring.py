@@ -154,6 +154,17 @@ def test_a_method_that_is_none_is_refused(app: Sanic, methods: list[str]) -> Non
         ("/<x:(a)(b)>", "Invalid matching pattern (a)(b)"),
         ("/<x:(?P<y>a)>", "Named group (y) must match your named parameter (x)"),
         ("/<x:ext=a/b>", "Invalid extension parameter definition: <x:ext=a/b>"),
+        ("/<x:ext=>", "Invalid extension parameter definition: <x:ext=>"),
+        ("/<x:int:ext>", "Invalid parameter declaration: <x:int:ext>"),
+        ("/<x=path:ext>", "Extension parameter matching does not support the `path` type."),
+        (
+            "/<x:ext=js|min.js>",
+            "All allowed extensions within a single route definition must",
+        ),
+        (
+            r"/<x:file(?:\.)(txt)>",
+            r"Could not compile pattern file(?:\.)(txt). Try using a named group instead: '(?P<x>your_",
+        ),
     ],
 )
 def test_a_malformed_path_is_refused(app: Sanic, path: str, says: str) -> None:
@@ -166,6 +177,15 @@ def test_two_parameters_of_one_name_are_refused_when_routes_are_compiled(app: Sa
     app.add_route(handler, "/a/<x:int>/<x:int>")
     with pytest.raises(ParameterNameConflicts, match="Duplicate named parameters in: a/<x:int>/<x:int>"):
         app.router.finalize()
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [(r"file\.(txt)", "txt"), (r"file\.(?P<x>txt)", "txt"), (r"file\.txt", "file.txt")],
+)
+def test_the_group_of_a_regular_expression_is_the_value(app: Sanic, declared: str, value: str) -> None:
+    app.add_route(handler, f"/<x:{declared}>", name="route")
+    assert app.test_client.get("/file.txt")[1].text == f"app.route {{'x': '{value}'}}"
 
 
 def test_a_word_that_is_no_type_is_a_regular_expression(app: Sanic) -> None:

@@ -228,3 +228,20 @@ def test_a_default_that_fails_is_a_plain_500() -> None:
 
     answer = ask(make_app(NotFound(), error_handler=Handler()))
     assert (answer.status, answer.text) == (500, "An error occurred while handling an error")
+
+
+def test_a_default_without_a_result_is_a_plain_500() -> None:
+    class Handler(ErrorHandler):
+        def default(self, request: Request, exception: Exception) -> Any:
+            return None
+
+    answer = ask(make_app(NotFound(), error_handler=Handler()))
+    assert (answer.status, answer.text) == (500, "An error occurred while handling an error")
+
+
+def test_an_exception_handler_gives_a_response_or_nothing() -> None:
+    app = make_app(ValueError("v"))
+    app.exception(ValueError)(lambda request, error: "text")
+    answer = ask(app)
+    assert answer.status == 500
+    assert "Invalid response type 'text' (need HTTPResponse)" in answer.text

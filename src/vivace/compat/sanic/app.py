@@ -156,6 +156,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):
         super().finalize()
         for route in self.compiled_router.routes:
             route.path = _shown_path(route)
+            route.uri = f"/{route.path}"
         if type(self._sanic_router).get is not Router.get:
             self._ask_router()
 

@@ -3,6 +3,7 @@
 Rules of this file: only what a Sanic program can see and a Vivace program is better off without.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from vivace.compat.sanic.declaring import Declaring
@@ -17,6 +18,15 @@ class Blueprint(Declaring, _Blueprint):
     """`vivace.Blueprint`, as programs know it that were written for Sanic."""
 
     __slots__ = ()
+
+    def register(self, app: Vivace[Any, Any], options: Mapping[str, Any]) -> None:
+        """Make it part of an app.
+
+        Args:
+            app: The app.
+            options: The other arguments of `Vivace.blueprint`.
+        """
+        app.blueprint(self, **options)
 
     @property
     def apps(self) -> set[Vivace[Any, Any]]:

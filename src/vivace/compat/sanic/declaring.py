@@ -65,6 +65,12 @@ class Declaring(ServingFiles):
         if not takes_any:
             raise DeclarationError(f"Required parameter `request` missing in the {spec.name}() route?")
 
+    def add_route(self, handler: Any, uri: str, methods: Any = None, *args: Any, **options: Any) -> Any:
+        """Declare `handler` without a decorator; a class view has those methods that it defines."""
+        if hasattr(handler, "view_class"):
+            methods = None
+        return super().add_route(handler, uri, methods, *args, **options)
+
     def _name_route(self, handler: Callable[..., Any], name: str | None) -> str:
         for found in (name, handler, getattr(handler, "name", None), getattr(handler, "__name__", None)):
             if isinstance(found, str) and found:

@@ -52,7 +52,7 @@ class RangedFile(FileResponse):
         if ranges or self.size == 0:
             return ranges
         for part in asked.strip().split("-", 1):
-            if part and not part.isdigit():
+            if part and not part.lstrip("-").isdigit():
                 raise RangeNotSatisfiable(f"'{part}' is invalid for Content Range", _Size(self.size))
         raise RangeNotSatisfiable("Invalid for Content Range parameters", _Size(self.size))
 
@@ -85,7 +85,7 @@ class Files(StaticFiles):
         super().__init__(
             path if path.exists() else Path("/"),
             index=(index,) if isinstance(index, str) else tuple(index or ()),
-            content_type=content_type,
+            content_type=_with_charset(content_type),
             follow_symlinks=True,
             hidden=True,
             directory_view=directory_view,
@@ -111,6 +111,12 @@ class Files(StaticFiles):
         if not super()._may_send(path, folder):
             return self._link_dirs and (self._link_files or not os.path.islink(path))
         return self._link_dirs if os.path.isdir(real) else self._link_files
+
+
+def _with_charset(content_type: str | None) -> str | None:
+    if content_type and content_type.startswith("text/") and "charset" not in content_type:
+        return f"{content_type}; charset=utf-8"
+    return content_type
 
 
 def _as_path(given: Any) -> Path:
