@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
+from vivace.supervisor.usage import Watched
+
 __all__ = ["Channel", "Made", "Message", "Order", "Report", "Wish", "failed"]
 
 _LONGEST: Final = 1 << 20
@@ -34,7 +36,8 @@ class Report(msgspec.Struct, tag=True, frozen=True):
         warnings: What the configuration has to say; each worker says the same.
         mounts: What is mounted, and where.
         idle: KEEP_ALIVE_TIMEOUT of the app's configuration, in seconds.
-        budgets: What each worker gets of the limits that they share.
+        budgets: What each worker gets of the limits that they share, in words.
+        watched: The same, to be watched.
         code: The exit code that goes with a failure.
         unsafe: Why no worker may be forked from this template; empty if it may.
         files: The source files that were imported.
@@ -50,6 +53,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     mounts: tuple[str, ...] = ()
     idle: float = 0.0
     budgets: tuple[str, ...] = ()
+    watched: tuple[Watched, ...] = ()
     code: int = 0
     unsafe: str = ""
     files: tuple[str, ...] = ()

@@ -35,6 +35,7 @@ from vivace.supervisor.logs import attach_logging, wants_json
 from vivace.supervisor.messages import Channel, Made, Message, Order, Report, Wish
 from vivace.supervisor.sockets import Listeners
 from vivace.supervisor.template import imported_files, run_main_listeners, run_template
+from vivace.supervisor.usage import UsageWatch, Watched, measure
 from vivace.supervisor.worker import run_worker
 
 __all__ = ["Supervisor", "launch", "serve_as_template"]
@@ -42,6 +43,8 @@ __all__ = ["Supervisor", "launch", "serve_as_template"]
 logger = logging.getLogger("vivace")
 
 _REMEMBERED: Final = 256
+_USAGE_EVERY: Final = 60.0
+"""Seconds between two counts of the connections that workers hold."""
 _LAST_WORDS: Final = 2.0
 """Seconds that templates have to end when the workers are gone."""
 
@@ -137,6 +140,9 @@ class Supervisor:
         self._settings: dict[str, Any] = {}
         self._strangers: dict[int, int] = {}
         self._watch = FileWatch(config.RELOAD_DIRS.split()) if config.AUTO_RELOAD else None
+        self._usage = UsageWatch()
+        self._usage_due = float("inf")
+        self._watched: tuple[Watched, ...] = ()
         self._recycler = Recycler(config.WORKER_MAX_LIFETIME, config.WORKER_MAX_MEMORY)
         self._told: set[str] = set()
         self._greeted = False
@@ -189,7 +195,7 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _wait(self) -> None:
-        dues = [self._fleet.next_tick(), self._recycler.due]
+        dues = [self._fleet.next_tick(), self._recycler.due, self._usage_due]
         if self._watch is not None and self._greeted:
             dues.append(self._watch.due)
         due = min(due for due in (*dues, float("inf")) if due is not None)
@@ -204,8 +210,18 @@ class Supervisor:
         if self._recycler.due <= now:
             for pid, reason in self._recycler.look(self._fleet.workers, now):
                 self._do(self._fleet.recycle(pid, reason, now))
+        if self._usage_due <= now:
+            self._look_at_usage(now)
         if self._watch is not None and self._greeted and self._watch.due <= now:
             self._reload(self._watch.look(now))
+
+    def _look_at_usage(self, now: float) -> None:
+        """Warn of workers that hold more connections than their share."""
+        slots = {worker.slot: pid for pid, worker in self._fleet.workers.items()}
+        found = [usage for watched in self._watched for usage in measure(*watched, slots)]
+        for line in self._usage.judge(found):
+            logger.warning("%s", line)
+        self._usage_due = now + _USAGE_EVERY
 
     def _reload(self, changed: Sequence[str]) -> None:
         if changed:
@@ -374,6 +390,9 @@ class Supervisor:
         graceful = max(patience.graceful, report.graceful)
         self._fleet.patience = patience._replace(graceful=graceful, idle=report.idle)
         self._fleet.strict = bool(report.budgets)
+        if report.watched and not self._watched:
+            self._usage_due = time.monotonic() + _USAGE_EVERY
+        self._watched = report.watched
         self._do(self._fleet.ready(pid, time.monotonic()))
         if self._fleet.booted and not self._greeted:
             self._greet(report)

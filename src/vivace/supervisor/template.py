@@ -23,7 +23,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from vivace.supervisor.budgets import place_process
+from vivace.supervisor.budgets import place_process, refuse_early_connections
 from vivace.supervisor.children import fork, noted, tie_to
 from vivace.supervisor.failure import describe_failure
 from vivace.supervisor.job import Job
@@ -83,6 +83,8 @@ class Template:
         loaded = self._job.load()
         self._app = loaded.app if loaded.kind == "native" else None
         attach_logging(self._job.config)
+        if self._job.config.PRELOAD == "on":
+            refuse_early_connections(self._job.config)
         run_main_listeners(self._app, "main_process_start")
         return loaded
 

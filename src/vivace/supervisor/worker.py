@@ -26,7 +26,7 @@ from vivace.interfaces.hosted import explicit, unlimit
 from vivace.interfaces.mounts import MountedInterface, Mounts, describe_mounts
 from vivace.server import Interface, Server
 from vivace.supervisor.banner import describe_build
-from vivace.supervisor.budgets import budget_lines, place_process
+from vivace.supervisor.budgets import budget_lines, place_process, watched_budgets
 from vivace.supervisor.failure import describe_failure
 from vivace.supervisor.job import Job
 from vivace.supervisor.logs import attach_logging, detach_logging
@@ -224,6 +224,7 @@ class _Worker:
             tuple(describe_mounts(mounts)),
             config.KEEP_ALIVE_TIMEOUT or LONGEST_PATIENCE,
             budgets=tuple(budget_lines(config)),
+            watched=watched_budgets(config) if self._channel is not None else (),
         )
         self._tell(report)
 
