@@ -15,7 +15,7 @@ import pytest
 from tests.framework.streams import ask, make_app
 from vivace import HTTPMethodView, Request, Vivace, text
 from vivace.ext.errors import InitError, ValidationError
-from vivace.ext.models import convert
+from vivace.ext.models import InvalidData, convert
 from vivace.ext.validation import models_of, validate
 
 
@@ -70,6 +70,11 @@ class Typed(TypedDict):
 
 class Outer(msgspec.Struct):
     inner: Model
+
+
+@attrs.define
+class Hidden:
+    _size: int = 1
 
 
 class Family(msgspec.Struct):
@@ -143,6 +148,12 @@ async def test_forms_and_query_strings_are_text(app: Vivace, model: Any) -> None
 async def test_the_answer_says_where(app: Vivace, body: bytes, expected: str) -> None:
     add(app, json=Person)
     assert expected in await post(app, body)
+
+
+def test_private_attributes_of_attrs_classes_have_their_public_names() -> None:
+    assert convert(Hidden, {"size": 2}) == Hidden(size=2)
+    with pytest.raises(InvalidData, match="unknown field `_size`"):
+        convert(Hidden, {"_size": 2})
 
 
 def test_defaults_are_attributes_of_the_object() -> None:

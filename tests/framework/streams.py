@@ -90,7 +90,7 @@ class FakeStream:
     def limit_body(self, size: int, seconds: float) -> None:
         self.limit = (size, seconds)
         if 0 <= size < self.size:
-            raise PayloadTooLarge(f"the body is larger than {size} octets")
+            raise PayloadTooLarge("Request body exceeds the size limit")
 
     def _begin(self, status: int, fields: Fields) -> None:
         if self.response_started:

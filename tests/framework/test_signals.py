@@ -446,3 +446,15 @@ async def test_what_is_false_does_not_end_a_dispatch(app: Vivace) -> None:
     for result in (None, 0, "", "first", "second"):
         app.add_signal(lambda result=result: result, "a.b.c")
     assert await app.dispatch("a.b.c", inline=True) == "first"
+
+
+async def test_a_blueprint_waits_for_its_own_events_and_the_apps(app: Vivace) -> None:
+    blueprint = Blueprint("bp")
+    blueprint.add_signal(None, "a.b.c")
+    app.blueprint(blueprint)
+    for dispatcher in (blueprint, app):
+        waiting = asyncio.create_task(blueprint.event("a.b.c", timeout=5))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await dispatcher.dispatch("a.b.c", context={"x": 1})
+        assert await waiting == {"x": 1}

@@ -233,7 +233,7 @@ async def test_a_limit_met_while_reading_is_answered_in_place_of_the_app() -> No
         status, head, data = await client.read_response()
         assert status == 413
         assert b"connection: close" in head
-        assert data == b"the body is larger than 10 octets\n"
+        assert data == b"Request body exceeds the size limit\n"
         await asyncio.wait_for(ended.wait(), 5)
 
 

@@ -283,8 +283,8 @@ async def test_a_streamed_body_over_the_limit_fails_in_the_app_and_is_413(
         await until(lambda: app.inputs)
         await client.send(REST)
         status, _, body = await client.read_response()
-    assert (status, body) == (413, b"the body is larger than 100 octets\n")
-    assert "larger than 100" in str(app.errors[0])
+    assert (status, body) == (413, b"Request body exceeds the size limit\n")
+    assert "exceeds the size limit" in str(app.errors[0])
     assert not caplog.records
 
 

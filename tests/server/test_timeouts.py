@@ -93,6 +93,14 @@ async def never(stream: Stream) -> None:
     await asyncio.Event().wait()
 
 
+@pytest.mark.parametrize(
+    ("head", "whole", "seconds"), [(10, 60, 10), (10, 2, 2), (10, 0, 10), (0, 2, 2), (0, 0, 0)]
+)
+def test_head_takes_no_longer_than_the_whole_request_may(head: float, whole: float, seconds: float) -> None:
+    config = Config({"HEAD_TIMEOUT": head, "REQUEST_TIMEOUT": whole})
+    assert ServerSettings.from_config(config).head_timeout == seconds
+
+
 async def test_a_silent_connection_is_closed_after_head_timeout() -> None:
     scene = Scene(hello, HEAD_TIMEOUT=10)
     await scene.pass_time(9.9)

@@ -367,7 +367,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "REQUEST_TIMEOUT",
         "float",
         60.0,
-        "Time for a whole buffered request to arrive (408); 0, or unset for a hosted app: for ever.",
+        "Time for a whole request, buffered, to arrive (408); 0, or unset for a hosted app: for ever.",
         _TIME,
         "s",
         minimum=0,

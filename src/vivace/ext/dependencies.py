@@ -108,7 +108,7 @@ class Dependencies:
         nested: dict[str, Node] = {}
         constants: dict[str, Any] = {}
         taken: list[str] = []
-        for name, parameter in constructor.parameters.items():
+        for name in constructor.parameters:
             hint = constructor.hints.get(name)
             if name == constructor.request_arg:
                 continue
@@ -118,8 +118,6 @@ class Dependencies:
                 taken.append(name)
             elif name.upper() in self.constants and hint is not None:
                 constants[name] = self.constants[name.upper()]
-            elif parameter.kind is parameter.VAR_KEYWORD:
-                taken.extend(n for n in path_names if n not in constructor.parameters)
         given = {*nested, *constants, *taken, constructor.request_arg}
         missing = [
             name

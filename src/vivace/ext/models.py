@@ -118,6 +118,7 @@ def convert(model: Any, data: Any, *, strict: bool | None = None, text: bool = F
     if is_pydantic(model):
         return _by_pydantic(model, data, False if text else bool(strict))
     _check_names(model, data)
+    data = _by_attribute(model, data)
     lax = text or strict is False
     try:
         made = msgspec.convert(data, model, strict=not lax, dec_hook=_convert_other)
@@ -175,6 +176,13 @@ def _check_names(model: Any, data: Any) -> None:
     for name in data:
         if name not in known:
             raise InvalidData(f"Object contains unknown field `{name}`")
+
+
+def _by_attribute(model: Any, data: Any) -> Any:
+    """The data of an attrs class under the names of its attributes, which may begin with ``_``."""
+    attributes = getattr(model, "__attrs_attrs__", ())
+    names = {a.alias: a.name for a in attributes if a.alias != a.name}
+    return {names.get(key, key): value for key, value in data.items()} if names and data else data
 
 
 def _required(model: Any) -> list[str] | None:

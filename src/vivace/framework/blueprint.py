@@ -193,9 +193,11 @@ class Blueprint(Registry):
         return [await app.dispatch(event, condition=condition, **options) for app in self._joined()]
 
     async def event(self, event: str, timeout: float | None = None, *, condition: Any = None) -> Any:
-        """Wait until one of the apps that it is part of dispatches an event; see `Vivace.event`."""
+        """Wait until it or one of the apps that it is part of dispatches an event; see `Vivace.event`."""
+        meant = {**(condition or {}), BLUEPRINT_CONDITION: self.name}
         waiting = [
-            asyncio.ensure_future(app.event(event, timeout, condition=condition)) for app in self._joined()
+            asyncio.ensure_future(app.event(event, timeout, condition=meant, exclusive=False))
+            for app in self._joined()
         ]
         try:
             done, _pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

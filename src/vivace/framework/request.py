@@ -580,7 +580,7 @@ class Request:
         if self._response is not None:
             raise ServerError("Second respond call is not allowed.")
         if response is None:
-            response = HTTPResponse(None, status, headers, content_type)
+            response = self.app.response_kinds[0](None, status, headers, content_type)
         response = await run_response_middleware(self, response)
         response.sender = Sender(self._transport, response)
         self._response = response

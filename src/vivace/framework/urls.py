@@ -29,7 +29,8 @@ def find_route(routes: list[Route], app_name: str, view_name: str) -> Route:
     wanted = (view_name, f"{app_name}.{view_name}")
     found = {route.uri: route for route in routes if route.name in wanted}
     if not found:
-        raise URLBuildError(f"Endpoint with name `{app_name}.{view_name}` was not found")
+        shown = view_name if "." in view_name else f"{app_name}.{view_name}"
+        raise URLBuildError(f"Endpoint with name `{shown}` was not found")
     if len(found) > 1:
         raise URLBuildError(
             f"{view_name!r} names the routes {', '.join(sorted(found))}: tell them apart by name=..."

@@ -88,7 +88,7 @@ class GuestInput:
             self._deadline = self._loop.time() + seconds
         self._limit = size
         if 0 <= size < max(self._head.content_length, self._received):
-            self._fail(PayloadTooLarge(f"the body is larger than {size} octets"))
+            self._fail(PayloadTooLarge("Request body exceeds the size limit"))
             assert self._error is not None
             raise self._error
 
@@ -117,7 +117,7 @@ class GuestInput:
                 else:
                     self._take(await self._receive())
         except TimeoutError:
-            self._fail(RequestTimeout("the request was not complete in time"))
+            self._fail(RequestTimeout("Request Timeout"))
 
     def _on_read(self, reading: "asyncio.Task[Message]") -> None:
         self._reading = None
@@ -144,7 +144,7 @@ class GuestInput:
             self.complete = not message.get("more_body", False)
             self._received += len(data)
             if 0 <= self._limit < self._received:
-                self._fail(PayloadTooLarge(f"the body is larger than {self._limit} octets"))
+                self._fail(PayloadTooLarge("Request body exceeds the size limit"))
             elif self._error is None and self._head.has_body:
                 self._piece = bytes(data)
 

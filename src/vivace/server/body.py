@@ -66,7 +66,7 @@ class Body:
         self._progress = now
         if self.error is None:
             if 0 <= self.limit < self.received:
-                self.fail(PayloadTooLarge(f"the body is larger than {self.limit} octets"))
+                self.fail(PayloadTooLarge("Request body exceeds the size limit"))
                 return
             self.chunks.append(data)
             self.buffered += len(data)
@@ -100,7 +100,7 @@ class Body:
     def overdue(self, now: float, settings: ServerSettings, reading: bool) -> str:
         """Why the body must be given up, or an empty string; only its deadline counts while not `reading`."""
         if self.deadline and now >= self.deadline:
-            return "the request was not complete in time"
+            return "Request Timeout"
         if not reading:
             return ""
         if 0 < settings.body_timeout <= now - self._progress:

@@ -51,7 +51,7 @@ class ServerSettings:
         return cls(
             keep_alive=config.KEEP_ALIVE,
             keep_alive_timeout=config.KEEP_ALIVE_TIMEOUT,
-            head_timeout=config.HEAD_TIMEOUT,
+            head_timeout=_shorter(config.HEAD_TIMEOUT, config.REQUEST_TIMEOUT),
             body_timeout=config.BODY_TIMEOUT,
             body_min_rate=config.BODY_MIN_RATE,
             body_rate_grace=config.BODY_RATE_GRACE,
@@ -85,6 +85,11 @@ class ServerSettings:
             self.write_timeout,
         )
         return min((t for t in given if t > 0), default=5.0)
+
+
+def _shorter(one: float, other: float) -> float:
+    """The shorter of two times, of which 0 is for ever."""
+    return min(one, other) if one and other else one or other
 
 
 def _connections_by_file_limit() -> int:

@@ -145,8 +145,8 @@ class Stream:
             self._connection.look_at(body.deadline)
         body.limit = size
         if 0 <= size < max(self.head.content_length, body.received):
-            body.fail(PayloadTooLarge(f"the body is larger than {size} octets"))
-            raise PayloadTooLarge(f"the body is larger than {size} octets")
+            body.fail(PayloadTooLarge("Request body exceeds the size limit"))
+            raise PayloadTooLarge("Request body exceeds the size limit")
 
     def respond(self, status: int, fields: _Fields, body: bytes) -> None:
         """Send a whole response in one write."""

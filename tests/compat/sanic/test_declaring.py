@@ -69,6 +69,18 @@ def test_unknown_attributes_are_refused_with_the_way_out(app: Sanic) -> None:
     )
 
 
+def test_a_subclass_names_its_attributes_itself() -> None:
+    class Named(Sanic):
+        __slots__ = ("extra",)
+
+    class Plain(Blueprint):
+        """Names none."""
+
+    Named("named").extra = 1
+    with pytest.raises(AttributeError, match="Setting variables on Plain instances is not allowed"):
+        Plain("plain").extra = 1  # type: ignore[attr-defined]
+
+
 def test_the_loop_is_there_once_the_app_runs(app: Sanic) -> None:
     with pytest.raises(SanicException, match="Loop can only be retrieved after the app has started running"):
         _ = app.loop

@@ -1,6 +1,6 @@
 """sanic_ext.validate: the words of sanic-ext for what is wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.framework.streams import ask, make_app
 from vivace import Request, text
-from vivace.compat.sanic.validation import validate
+from vivace.compat.sanic.validation import body, definition, validate
 from vivace.ext.errors import InitError
 
 
@@ -104,6 +104,26 @@ async def test_query_strings_are_called_bodies_too() -> None:
         b"Invalid request body: Person. Error: missing a required argument: 'name'" in (await ask(app)).body
     )
     assert (await ask(app, target="/?name=x")).body == b"x"
+
+
+@pytest.mark.parametrize(
+    "decorate",
+    [
+        body({"application/json": Person}, validate=True, body_argument="person"),
+        definition(body={"application/json": Person}, validate=True, body_argument="person"),
+    ],
+)
+async def test_described_bodies_are_validated_with_the_same_words(decorate: Callable[[Any], Any]) -> None:
+    app = make_app()
+
+    @app.post("/")
+    @decorate
+    async def handler(request: Request, person: Person) -> Any:
+        return text(person.name)
+
+    assert (await ask(app, "POST", "/", body=b'{"name": "x"}')).body == b"x"
+    answer = await ask(app, "POST", "/", body=b"{}")
+    assert b"Invalid request body: Person. Error: missing a required argument: 'name'" in answer.body
 
 
 @pytest.mark.parametrize("model", [str, dict, Typed])

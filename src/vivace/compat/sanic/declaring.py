@@ -10,7 +10,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vivace.compat.sanic.static import ServingFiles
 from vivace.errors import DeclarationError
@@ -43,6 +43,19 @@ class Declaring(ServingFiles):
     """An app or a blueprint that takes the routes that Sanic takes."""
 
     __slots__ = ()
+
+    if not TYPE_CHECKING:  # type checkers know the attributes and refuse others themselves
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not hasattr(
+                type(self), name
+            ):  # subclasses have those of their __slots__
+                kind = type(self).__name__
+                raise AttributeError(
+                    f"Setting variables on {kind} instances is not allowed. You should change your {kind} "
+                    f"instance to use instance.ctx.{name} instead."
+                )
+            object.__setattr__(self, name, value)
 
     def _known_types(self) -> TypeTable:
         return _TYPES

@@ -111,8 +111,9 @@ class _Maker(type):
 
 def _make_head(url: bytes, method: str, version: str, fields: Header) -> RequestReceived:
     try:
-        parts = urlsplit(url if not url.startswith(b"//") else b"")
         url.decode("ascii")
+        # Two slashes at the beginning of a target name no host.
+        parts = urlsplit(b"http://h" + url if url.startswith(b"/") else url)
     except ValueError:
         raise BadRequest(f"Bad URL: {url.decode('utf-8', 'backslashreplace')}") from None
     block = b"".join(b"%b: %b\r\n" % pair for pair in fields.to_pairs())
@@ -159,6 +160,8 @@ class Request(request.Request, metaclass=_Maker):
     def body(self, value: bytes) -> None:
         self._body = value
         self._form = None
+        for name in ("json", "form", "multipart"):
+            (self._memo or {}).pop(name, None)
 
     @property
     def method(self) -> str:

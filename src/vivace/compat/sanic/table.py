@@ -42,18 +42,21 @@ _CLIENTS: Final = (
     "SanicTestClient SanicASGITestClient TestingResponse HOST PORT ASGI_HOST ASGI_PORT ASGI_BASE_URL"
 )
 _OURS: Final = "vivace.compat.sanic."
-_OPENAPI: Final = (
-    "body component definition deprecated description document exclude no_autodoc operation parameter response"
-    " secured summary tag"
-)
+_OPENAPI: Final = {
+    "vivace.ext.openapi": (
+        "component deprecated description document exclude no_autodoc operation parameter response secured"
+        " summary tag"
+    ),
+    _OURS + "validation": "body definition",
+}
 _DEFINITIONS: Final = (
     "Component Contact Example ExternalDocumentation Flow Flows Header Info License MediaType Operation"
     " Parameter PathItem Reference RequestBody Response SecurityRequirement SecurityScheme Server"
     " ServerVariable Tag"
 )
 _TYPES: Final = (
-    "Array Binary Boolean Byte Date DateTime Definition Double Email Float Integer Long Object Password Schema"
-    " String Time UUID"
+    "Array Binary Boolean Byte Date DateTime Definition Double Email Float Integer Long Object Password"
+    " Schema String Time UUID"
 )
 
 _DECLARED: Final[dict[str, dict[str, str]]] = {
@@ -101,8 +104,8 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.cookies.response": {_OURS + "cookies": "Cookie CookieJar"},
     "sanic.errorpages": {
         _OURS + "errorpages": (
-            "BaseRenderer HTMLRenderer JSONRenderer TextRenderer CONFIG_BY_MIME DEFAULT_FORMAT"
-            " FALLBACK_STATUS FALLBACK_TEXT JSON MIME_BY_CONFIG RENDERERS_BY_CONTENT_TYPE RESPONSE_MAPPING STATUS_CODES"
+            "BaseRenderer HTMLRenderer JSONRenderer TextRenderer CONFIG_BY_MIME DEFAULT_FORMAT FALLBACK_STATUS"
+            " FALLBACK_TEXT JSON MIME_BY_CONFIG RENDERERS_BY_CONTENT_TYPE RESPONSE_MAPPING STATUS_CODES"
             " check_error_format exception_response guess_mime"
         ),
     },
@@ -218,7 +221,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_ext.config": {"vivace.ext.config": "Config"},
     "sanic_ext.exceptions": {"vivace.ext.errors": "ExtensionNotFound InitError ValidationError"},
     "sanic_ext.extensions": {},
-    "sanic_ext.openapi": {"vivace.ext.openapi": _OPENAPI},
+    "sanic_ext.openapi": _OPENAPI,
     "sanic_ext.extensions.base": {"vivace.ext.extension": "Extension"},
     "sanic_ext.extensions.injection": {},
     "sanic_ext.extensions.injection.extension": {"vivace.ext.injection": "InjectionExtension"},
@@ -249,7 +252,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     },
     "sanic_ext.extensions.openapi.definitions": {"vivace.ext.openapi.definitions": _DEFINITIONS},
     "sanic_ext.extensions.openapi.extension": {"vivace.ext.openapi.extension": "OpenAPIExtension"},
-    "sanic_ext.extensions.openapi.openapi": {"vivace.ext.openapi": _OPENAPI},
+    "sanic_ext.extensions.openapi.openapi": _OPENAPI,
     "sanic_ext.extensions.openapi.types": {"vivace.ext.openapi.types": _TYPES},
     "sanic_ext.extras": {},
     "sanic_ext.extras.request": {"vivace.ext.counted": "CountedRequest"},

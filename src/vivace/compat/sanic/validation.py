@@ -1,4 +1,4 @@
-"""``sanic_ext.validate``: ours, with the words of sanic-ext for what is wrong.
+"""``sanic_ext.validate`` and what uses it: ours, with the words of sanic-ext for what is wrong.
 
 Rules of this file: what is accepted is decided in `vivace.ext.models`; here it is only told in other words.
 """
@@ -11,9 +11,10 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, is_typedd
 import msgspec
 
 from vivace.ext.models import InvalidData, fields_of, is_model, is_pydantic
+from vivace.ext.openapi import decorators
 from vivace.ext.validation import Check, validator
 
-__all__ = ["validate"]
+__all__ = ["body", "definition", "validate"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
@@ -44,6 +45,22 @@ def validate(
     """
     json, form, query = (model if _is_looked_at(model) else None for model in (json, form, query))
     return validator(json, form, query, body_argument, query_argument, strict, _said, _Check)
+
+
+def body(
+    content: Any, *, validate: bool = False, body_argument: str = "body", **values: Any
+) -> Callable[[F], F]:
+    """Say what clients send; see `vivace.ext.openapi.decorators.body`."""
+    check = _validate if validate else False
+    return decorators.body(content, validate=check, body_argument=body_argument, **values)
+
+
+def definition(*, validate: bool = False, **values: Any) -> Callable[[F], F]:
+    """Say everything at once; see `vivace.ext.openapi.decorators.definition`."""
+    return decorators.definition(validate=_validate if validate else False, **values)
+
+
+_validate = validate
 
 
 def _is_looked_at(model: Any) -> bool:

@@ -41,6 +41,7 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+Validate = Callable[..., Callable[[Any], Any]]
 
 COMPONENTS: Final[dict[tuple[str, str], Any]] = {}
 """What `component` declared: by kind and name."""
@@ -102,13 +103,14 @@ def no_autodoc(maybe_func: Any = None) -> Any:
 
 
 def body(
-    content: Any, *, validate: bool = False, body_argument: str = "body", **values: Any
+    content: Any, *, validate: bool | Validate = False, body_argument: str = "body", **values: Any
 ) -> Callable[[F], F]:
     """Say what clients send.
 
     Args:
         content: A type, a mapping of media types to types, or a `RequestBody`.
-        validate: Give the handler an object of the type; see `vivace.ext.validation.validate`.
+        validate: Give the handler an object of the type, by `vivace.ext.validation.validate` or another
+            function with its arguments.
         body_argument: The parameter that gets it.
         values: ``required``, ``description``.
 
@@ -118,17 +120,19 @@ def body(
 
     def decorate(function: F) -> F:
         add_body(operation_of(function), content, **values)
-        return _validated(function, content, body_argument) if validate else function
+        return _validated(function, content, body_argument, validate) if validate else function
 
     return decorate
 
 
-def _validated(function: F, content: Any, body_argument: str) -> F:
+def _validated(function: F, content: Any, body_argument: str, validate: bool | Validate) -> F:
+    check: Validate = validate_ if isinstance(validate, bool) else validate
     for kind, model in models_in(content):
         if is_model(model):
             place = "form" if "form" in kind else "json"
             given: dict[str, Any] = {place: model}
-            return validate_(**given, body_argument=body_argument)(function)
+            decorated: F = check(**given, body_argument=body_argument)(function)
+            return decorated
     raise InitError(f"{content!r} has no model that could be validated")
 
 
@@ -218,7 +222,7 @@ def definition(
     parameter: Any = None,
     response: Any = None,
     secured: Any = None,
-    validate: bool = False,
+    validate: bool | Validate = False,
     body_argument: str = "body",
 ) -> Callable[[F], F]:
     """Say everything at once; the arguments are those of the other decorators, one or a list of them."""
@@ -238,7 +242,9 @@ def definition(
             said.deprecate()
         said.tag(*_several(tag))
         _say_messages(said, body, parameter, response, secured)
-        return _validated(function, body, body_argument) if validate and body is not None else function
+        if not validate or body is None:
+            return function
+        return _validated(function, body, body_argument, validate)
 
     return decorate
 
