@@ -92,6 +92,10 @@ class Clock:
         return self.fleet.done
 
     @property
+    def booted(self) -> bool:
+        return self.fleet.booted
+
+    @property
     def restarting(self) -> bool:
         return self.fleet.restarting
 
@@ -116,9 +120,9 @@ def test_a_start_loads_the_code_and_makes_the_workers() -> None:
     assert clock.pids() == [1, 2, 3]
     assert [w.slot for w in clock.fleet.workers.values()] == [0, 1, 2]
     clock.ready(1, 2)
-    assert not clock.fleet.booted
+    assert clock.booted is False
     clock.ready(3)
-    assert clock.fleet.booted
+    assert clock.booted is True
     assert clock.fleet.next_tick() is None
 
 
@@ -129,14 +133,14 @@ def test_a_first_worker_that_fails_ends_the_start_with_its_code(code: int, told:
     assert clock.fleet.stopping
     assert clock.sent == [(2, signal.SIGTERM)]
     clock.exit(2, 0)
-    assert clock.fleet.done
+    assert clock.ended is True
     assert clock.fleet.exit_code == told
 
 
 def test_code_that_cannot_be_loaded_at_first_ends_the_start() -> None:
     clock = Clock(2, loads=False)
     clock.do(clock.fleet.load_failed(1, 2, clock.now))
-    assert clock.fleet.done
+    assert clock.ended is True
     assert clock.fleet.exit_code == 2
 
 
@@ -406,9 +410,9 @@ def test_a_stop_is_graceful_and_ends_with_the_last_worker() -> None:
     clock.stop()
     assert clock.sent == [(1, signal.SIGTERM), (2, signal.SIGTERM)]
     clock.exit(1, 0)
-    assert not clock.fleet.done
+    assert clock.ended is False
     clock.exit(2, 0)
-    assert clock.fleet.done
+    assert clock.ended is True
     assert clock.fleet.exit_code == 0
 
 
@@ -434,7 +438,7 @@ def test_a_worker_that_has_no_process_yet_is_stopped_when_it_has() -> None:
     actions = clock.fleet.exited(1, -9, clock.now)
     (spawn,) = [a for a in actions if isinstance(a, Spawn)]
     clock.stop()
-    assert not clock.fleet.done
+    assert clock.ended is False
     clock.do(clock.fleet.spawned(spawn.slot, 2))
     assert clock.sent == [(2, signal.SIGTERM)]
 
@@ -524,4 +528,4 @@ def _finish(clock: Clock) -> None:
         if not clock.fleet.exit_code:
             assert (pid, signal.SIGKILL) in clock.sent or (pid, signal.SIGQUIT) in clock.sent
         clock.exit(pid)
-    assert clock.fleet.done
+    assert clock.ended is True

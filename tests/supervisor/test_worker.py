@@ -13,6 +13,7 @@ from vivace.framework.app import Vivace
 from vivace.supervisor.handle import WorkerHandle
 from vivace.supervisor.job import Job
 from vivace.supervisor.messages import Channel
+from vivace.supervisor.service import Service
 from vivace.supervisor.sockets import Listeners
 from vivace.supervisor.supervisor import Supervisor, _Child
 from vivace.supervisor.target import Loaded
@@ -43,7 +44,7 @@ def make_supervisor() -> Supervisor:
     config = Config(PORT=0, WORKERS=2)
     app = Vivace("unit", config=config)
     job = Job(lambda: Loaded("unit", app, "native", "it is"), config, {}, final=True)
-    return Supervisor(job, Listeners(config))
+    return Supervisor(job, Listeners(config), Service())
 
 
 def test_a_fork_that_the_system_refuses_costs_nothing_and_is_tried_again(

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from vivace.server.bind import ListeningSocket
 from vivace.supervisor.job import Job
 from vivace.supervisor.messages import Channel
 
@@ -62,8 +63,8 @@ class Summons(NamedTuple):
 
     supervisor: int
     channel: Channel
-    sockets: list[socket.socket]
-    plain: list[socket.socket]
+    sockets: list[ListeningSocket]
+    plain: list[ListeningSocket]
     settings: dict[str, Any]
 
 
@@ -84,11 +85,13 @@ def run_program_again(
     Raises:
         OSError: The system refused.
     """
-    descriptors = [channel.fileno(), *(one.fileno() for one in (*sockets, *plain))]
+    listening = (*sockets, *plain)
+    descriptors = [channel.fileno(), *(one.fileno() for one in listening)]
     told = {
         "supervisor": os.getpid(),
         "descriptors": descriptors,
         "plain": len(plain),
+        "proxied": [getattr(one, "proxied", None) for one in listening],
         "settings": dict(settings),
     }
     command = [sys.executable, *sys.orig_argv[1:]]
@@ -105,11 +108,14 @@ def summons() -> Summons | None:
     if not text:
         return None
     told = json.loads(text)
-    channel, *sockets = (socket.socket(fileno=descriptor) for descriptor in told["descriptors"])
+    first, *others = told["descriptors"]
+    channel = socket.socket(fileno=first)
+    sockets = [ListeningSocket(fileno=descriptor) for descriptor in others]
     for one in (channel, *sockets):
         one.set_inheritable(False)
-    for one in sockets:
+    for one, proxied in zip(sockets, told["proxied"], strict=True):
         one.setblocking(False)
+        one.proxied = proxied
     first_plain = len(sockets) - told["plain"]
     return Summons(
         told["supervisor"],

@@ -38,6 +38,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
         idle: KEEP_ALIVE_TIMEOUT of the app's configuration, in seconds.
         budgets: What each worker gets of the limits that they share, in words.
         watched: The same, to be watched.
+        name: Of the app.
         code: The exit code that goes with a failure.
         unsafe: Why no worker may be forked from this template; empty if it may.
         files: The source files that were imported.
@@ -54,6 +55,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     idle: float = 0.0
     budgets: tuple[str, ...] = ()
     watched: tuple[Watched, ...] = ()
+    name: str = ""
     code: int = 0
     unsafe: str = ""
     files: tuple[str, ...] = ()

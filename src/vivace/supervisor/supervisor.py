@@ -33,6 +33,7 @@ from vivace.supervisor.generation import Generation, Summons, run_program_again
 from vivace.supervisor.job import Job
 from vivace.supervisor.logs import attach_logging, wants_json
 from vivace.supervisor.messages import Channel, Made, Message, Order, Report, Wish
+from vivace.supervisor.service import Service, supervisor_title
 from vivace.supervisor.sockets import Listeners
 from vivace.supervisor.template import imported_files, run_main_listeners, run_template
 from vivace.supervisor.usage import UsageWatch, Watched, measure
@@ -56,14 +57,17 @@ def launch(job: Job) -> int:
         StartupError: The address cannot be used; exit code 4.
     """
     job = _with_tls(job)
+    service = Service(job.config.PID_FILE)
+    service.check()
     listeners = Listeners(job.config, job.sock)
     try:
         if needs_supervisor(job):
-            return Supervisor(job, listeners).run()
-        return run_worker(job, listeners, lambda report: _tell(report, listeners, job))
+            return Supervisor(job, listeners, service).run()
+        return run_worker(job, listeners, partial(_tell, job, listeners, service), attend=service.attend)
     finally:
         listeners.close()
         listeners.remove()
+        service.close()
 
 
 def _with_tls(job: Job) -> Job:
@@ -79,10 +83,12 @@ def needs_supervisor(job: Job) -> bool:
     return bool(wanted) and job.signals
 
 
-def _tell(report: Report, listeners: Listeners, job: Job) -> None:
+def _tell(job: Job, listeners: Listeners, service: Service, report: Report) -> None:
     for warning in dict.fromkeys([*job.config.warnings, *report.warnings]):
         logger.warning("%s", warning)
     _show(report, listeners, job)
+    if report.ready:
+        service.ready(listeners, "1 process")
 
 
 def _show(report: Report, listeners: Listeners, job: Job) -> None:
@@ -123,12 +129,16 @@ class Supervisor:
     Args:
         job: What each worker does.
         listeners: Shared with the workers by descriptor.
+        service: Tells whoever started the server.
     """
 
-    def __init__(self, job: Job, listeners: Listeners) -> None:
+    def __init__(self, job: Job, listeners: Listeners, service: Service) -> None:
         config = job.config
         self._job = job
         self._listeners = listeners
+        self._addresses = listeners.addresses()
+        self._service = service
+        self._name = ""
         canary = 0.0 if config.AUTO_RELOAD else 1.0
         patience = Patience(config.GRACEFUL_SHUTDOWN_TIMEOUT, config.BOOT_TIMEOUT, 0.0, canary)
         self._fleet = Fleet(config.WORKERS, patience, surge=max(config.OVERLAP, 1))
@@ -146,6 +156,7 @@ class Supervisor:
         self._recycler = Recycler(config.WORKER_MAX_LIFETIME, config.WORKER_MAX_MEMORY)
         self._told: set[str] = set()
         self._greeted = False
+        self._stopped = False
         self._pid = os.getpid()
         self._dedicated = job.again is not None or self._pid == 1
         self._woken, self._wake = socket.socketpair()
@@ -196,8 +207,8 @@ class Supervisor:
 
     def _wait(self) -> None:
         dues = [self._fleet.next_tick(), self._recycler.due, self._usage_due]
-        if self._watch is not None and self._greeted:
-            dues.append(self._watch.due)
+        if self._greeted:
+            dues += [self._service.due, *([self._watch.due] if self._watch is not None else [])]
         due = min(due for due in (*dues, float("inf")) if due is not None)
         timeout = None if due == float("inf") else max(due - time.monotonic(), 0.0)
         for key, _ in self._selector.select(timeout):
@@ -210,10 +221,17 @@ class Supervisor:
         if self._recycler.due <= now:
             for pid, reason in self._recycler.look(self._fleet.workers, now):
                 self._do(self._fleet.recycle(pid, reason, now))
+        if self._greeted and self._service.due <= now:
+            self._look_after_service(now)
         if self._usage_due <= now:
             self._look_at_usage(now)
         if self._watch is not None and self._greeted and self._watch.due <= now:
             self._reload(self._watch.look(now))
+
+    def _look_after_service(self, now: float) -> None:
+        ready, wanted = self._fleet.ready_count, self._fleet.size
+        title = supervisor_title(self._name, ready, wanted, self._addresses)
+        self._service.look(now, well=ready > 0, title=title, status=f"{ready} of {wanted} workers serve")
 
     def _look_at_usage(self, now: float) -> None:
         """Warn of workers that hold more connections than their share."""
@@ -267,6 +285,7 @@ class Supervisor:
             settings: By name, on top of the files, the environment and the command line.
         """
         self._settings |= settings
+        self._service.reloading()
         logger.info("restarting: the app is loaded anew")
         self._do(self._fleet.restart(time.monotonic()))
 
@@ -399,7 +418,9 @@ class Supervisor:
 
     def _greet(self, report: Report) -> None:
         self._greeted = True
+        self._name = report.name
         _show(report, self._listeners, self._job)
+        self._service.ready(self._listeners, f"{self._fleet.size} workers")
         run_main_listeners(self._app_of_program(), "main_process_ready")
         for generation in self._generations.values():
             self._order(generation, Order("ready"))
@@ -441,8 +462,10 @@ class Supervisor:
             elif isinstance(action, Unload):
                 self._unload(action.generation)
             elif isinstance(action, Done):
-                logger.debug("restart %d: %s", action.generation, action.text)
-        if self._fleet.stopping:
+                self._service.ready(status=action.text)
+        if self._fleet.stopping and not self._stopped:
+            self._stopped = True
+            self._service.stopping()
             self._listeners.close()
 
     def _retire(self, pid: int) -> None:
@@ -597,6 +620,7 @@ class Supervisor:
 
     def _close_in_child(self) -> None:
         atexit._clear()
+        self._service.leave_in_child()
         self._close()
 
     def _close(self) -> None:
