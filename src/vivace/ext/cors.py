@@ -171,7 +171,7 @@ class CORS:
             changes["sole"] = _sole(origins, every, exact) if self._always else None
         return _check(self._default._replace(**changes))
 
-    async def _add_fields(self, request: "Request", response: HTTPResponse) -> None:
+    def _add_fields(self, request: "Request", response: HTTPResponse) -> None:
         route = request.route
         preflight = request.method == "OPTIONS" and "access-control-request-method" in request.headers
         meant: Any = self._meant(request, route) if preflight else route

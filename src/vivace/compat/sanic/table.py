@@ -257,6 +257,8 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_ext.extras": {},
     "sanic_ext.extras.request": {"vivace.ext.counted": "CountedRequest"},
     "sanic_ext.extras.serializer": {},
+    "sanic_ext.utils": {},
+    "sanic_ext.utils.extraction": {"vivace.ext.arguments": "extract_request"},
     "sanic_ext.extras.serializer.decorator": {"vivace.ext.serializer": "serializer"},
     "sanic_ext.extras.validation": {},
     "sanic_ext.extras.validation.decorator": {_OURS + "validation": "validate"},
@@ -295,6 +297,8 @@ _NO_HTTP3: Final = "HTTP/3 comes with a later version; a proxy in front can spea
 _NO_STREAM: Final = "it left Sanic in 22.x; the nearest is ResponseStream, or `await request.respond()`"
 _PROCESSES: Final = "processes are kept by vivace.supervisor, which has no API for programs yet"
 
+_EXT_INSIDE: Final = "it is a part of sanic-ext's inside; the nearest is "
+
 MISSING: Final[dict[str, str]] = {
     "sanic.server.websockets": _NO_WEBSOCKETS,
     "sanic.server.websockets.impl": _NO_WEBSOCKETS,
@@ -305,5 +309,16 @@ MISSING: Final[dict[str, str]] = {
     "sanic.worker.restarter": _PROCESSES,
     "sanic.response.stream": _NO_STREAM,
     "sanic.response.StreamingHTTPResponse": _NO_STREAM,
+    "sanic_ext.config.add_fallback_config": _EXT_INSIDE + "app.extend(config=...)",
+    "sanic_ext.extensions.health.endpoint": _EXT_INSIDE + "vivace.ext.health.Health(app)",
+    "sanic_ext.extensions.health.monitor": "the supervisor replaces workers that die, without a monitor",
+    "sanic_ext.extensions.http.methods": _EXT_INSIDE + "the settings HTTP_AUTO_HEAD and HTTP_AUTO_OPTIONS",
+    "sanic_ext.extensions.http.cors.CORSSettings": _EXT_INSIDE + "vivace.ext.cors.CORS",
+    "sanic_ext.extensions.http.cors.add_cors": _EXT_INSIDE + "vivace.ext.cors.CORS(app, ...)",
+    "sanic_ext.extensions.injection.injector": _EXT_INSIDE + "app.ext.add_dependency()",
+    "sanic_ext.extensions.injection.registry": _EXT_INSIDE + "app.ext.add_dependency()",
+    "sanic_ext.extensions.logging.logger": _EXT_INSIDE + "the setting LOGGING",
+    "sanic_ext.extras.validation.check": _EXT_INSIDE + "sanic_ext.validate",
+    "sanic_ext.extras.validation.validators": _EXT_INSIDE + "sanic_ext.validate",
     "sanic.touchup": "nothing is rewritten at the start: what nobody listens to costs nothing here",
 }
