@@ -104,9 +104,9 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.cookies.response": {_OURS + "cookies": "Cookie CookieJar"},
     "sanic.errorpages": {
         _OURS + "errorpages": (
-            "BaseRenderer HTMLRenderer JSONRenderer TextRenderer CONFIG_BY_MIME DEFAULT_FORMAT FALLBACK_STATUS"
-            " FALLBACK_TEXT JSON MIME_BY_CONFIG RENDERERS_BY_CONTENT_TYPE RESPONSE_MAPPING STATUS_CODES"
-            " check_error_format exception_response guess_mime"
+            "BaseRenderer HTMLRenderer JSONRenderer TextRenderer CONFIG_BY_MIME DEFAULT_FORMAT"
+            " FALLBACK_STATUS FALLBACK_TEXT JSON MIME_BY_CONFIG RENDERERS_BY_CONTENT_TYPE RESPONSE_MAPPING"
+            " STATUS_CODES check_error_format exception_response guess_mime"
         ),
     },
     "sanic.exceptions": {"vivace.errors": _EXCEPTIONS, _OURS + "later": "WebsocketClosed"},
