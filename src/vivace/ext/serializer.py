@@ -34,7 +34,9 @@ def serializer(function: Callable[..., Any], *, status: int = 200) -> Callable[[
                 value = await handler(*args, **kwargs)
             else:
                 value = await asyncio.to_thread(handler, *args, **kwargs)
-            known = {**kwargs, "request": extract_request(*args), "status": status}
+            known = {**kwargs, "status": status}
+            if "request" in wanted:
+                known["request"] = extract_request(*args)
             response = function(value, **{name: known[name] for name in wanted if name in known})
             return await response if inspect.isawaitable(response) else response
 
