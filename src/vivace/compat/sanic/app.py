@@ -146,6 +146,10 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):
         if inspector:
             self.config.warnings.append("inspector=True has no effect: there is no inspector")
 
+    def __class_getitem__(cls, _types: Any) -> type["Sanic"]:
+        """The class itself: `Sanic[Config, Context]` may stand in annotations and be called."""
+        return cls
+
     @property
     def router(self) -> Any:
         """The routes, as Sanic's programs look at them."""

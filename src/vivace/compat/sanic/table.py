@@ -75,7 +75,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.app": {_OURS + "app": "Sanic"},
     "sanic.application": {},
     "sanic.asgi": {_OURS + "later": "ASGIApp"},
-    "sanic.application.state": {"vivace.framework.state": "ApplicationState=AppState"},
+    "sanic.application.state": {"vivace.framework.state": "ApplicationState=AppState Mode Server ServerStage"},
     "sanic.application.constants": {
         "vivace.framework.state": "Mode Server ServerStage",
         "enum": "StrEnum",
@@ -149,6 +149,12 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.logging.loggers": {_OURS + "log": _LOG},
     "sanic.middleware": {_OURS + "middleware": "Middleware MiddlewareLocation"},
     "sanic.models": {},
+    "sanic.models.handler_types": {
+        _OURS + "handler_types": (
+            "ErrorMiddlewareType ListenerType MiddlewareResponse MiddlewareType RequestMiddlewareType"
+            " ResponseMiddlewareType RouteHandler SignalHandler"
+        )
+    },
     "sanic.models.http_types": {_OURS + "request": "Credentials"},
     "sanic.models.server_types": {
         "vivace.framework.conn_info": "ConnInfo=ConnectionInfo",
@@ -272,7 +278,14 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
             " NoMethod=MethodNotAllowed NotFound ParameterNameConflicts RouteExists"
         )
     },
-    "sanic_routing.route": {"vivace.framework.route": "Route"},
+    "sanic_routing.group": {_OURS + "router": "RouteGroup"},
+    "sanic_routing.patterns": {
+        _OURS + "patterns": (
+            "ExtParamInfo ParamInfo REGEX_TYPES REGEX_TYPES_ANNOTATION alpha ext nonemptystr parse_date slug"
+        )
+    },
+    "sanic_routing.route": {"vivace.framework.route": "Route", _OURS + "router": "Requirements"},
+    "sanic_routing.router": {_OURS + "router": "BaseRouter=Router"},
     "sanic_testing": {"vivace.testing.manager": "TestManager"},
     "sanic_testing.manager": {"vivace.testing.manager": "TestManager"},
     "sanic_testing.reusable": {"vivace.testing.pairs": "ReusableClient HOST PORT"},
