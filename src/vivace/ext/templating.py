@@ -12,7 +12,7 @@ import asyncio
 import functools
 import os
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from vivace.errors import DeclarationError, ServerError
@@ -194,11 +194,13 @@ class TemplatingExtension(Extension):
 
     def included(self) -> bool:
         """Whether jinja2 is installed."""
-        return bool(_jinja())
+        return find_spec("jinja2") is not None
 
     def label(self) -> str:
         """Which jinja2."""
-        return f"jinja2=={_jinja()}"
+        from importlib.metadata import version
+
+        return f"jinja2=={version('jinja2')}"
 
     def startup(self, bootstrap: "Extend") -> None:
         """Nothing: the environment is made when it is asked for."""
@@ -240,10 +242,3 @@ class TemplatingExtension(Extension):
         )
         environment.globals["url_for"] = self.app.url_for
         return environment
-
-
-def _jinja() -> str:
-    try:
-        return version("jinja2")
-    except PackageNotFoundError:
-        return ""

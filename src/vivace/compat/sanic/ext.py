@@ -11,7 +11,6 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vivace.framework.app import Vivace
@@ -100,6 +99,8 @@ def _is_meant() -> bool:
 
 @cache
 def _is_installed() -> bool:
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         distribution(_PACKAGE)
     except PackageNotFoundError:
