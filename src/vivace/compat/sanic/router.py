@@ -29,13 +29,16 @@ Parts = tuple[str, ...]
 class Requirements(dict[str, Any]):
     """What a request needs besides path and method; it cannot be changed."""
 
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("Cannot change immutable dict")
-
-    __setitem__ = __delitem__ = update = clear = pop = popitem = setdefault = _refuse
-
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
+
+
+def _refuse(*_: Any, **__: Any) -> NoReturn:
+    raise TypeError("Cannot change immutable dict")
+
+
+for _name in ("__setitem__", "__delitem__", "update", "clear", "pop", "popitem", "setdefault"):
+    setattr(Requirements, _name, _refuse)
 
 
 class RouteGroup:
