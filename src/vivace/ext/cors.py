@@ -182,9 +182,10 @@ class CORS:
         origin = policy.answer(request.headers.get("origin"))
         if origin is not None:
             headers["access-control-allow-origin"] = origin
-        origin = headers.get("access-control-allow-origin")
-        if origin is None:
-            return
+        else:  # a handler may have said it by itself
+            origin = headers.get("access-control-allow-origin")
+            if origin is None:
+                return
         if policy.expose:
             headers["access-control-expose-headers"] = policy.expose
         if policy.credentials:
