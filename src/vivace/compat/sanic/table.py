@@ -50,13 +50,13 @@ _OPENAPI: Final = {
     _OURS + "validation": "body definition",
 }
 _DEFINITIONS: Final = (
-    "Component Contact Example ExternalDocumentation Flow Flows Header Info License MediaType Operation"
-    " Parameter PathItem Reference RequestBody Response SecurityRequirement SecurityScheme Server"
+    "Component Components Contact Example ExternalDocumentation Flow Flows Header Info License MediaType"
+    " Operation Parameter PathItem Reference RequestBody Response SecurityRequirement SecurityScheme Server"
     " ServerVariable Tag"
 )
 _TYPES: Final = (
-    "Array Binary Boolean Byte Date DateTime Definition Double Email Float Integer Long Object Password"
-    " Schema String Time UUID"
+    "AnyValue Array Binary Boolean Byte Date DateTime Definition Double Email Float Integer Long Object"
+    " Password Schema String Time UUID"
 )
 
 _DECLARED: Final[dict[str, dict[str, str]]] = {
@@ -75,7 +75,9 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.app": {_OURS + "app": "Sanic"},
     "sanic.application": {},
     "sanic.asgi": {_OURS + "later": "ASGIApp"},
-    "sanic.application.state": {"vivace.framework.state": "ApplicationState=AppState Mode Server ServerStage"},
+    "sanic.application.state": {
+        "vivace.framework.state": "ApplicationState=AppState Mode Server ServerStage"
+    },
     "sanic.application.constants": {
         "vivace.framework.state": "Mode Server ServerStage",
         "enum": "StrEnum",
