@@ -78,8 +78,8 @@ class Runnable(Registry):
             host: HOST.
             port: PORT.
             debug: DEBUG.
-            ssl: Serve HTTPS with this certificate: an `ssl.SSLContext`, a dict with ``cert`` and ``key``, a folder
-                with ``fullchain.pem`` and ``privkey.pem``, or a list of these (see docs/tls.md).
+            ssl: Serve HTTPS with this certificate: an `ssl.SSLContext`, a dict with ``cert`` and ``key``, a
+                folder with ``fullchain.pem`` and ``privkey.pem``, or a list of these (see docs/tls.md).
             sock: A bound socket, instead of host and port.
             workers: WORKERS.
             protocol: A subclass of `vivace.framework.protocol.HttpProtocol`.
@@ -170,9 +170,7 @@ class Runnable(Registry):
         options.pop("register_sys_signals", None)
         given = {"host": host, "port": port, "asyncio_server_kwargs": asyncio_server_kwargs, **options}
         found = settle(self, given, "create_server")
-        return AppServer(
-            self, found.settings, found.sock, ssl=found.ssl, serving=not return_asyncio_server
-        )
+        return AppServer(self, found.settings, found.sock, ssl=found.ssl, serving=not return_asyncio_server)
 
     async def _serve(self, host: str | None = None, port: int | None = None, **options: Any) -> "AppServer":
         """Serve in the running loop: gives the server, which answers already.

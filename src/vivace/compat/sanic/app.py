@@ -49,7 +49,7 @@ _ADDED: Final = [
 """What a router is told of a route besides path, methods and handler."""
 
 
-class Sanic(Around, Declaring, Overridable, Serving, Extending):
+class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ignore[reportIncompatibleMethodOverride]
     """`Vivace`, as programs know it that were written for Sanic.
 
     Args:

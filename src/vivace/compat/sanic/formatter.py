@@ -71,8 +71,8 @@ class AutoFormatter(logging.Formatter):
             start=f"\033[{self.MESSAGE_START}G" if columns else "",
         )
         own = (f"{prefix}{self.MESSAGE_FORMAT}", self.DATE_FORMAT)  # where dictConfig gives None, too
-        given = [one or default for one, default in zip_longest(args[:2], own)]
-        super().__init__(*given)
+        given: list[Any] = [one or default for one, default in zip_longest(args[:2], own)]
+        super().__init__(given[0], given[1])
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and below it the traceback and what was given as ``extra``."""
