@@ -11,6 +11,7 @@ import pytest
 from vivace import Config, Request
 from vivace.compat.sanic import constants, headers, helpers, later, response
 from vivace.compat.sanic.app import Sanic
+from vivace.compat.sanic.request import Request as SanicRequest
 from vivace.compat.sanic.worker import AppLoader
 from vivace.errors import LoadFileException, PyFileError
 
@@ -134,7 +135,7 @@ def test_a_sanic_app_reads_its_environment(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_sanic_app_takes_every_argument() -> None:
-    class Own(Request):
+    class Own(SanicRequest):
         pass
 
     app = Sanic("every", request_class=Own, inspector=True, certloader_class=object, strict_slashes=True)

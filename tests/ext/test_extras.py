@@ -9,7 +9,9 @@ import pytest
 
 from tests.framework.streams import make_app
 from vivace import Request, Vivace
+from vivace.errors import ServerError
 from vivace.ext import Extend
+from vivace.ext.arguments import extract_request
 from vivace.ext.counted import CountedRequest
 from vivace.ext.logging import LoggingExtension
 from vivace.ext.serializer import serializer
@@ -82,6 +84,7 @@ def test_requests_are_counted() -> None:
         CountedRequest.reset_count()
         assert CountedRequest.count == 0
         assert client.get("/").text == "1"
+    CountedRequest.reset_count()  # what counts next in this process begins anew
 
 
 # Log lines
@@ -152,3 +155,8 @@ def test_it_is_off_unless_asked_for(collect: Collect) -> None:
     with SyncClient(app) as client:
         client.get("/")
         assert logging.getLogger("shop").handlers == [collect]
+
+
+def test_a_serializer_that_wants_the_request_says_if_there_is_none() -> None:
+    with pytest.raises(ServerError, match="Request could not be found"):
+        extract_request("no", "request")

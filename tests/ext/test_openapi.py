@@ -467,3 +467,25 @@ async def test_late_words_and_late_routes_are_in_the_document(app: Vivace) -> No
 
     found = await document(app)
     assert (found["info"]["title"], list(found["paths"])) == ("Late", ["/late"])
+
+
+@pytest.mark.parametrize(
+    ("part", "plain"),
+    [
+        (parts.ExternalDocumentation.make("http://x"), {"url": "http://x"}),
+        (parts.Example.make(5, summary="s"), {"value": 5, "summary": "s"}),
+        (parts.Example.external("http://x"), {"externalValue": "http://x"}),
+        (parts.MediaType.make(int), {"schema": INT}),
+        (parts.RequestBody.make(str, required=True), {"content": {"*/*": {"schema": STR}}, "required": True}),
+        (parts.Response.make(str, "d"), {"content": {"*/*": {"schema": STR}}, "description": "d"}),
+        (parts.Parameter.make("q", int, "query"), {"name": "q", "schema": INT, "in": "query"}),
+        (parts.Parameter("q", location="path"), {"name": "q", "schema": STR, "in": "path", "required": True}),
+        (parts.Components(schemas={"A": String()}), {"schemas": {"A": STR}}),
+        (parts.Reference("#/components/schemas/A"), {"$ref": "#/components/schemas/A"}),
+        (parts.Tag("t", description=None, unknown=1), {"name": "t"}),
+        (Object(), {"type": "object"}),
+        (String(required=True, minLength=1), STR | {"minLength": 1}),
+    ],
+)
+def test_parts_by_themselves(part: Any, plain: Any) -> None:
+    assert part.serialize() == plain

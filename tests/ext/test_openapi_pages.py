@@ -8,6 +8,7 @@ import pytest
 from tests.framework.streams import ask, make_app
 from vivace import Vivace
 from vivace.ext import Extend
+from vivace.ext.errors import InitError
 from vivace.ext.openapi.extension import OpenAPIExtension
 
 
@@ -80,6 +81,16 @@ async def test_files_can_stand_in_their_places(tmp_path: Path) -> None:
     assert (await ask(app, target="/docs/redoc")).body == b"<p>own</p>"
     assert (await ask(app, target="/docs/swagger")).body == b"<p>own</p>"
     assert (await ask(app, target="/docs/openapi.json")).body == b'{"own": 1}'
+    yaml = tmp_path / "spec.yaml"
+    yaml.write_text("own: 1")
+    answer = await ask(make(oas_custom_file=yaml), target="/docs/openapi.json")
+    assert (answer.fields["content-type"], answer.body) == ("application/yaml", b"own: 1")
+
+
+@pytest.mark.parametrize("setting", ["oas_custom_file", "oas_path_to_redoc_html", "oas_path_to_swagger_html"])
+def test_a_file_that_is_not_there_is_named_at_the_start(setting: str, tmp_path: Path) -> None:
+    with pytest.raises(InitError, match=rf"{setting.upper()}: '.*gone' cannot be read"):
+        make(**{setting: tmp_path / "gone"})
 
 
 def test_the_label_says_where_the_pages_are() -> None:

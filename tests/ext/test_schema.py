@@ -109,12 +109,12 @@ STR: Schema = {"type": "string"}
         (int | None, INT | {"nullable": True}),
         (int | str, {"oneOf": [INT, STR]}),
         (Literal["a", "b"], {"type": "string", "enum": ["a", "b"]}),
-        (Literal[1] | None, {"type": "integer", "enum": [1, None], "nullable": True}),
+        (Literal[1] | None, INT | {"enum": [1, None], "nullable": True}),
         (Color, {"type": "string", "enum": ["red"]}),
-        (Level, {"type": "integer", "enum": [1]}),
+        (Level, INT | {"enum": [1]}),
         (Annotated[int, msgspec.Meta(gt=2)], INT | {"minimum": 2, "exclusiveMinimum": True}),
         (T, INT),
-        (Plain, {"type": "object", "properties": {"name": STR, "size": INT}}),
+        (Plain, {"type": "object", "properties": {"name": STR, "size": INT | {"default": 3}}}),
     ],
 )
 def test_types(kind: Any, schema: Schema) -> None:

@@ -213,5 +213,5 @@ def test_without_jinja_the_extension_is_not_listed(monkeypatch: pytest.MonkeyPat
     extension = next(e for e in app.ext.extensions if e.name == "templating")
     assert extension.included()
     assert extension.label().startswith("jinja2==")
-    monkeypatch.setattr(templating, "_jinja", str)
+    monkeypatch.setattr(templating, "find_spec", lambda name: None)
     assert not extension.included()

@@ -151,7 +151,7 @@ async def test_the_answer_says_where(app: Vivace, body: bytes, expected: str) ->
 
 
 def test_private_attributes_of_attrs_classes_have_their_public_names() -> None:
-    assert convert(Hidden, {"size": 2}) == Hidden(size=2)
+    assert convert(Hidden, {"size": 2}) == Hidden(2)
     with pytest.raises(InvalidData, match="unknown field `_size`"):
         convert(Hidden, {"_size": 2})
 

@@ -56,7 +56,7 @@ def test_blank_values_are_kept_on_demand() -> None:
 
 def test_strict_parsing_refuses_a_field_without_a_sign() -> None:
     assert parse_query(b"a=1", strict_parsing=True) == [("a", "1")]
-    with pytest.raises(BadRequest, match="no '='"):
+    with pytest.raises(BadRequest, match="bad query field"):
         parse_query(b"a=1&b", strict_parsing=True)
 
 

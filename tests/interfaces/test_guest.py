@@ -84,7 +84,10 @@ async def test_fields_and_addresses_are_the_servers() -> None:
     told = (await call(app_of(about), scope)).body
     assert b'"host":"guest.test"' in told
     assert b'["x-one","1"],["x-one","2"]' in told
-    assert b'"client":["192.0.2.1",50000],"server":["192.0.2.2",8000],"scheme":"https","version":"2"' in told
+    assert (
+        b'"client":["192.0.2.1",50000],"server":["192.0.2.2:8000",8000],"scheme":"https","version":"2"'
+        in told
+    )
     unix = make_scope(client=None, server=("/run/socket", None))
     assert b'"client":["",0],"server":["",0]' in (await call(app_of(about), unix)).body
 

@@ -1,5 +1,6 @@
 """HTTPS as the command line and programs start it, asked by curl, openssl and Python."""
 
+import json
 import os
 import shutil
 import socket
@@ -37,6 +38,13 @@ ASGI = """
 async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": scope["scheme"].encode()})
+"""
+EXTENSION = """
+import json
+async def app(scope, receive, send):
+    found = json.dumps(scope["extensions"]["tls"]).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": found})
 """
 RUN = (sys.executable, "-m", "vivace", "run", "--no-access-log")
 
@@ -161,6 +169,23 @@ def test_client_certificate_reaches_the_handler(
     options = ("--port", str(free_port), "--cert", pair.cert, "--key", pair.key)
     launch([*RUN, "sample:app", *options, "--tls-client-ca", authority.path], free_port, cwd=tmp_path)
     assert "me@shop.test" in ask(free_port, authority.client("me@shop.test"))
+
+
+def test_asgi_apps_learn_of_the_connection(
+    launch: Launch, free_port: int, tmp_path: Path, authority: Authority, pair: Pair
+) -> None:
+    (tmp_path / "sample.py").write_text(EXTENSION)
+    options = ("--port", str(free_port), "--cert", pair.cert, "--key", pair.key)
+    launch([*RUN, "sample:app", *options, "--tls-client-ca", authority.path], free_port, cwd=tmp_path)
+    found = json.loads(ask(free_port, authority.client("me@shop.test")))
+    assert Path(pair.cert).read_text().startswith(found["server_cert"])
+    assert len(found["client_cert_chain"]) == 1
+    assert found["client_cert_chain"][0].startswith("-----BEGIN CERTIFICATE-----")
+    assert found["client_cert_name"].startswith("OU=Testing cert #")
+    assert ",O=trustme v" in found["client_cert_name"]
+    assert found["client_cert_error"] is None
+    assert found["tls_version"] == 0x0304
+    assert 0x1301 <= found["cipher_suite"] <= 0x1305
 
 
 @pytest.mark.parametrize("text", [WSGI, ASGI])

@@ -135,7 +135,7 @@ OPTIONS: Final = tuple(
         ("OAS_URI_TO_REDOC", _TEXT, "/redoc"),
         ("OAS_URI_TO_SWAGGER", _TEXT, "/swagger"),
         ("OAS_URL_PREFIX", _TEXT, "/docs"),
-        ("SWAGGER_UI_CONFIGURATION", (dict,), _SWAGGER),
+        ("SWAGGER_UI_CONFIGURATION", (dict, _NONE), _SWAGGER),
         ("TEMPLATING_ENABLE_ASYNC", _FLAG, True),
         ("TEMPLATING_PATH_TO_TEMPLATES", (*_PATH, list, tuple), "templates"),
         ("TRACE_EXCLUDED_HEADERS", _TEXTS, ("authorization", "cookie")),

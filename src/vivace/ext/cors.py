@@ -171,7 +171,7 @@ class CORS:
             changes["sole"] = _sole(origins, every, exact) if self._always else None
         return _check(self._default._replace(**changes))
 
-    async def _add_fields(self, request: "Request", response: HTTPResponse) -> None:
+    def _add_fields(self, request: "Request", response: HTTPResponse) -> None:
         route = request.route
         preflight = request.method == "OPTIONS" and "access-control-request-method" in request.headers
         meant: Any = self._meant(request, route) if preflight else route
@@ -182,9 +182,10 @@ class CORS:
         origin = policy.answer(request.headers.get("origin"))
         if origin is not None:
             headers["access-control-allow-origin"] = origin
-        origin = headers.get("access-control-allow-origin")
-        if origin is None:
-            return
+        else:  # a handler may have said it by itself
+            origin = headers.get("access-control-allow-origin")
+            if origin is None:
+                return
         if policy.expose:
             headers["access-control-expose-headers"] = policy.expose
         if policy.credentials:

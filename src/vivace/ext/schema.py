@@ -83,6 +83,8 @@ class SchemaMaker:
             return self._generic(kind, origin)
         if isinstance(kind, type):
             return self._class(kind)
+        if isinstance(kind, str | int | float):
+            return self._class(type(kind)) | {"default": kind}
         return {} if callable(kind) else self._class(type(kind))
 
     def _generic(self, kind: Any, origin: Any) -> Schema:
@@ -273,6 +275,8 @@ def _enumeration(values: Iterable[Any]) -> Schema:
     kinds = (("boolean", bool), ("integer", int), ("number", (int, float)))
     kind = next((name for name, of in kinds if found and all(isinstance(v, of) for v in found)), "string")
     schema: Schema = {"type": kind, "enum": found}
+    if kind == "integer":
+        schema["format"] = "int32"
     return _nullable(schema) if None in given else schema
 
 

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from vivace.ext.arguments import extract_request
 from vivace.framework.handler import is_async
-from vivace.framework.request import Request
 
 __all__ = ["serializer"]
 
@@ -34,8 +34,9 @@ def serializer(function: Callable[..., Any], *, status: int = 200) -> Callable[[
                 value = await handler(*args, **kwargs)
             else:
                 value = await asyncio.to_thread(handler, *args, **kwargs)
-            request = next((item for item in args if isinstance(item, Request)), None)
-            known = {**kwargs, "request": request, "status": status}
+            known = {**kwargs, "status": status}
+            if "request" in wanted:
+                known["request"] = extract_request(*args)
             response = function(value, **{name: known[name] for name in wanted if name in known})
             return await response if inspect.isawaitable(response) else response
 

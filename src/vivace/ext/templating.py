@@ -12,13 +12,14 @@ import asyncio
 import functools
 import os
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from vivace.errors import DeclarationError, ServerError
+from vivace.ext.arguments import extract_request
 from vivace.ext.extension import Extension
 from vivace.framework.handler import function_name, is_async
-from vivace.framework.request import Request, current_request
+from vivace.framework.request import current_request
 from vivace.framework.response import HTTPResponse
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Templating:
                     if asyncio.iscoroutine(result):
                         result = await result
                 if isinstance(result, LazyResponse):
-                    body = await _fill(template, _add_request(result.context, _find_request(args)))
+                    body = await _fill(template, _add_request(result.context, extract_request(*args)))
                     return TemplateResponse(body, result.status, result.headers, result.content_type)
                 if isinstance(result, HTTPResponse):
                     return result
@@ -113,7 +114,7 @@ class Templating:
                         "A templated view must return a dict or HTTPResponse. "
                         f"{function_name(handler)} returned {result!r:.80}"
                     )
-                body = await _fill(template, _add_request(result, _find_request(args)))
+                body = await _fill(template, _add_request(result, extract_request(*args)))
                 return TemplateResponse(body, status, headers, content_type)
 
             return view  # type: ignore[return-value]
@@ -173,10 +174,6 @@ def _find_app(app: Any, request: Any) -> Any:
         raise ServerError(_AMBIGUOUS) from error
 
 
-def _find_request(args: tuple[Any, ...]) -> Any:
-    return next((item for item in args if isinstance(item, Request)), None)
-
-
 def _add_request(context: Mapping[str, Any], request: Any) -> dict[str, Any]:
     return dict(context) if request is None else {**context, "request": request}
 
@@ -197,11 +194,13 @@ class TemplatingExtension(Extension):
 
     def included(self) -> bool:
         """Whether jinja2 is installed."""
-        return bool(_jinja())
+        return find_spec("jinja2") is not None
 
     def label(self) -> str:
         """Which jinja2."""
-        return f"jinja2=={_jinja()}"
+        from importlib.metadata import version
+
+        return f"jinja2=={version('jinja2')}"
 
     def startup(self, bootstrap: "Extend") -> None:
         """Nothing: the environment is made when it is asked for."""
@@ -243,10 +242,3 @@ class TemplatingExtension(Extension):
         )
         environment.globals["url_for"] = self.app.url_for
         return environment
-
-
-def _jinja() -> str:
-    try:
-        return version("jinja2")
-    except PackageNotFoundError:
-        return ""

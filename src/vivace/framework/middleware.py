@@ -91,12 +91,13 @@ def _expect_response(
         ServerError: It is none.
     """
     try:
-        return type(request.app).coerce_result(result)
+        made: HTTPResponse = type(request.app).coerce_result(result)
     except ServerError as error:
         error.add_note(
             f"returned by the {location} middleware {function_name(function)} ({source_of(function)})"
         )
         raise
+    return made
 
 
 async def run_response_middleware(request: "Request", response: HTTPResponse) -> HTTPResponse:

@@ -167,7 +167,7 @@ class Route:
             ident=self.name,
             ignore_body=not self.buffered and not self.stream,
             stream=self.stream,
-            hosts=frozenset(self.hosts) if self.hosts else [None],
+            hosts=frozenset(self.hosts) if self.hosts and len(self.hosts) > 1 else list(self.hosts or [None]),
             static=self.static,
             error_format=self.error_format,
             websocket=False,
@@ -178,8 +178,7 @@ class Route:
     def __str__(self) -> str:
         return f"<Route: name={self.name} path={self.path}>"
 
-    def __repr__(self) -> str:
-        return f"<Route {self.name} {' '.join(sorted(self.methods))} {self.path}>"
+    __repr__ = __str__
 
 
 def _inner(segment: Segment) -> str:

@@ -80,8 +80,8 @@ class Runnable(Registry):
             host: HOST.
             port: PORT.
             debug: DEBUG.
-            ssl: Serve HTTPS with this certificate: an `ssl.SSLContext`, a dict with ``cert`` and ``key``, a folder
-                with ``fullchain.pem`` and ``privkey.pem``, or a list of these (see docs/tls.md).
+            ssl: Serve HTTPS with this certificate: an `ssl.SSLContext`, a dict with ``cert`` and ``key``, a
+                folder with ``fullchain.pem`` and ``privkey.pem``, or a list of these (see docs/tls.md).
             sock: A bound socket, instead of host and port.
             workers: WORKERS.
             protocol: A subclass of `vivace.framework.protocol.HttpProtocol`.

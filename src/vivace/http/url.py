@@ -15,6 +15,7 @@ from vivace.errors import BadRequest, LocalProtocolError
 from vivace.wire.percent import unquote_octets
 
 __all__ = [
+    "BadQuery",
     "RequestParameters",
     "as_local",
     "is_local_target",
@@ -36,6 +37,10 @@ MAX_MALFORMED: Final = 1000
 """Malformed percent-escapes that are taken literally in one name, value or path; with more it is refused."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+
+
+class BadQuery(BadRequest, ValueError):
+    """A field of the query that cannot be taken; a `ValueError` too, as in Sanic and urllib."""
 
 
 class RequestParameters(dict[str, list[V]]):
@@ -87,7 +92,8 @@ def parse_query(
         errors: What becomes of octets that are not in `encoding`.
 
     Raises:
-        BadRequest: More than `max_fields` fields, or a field that `strict_parsing` refuses.
+        BadRequest: More than `max_fields` fields.
+        BadQuery: A field that `strict_parsing` refuses.
     """
     if not raw:
         return []
@@ -97,7 +103,8 @@ def parse_query(
     for field in raw.split(b"&"):
         name, equals, value = field.partition(b"=")
         if not equals and strict_parsing:
-            raise BadRequest(f"query field {field[:100]!r} has no '='")
+            shown = field[:100].decode("utf-8", "backslashreplace")
+            raise BadQuery(f"bad query field: {shown!r}")
         if value or (field and keep_blank_values):
             pairs.append((_decode(name, encoding, errors), _decode(value, encoding, errors)))
     return pairs

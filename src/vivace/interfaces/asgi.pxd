@@ -16,7 +16,7 @@ cdef class AsgiInterface:
     cdef int _threads
     cdef public bint cancels
 
-    @cython.locals(head=RequestReceived, scope=dict, memo=tuple, path=bytes)
+    @cython.locals(head=RequestReceived, scope=dict, extensions=dict, memo=tuple, path=bytes)
     cpdef begin(self, Exchange exchange, stream)
 
 cdef class Exchange:

@@ -22,6 +22,7 @@ from vivace.config import Config
 from vivace.config.binds import binds_of
 from vivace.errors import ClientDisconnected, HTTPException, LocalProtocolError
 from vivace.http.url import quote_path, unquote_path
+from vivace.interfaces.asgi_tls import describe_tls
 from vivace.interfaces.hosted import TEXT_FIELDS, bound_threads, outer_path, threads_of
 from vivace.interfaces.lifespan import Lifespan
 from vivace.protocols.events import RequestReceived
@@ -167,7 +168,10 @@ class AsgiInterface:
             text = self._prefix + text
             path = self._raw_prefix + path
         memo = stream.memo
-        scope = memo[1].copy() if memo is not None and memo[0] is self else self._first_scope(stream)
+        if memo is None or memo[0] is not self:
+            memo = self._remember(stream)
+        scope = memo[1].copy()
+        extensions = memo[2]
         scope["http_version"] = head.http_version
         scope["method"] = head.method
         scope["path"] = text
@@ -175,20 +179,23 @@ class AsgiInterface:
         scope["query_string"] = head.query
         scope["headers"] = head.fields()
         scope["state"] = self._state.copy()
-        scope["extensions"] = self._extensions.copy()
+        scope["extensions"] = extensions.copy()
         if head.has_body:
             stream.limit_body(self._max_size, self._request_seconds)
         return self._app(scope, exchange.receive, exchange.send)
 
-    def _first_scope(self, stream: Stream) -> dict[str, Any]:
-        """The scope of the first request of a connection; what is the same for the next ones is kept."""
+    def _remember(self, stream: Stream) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+        """What is the same for all requests of a connection: the scope, and the extensions."""
         scope = self._scope.copy()
         scope["asgi"] = self._scope["asgi"].copy()
         scope["server"] = stream.server or self._address
         scope["client"] = stream.client
         scope["scheme"] = stream.scheme
-        stream.memo = self, scope
-        return scope.copy()
+        extensions = self._extensions.copy()
+        if stream.tls is not None:
+            extensions["tls"] = describe_tls(stream.tls)
+        stream.memo = memo = self, scope, extensions
+        return memo
 
     def offers(self, extension: str) -> bool:
         """Whether the app may use an extension."""

@@ -16,13 +16,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from vivace.errors import ConfigError
 
 __all__ = ["TlsContext", "TlsError", "TlsFiles", "TlsObject", "check_files", "make_context", "read_source"]
-
-T = TypeVar("T", bound="TlsContext")
 
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!MD5:!DSS"
 """For TLS 1.2; those of TLS 1.3 are all good."""
@@ -96,13 +94,15 @@ class TlsContext(ssl.SSLContext):
     Attributes:
         cert: Of the certificate: the fields of its subject, ``names``, and the paths ``cert`` and ``key``.
         names: Hosts that it is for, in lower case; with ``*`` as the first label.
+        pem: The certificate itself, without its chain.
     """
 
     cert: Mapping[str, Any] = MappingProxyType({})
     names: tuple[str, ...] = ()
+    pem: str = ""
 
 
-def make_context(files: TlsFiles, kind: type[T] = TlsContext) -> T:  # type: ignore[assignment]
+def make_context(files: TlsFiles, kind: type[TlsContext] = TlsContext) -> TlsContext:
     """A context for one certificate.
 
     Args:
@@ -128,6 +128,7 @@ def make_context(files: TlsFiles, kind: type[T] = TlsContext) -> T:  # type: ign
     subject = {} if files.names is not None else found["subject"]
     context.cert = {**subject, **files.more, "cert": files.cert, "key": files.key, "names": names}
     context.names = tuple(name.lower() for name in names)
+    context.pem = _first_of(files.cert)
     return context
 
 
@@ -158,6 +159,13 @@ def _why_not(files: TlsFiles, error: Exception, asked: bool) -> str:
     if "CERTIFICATE" not in _read_text(files.cert):
         return f"TLS: {files.cert} holds no certificate in PEM form"
     return f"TLS: {files.cert} and {files.key} cannot be used as certificate and key ({reason})"
+
+
+def _first_of(chain: str) -> str:
+    """The certificate that stands first in a file."""
+    end = "-----END CERTIFICATE-----"
+    before, found, _ = _read_text(chain).partition(end)
+    return before[before.find("-----BEGIN") :] + found + "\n"
 
 
 def _read_text(path: str) -> str:

@@ -329,7 +329,7 @@ class _Served:
         vars(app.config).update(self._settings, DEBUG=self._debug or app.config.DEBUG)
         app.stopper = _ignore_stop
         logged = app.debug or ("ACCESS_LOG" in app.config.sources and app.config.ACCESS_LOG)
-        recorder = type(app).access_recorder if logged else None
+        recorder = type(app).access_recorder if logged else None  # pyright: ignore[reportAttributeAccessIssue]
         access = recorder() if recorder is not None else None
         try:
             tls = make_tls(app.config, self._ssl)

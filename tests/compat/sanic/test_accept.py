@@ -110,7 +110,7 @@ def test_what_proxies_say_is_read() -> None:
     )
     told = parse_forwarded(Header({"forwarded": "for=1.1.1.1;secret=s"}), config)
     assert told == {"for": "1.1.1.1", "secret": "s"}
-    assert list(told) == ["for", "secret"]
+    assert list(told or ()) == ["for", "secret"]
     assert parse_forwarded(Header({"forwarded": "for=1.1.1.1"}), config) is None
     fields = {"x-forwarded-for": "1, 2", "x-scheme": "HTTPS"}
     assert parse_xforwarded(Header(fields), config) == {"for": "2", "proto": "https"}

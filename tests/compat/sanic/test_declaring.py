@@ -76,7 +76,7 @@ def test_a_subclass_names_its_attributes_itself() -> None:
     class Plain(Blueprint):
         """Names none."""
 
-    Named("named").extra = 1
+    Named("named").extra = 1  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match="Setting variables on Plain instances is not allowed"):
         Plain("plain").extra = 1  # type: ignore[attr-defined]
 

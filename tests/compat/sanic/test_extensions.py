@@ -93,6 +93,7 @@ def test_what_stands_in_the_place_of_sanic_ext_is_used(app: Sanic, monkeypatch: 
 
     monkeypatch.setitem(sys.modules, "sanic_ext", SimpleNamespace(Extend=fake))
     assert app.ext == "made"
+    assert statuses(app) == (405, 405)
     assert calls == [(app, {})]
 
 

@@ -116,6 +116,8 @@ def test_an_app_configures_the_loggers() -> None:
     Sanic("configured")
     handler = logging.getLogger("sanic.root").handlers[0]
     assert isinstance(handler.formatter, formatter.AutoFormatter)
+    assert handler.format(record()).startswith("Main  2023-11-14 ")
+    assert handler.format(record()).endswith(" INFO: hello w")
     assert isinstance(logging.getLogger("sanic.access").handlers[0].formatter, formatter.AutoAccessFormatter)
     assert logging.getLogger("sanic.error").level == logging.INFO
 

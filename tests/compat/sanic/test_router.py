@@ -1,6 +1,7 @@
 """The router of the alias: what programs look at, and routers of their own."""
 
 from collections.abc import Callable, Iterable
+from datetime import date
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from vivace import Request
 from vivace.compat.sanic.app import Sanic
 from vivace.compat.sanic.constants import HTTP_METHODS
-from vivace.compat.sanic.router import Router
+from vivace.compat.sanic.patterns import REGEX_TYPES, ParamInfo, alpha, ext, nonemptystr, parse_date, slug
+from vivace.compat.sanic.router import Requirements, Router
 from vivace.errors import FinalizationError, InvalidRoute, NotFound
 from vivace.framework.response import HTTPResponse, text
 from vivace.framework.route import Route
@@ -100,7 +102,32 @@ def test_types_are_registered_with_the_router() -> None:
     app.add_route(handler, "/even/<x:even>", name="even")
     assert app.test_client.get("/even/8")[1].text == "app.even {'x': 4}"
     assert app.test_client.get("/even/7")[1].status == 404
-    assert app.router.regex_types["int"] == (r"^-?\d+$", "int")
+    cast, pattern, kind = app.router.regex_types["int"]
+    assert (cast, pattern.pattern, kind) == (int, r"^-?\d+$", ParamInfo)
+    assert set(REGEX_TYPES) == set(app.router.regex_types) - {"even"}
+
+
+@pytest.mark.parametrize(
+    ("cast", "value", "expected", "wrong"),
+    [
+        (alpha, "ab", "ab", "a1"),
+        (slug, "a-b", "a-b", "A"),
+        (nonemptystr, "a", "a", ""),
+        (parse_date, "2026-11-21", date(2026, 11, 21), "x"),
+        (ext, "a.tar.gz", ("a", "tar.gz"), "a"),
+    ],
+)
+def test_casts_refuse_what_is_not_of_their_type(cast: Any, value: str, expected: Any, wrong: str) -> None:
+    assert cast(value) == expected
+    with pytest.raises(ValueError, match=r"Value|time data"):
+        cast(wrong)
+
+
+def test_requirements_stay_as_they_are() -> None:
+    made = Requirements(host="a.com")
+    assert {made: 1}[Requirements(host="a.com")] == 1
+    with pytest.raises(TypeError, match="Cannot change immutable dict"):
+        made["host"] = "b.com"
 
 
 @pytest.mark.parametrize(

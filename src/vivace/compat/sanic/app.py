@@ -49,7 +49,7 @@ _ADDED: Final = [
 """What a router is told of a route besides path, methods and handler."""
 
 
-class Sanic(Around, Declaring, Overridable, Serving, Extending):
+class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ignore[reportIncompatibleMethodOverride]
     """`Vivace`, as programs know it that were written for Sanic.
 
     Args:
@@ -145,6 +145,10 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):
             configure(log_config)
         if inspector:
             self.config.warnings.append("inspector=True has no effect: there is no inspector")
+
+    def __class_getitem__(cls, _types: Any) -> type["Sanic"]:
+        """The class itself: `Sanic[Config, Context]` may stand in annotations and be called."""
+        return cls
 
     @property
     def router(self) -> Any:

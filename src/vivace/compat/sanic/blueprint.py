@@ -14,7 +14,7 @@ from vivace.framework.blueprint import Blueprint as _Blueprint
 __all__ = ["Blueprint"]
 
 
-class Blueprint(Declaring, _Blueprint):
+class Blueprint(Declaring, _Blueprint):  # pyright: ignore[reportIncompatibleMethodOverride]
     """`vivace.Blueprint`, as programs know it that were written for Sanic."""
 
     __slots__ = ()

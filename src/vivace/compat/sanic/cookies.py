@@ -117,7 +117,7 @@ class Cookie:
     @property
     def samesite(self) -> SameSite | None:
         """``Strict``, ``Lax``, ``None`` or None."""
-        return self._samesite
+        return self._samesite  # pyright: ignore[reportReturnType]  # the setter has checked it
 
     @samesite.setter
     def samesite(self, value: SameSite | None) -> None:

@@ -47,9 +47,7 @@ class Declaring(ServingFiles):
     if not TYPE_CHECKING:  # type checkers know the attributes and refuse others themselves
 
         def __setattr__(self, name: str, value: Any) -> None:
-            if not hasattr(
-                type(self), name
-            ):  # subclasses have those of their __slots__
+            if not hasattr(type(self), name):  # subclasses have those of their __slots__
                 kind = type(self).__name__
                 raise AttributeError(
                     f"Setting variables on {kind} instances is not allowed. You should change your {kind} "

@@ -11,7 +11,6 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from vivace.framework.app import Vivace
@@ -73,8 +72,8 @@ class Extending(Vivace[Any, Any]):
         """Run the listeners of a stage; before the first the app is extended, if it is to be."""
         if stage in _STARTS and self._ext is None and self.config.get("AUTO_EXTEND", True) and _is_meant():
             self._extend()
-        if stage == "before_server_start" and self._ext is not None:
-            _list_extensions(self._ext)
+        if stage == "before_server_start":
+            _list_extensions(getattr(self._ext, "extensions", ()))
         await super().run_listeners(stage)
 
     def _extend(self, **options: Any) -> None:
@@ -87,9 +86,11 @@ class Extending(Vivace[Any, Any]):
             router.ALLOWED_METHODS = (*router.ALLOWED_METHODS, "TRACE")
 
 
-def _list_extensions(ext: Any) -> None:
+def _list_extensions(extensions: Any) -> None:
+    if not extensions or not isinstance(extensions, list):
+        return
     logger.info("Sanic Extensions:")
-    for extension in ext.extensions:
+    for extension in extensions:
         if extension.included():
             logger.info("  > %s %s", extension.name, extension.render_label())
 
@@ -100,6 +101,8 @@ def _is_meant() -> bool:
 
 @cache
 def _is_installed() -> bool:
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         distribution(_PACKAGE)
     except PackageNotFoundError:

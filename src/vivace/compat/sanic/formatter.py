@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import time
+from itertools import zip_longest
 from json import dumps
 from typing import Any, ClassVar, Final
 
@@ -69,8 +70,9 @@ class AutoFormatter(logging.Formatter):
             limit=f"\033[{self.IDENT_LIMIT + 1}G" if columns else "",
             start=f"\033[{self.MESSAGE_START}G" if columns else "",
         )
-        given = args or (f"{prefix}{self.MESSAGE_FORMAT}", self.DATE_FORMAT)
-        super().__init__(*given)
+        own = (f"{prefix}{self.MESSAGE_FORMAT}", self.DATE_FORMAT)  # where dictConfig gives None, too
+        given: list[Any] = [one or default for one, default in zip_longest(args[:2], own)]
+        super().__init__(given[0], given[1])
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and below it the traceback and what was given as ``extra``."""

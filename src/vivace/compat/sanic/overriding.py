@@ -9,8 +9,10 @@ Rules of this file:
 import asyncio
 from typing import Any, Final
 
+from vivace.framework.announce import Announcer
 from vivace.framework.app import Vivace
 from vivace.framework.dispatch import Dispatcher
+from vivace.framework.middleware import Chain
 from vivace.framework.request import Request, current_request
 from vivace.framework.router import Router
 from vivace.protocols.stream import Stream
@@ -34,9 +36,9 @@ class OverriddenDispatcher(Dispatcher):
         self.request_class = request_class
         self.router: Router | None = None
 
-    def update(self, router: Router, *rest: Any) -> None:
+    def update(self, router: Router, request_chain: Chain, announcer: Announcer | None = None) -> None:
         """Take over what `finalize` compiled."""
-        super().update(router, *rest)
+        super().update(router, request_chain, announcer)
         self.router = router
 
     def take_router(self, router: Router) -> None:

@@ -59,7 +59,9 @@ try:
     # What Sanic uses where it is installed.
     from ujson import dumps as _dump_ujson  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
-    json_dumps: Callable[..., str] = partial(_dump_ujson, escape_forward_slashes=False)
+    json_dumps: Callable[..., str] = partial(  # pyright: ignore[reportRedeclaration]
+        _dump_ujson, escape_forward_slashes=False
+    )
 except ImportError:
 
     def json_dumps(obj: Any, **options: Any) -> str:
@@ -195,7 +197,7 @@ class HTTPResponse(BaseHTTPResponse):
     stands_for: ClassVar[Any] = response.HTTPResponse
 
 
-class JSONResponse(HTTPResponse, response.JSONResponse):
+class JSONResponse(HTTPResponse, response.JSONResponse):  # pyright: ignore[reportIncompatibleMethodOverride]
     """A response whose content is a value; the methods change the value and encode it again."""
 
     __slots__ = ()

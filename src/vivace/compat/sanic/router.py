@@ -9,9 +9,10 @@ Rules of this file:
 
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from vivace.compat.sanic.constants import HTTP_METHODS
+from vivace.compat.sanic.patterns import describe_types
 from vivace.errors import FinalizationError, InvalidRoute
 from vivace.framework.route import Route
 from vivace.framework.router import Match
@@ -20,9 +21,24 @@ from vivace.framework.router import Router as CompiledRouter
 if TYPE_CHECKING:
     from vivace.compat.sanic.app import Sanic
 
-__all__ = ["AskingRouter", "RouteGroup", "Router"]
+__all__ = ["AskingRouter", "Requirements", "RouteGroup", "Router"]
 
 Parts = tuple[str, ...]
+
+
+class Requirements(dict[str, Any]):
+    """What a request needs besides path and method; it cannot be changed."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+
+def _refuse(*_: Any, **__: Any) -> NoReturn:
+    raise TypeError("Cannot change immutable dict")
+
+
+for _name in ("__setitem__", "__delitem__", "update", "clear", "pop", "popitem", "setdefault"):
+    setattr(Requirements, _name, _refuse)
 
 
 class RouteGroup:
@@ -150,9 +166,9 @@ class Router:
         return self.groups
 
     @property
-    def regex_types(self) -> dict[str, tuple[str, str]]:
-        """Pattern and cast of each parameter type."""
-        return self._app._known_types().shown()
+    def regex_types(self) -> dict[str, Any]:
+        """Cast, pattern and kind of parameter for each type."""
+        return dict(describe_types(self._app._known_types()))
 
     def find_route_by_view_name(self, view_name: str | None, name: str | None = None) -> Route | None:
         """The first route of that name, with or without the app's name before it, or None."""

@@ -50,13 +50,13 @@ _OPENAPI: Final = {
     _OURS + "validation": "body definition",
 }
 _DEFINITIONS: Final = (
-    "Component Contact Example ExternalDocumentation Flow Flows Header Info License MediaType Operation"
-    " Parameter PathItem Reference RequestBody Response SecurityRequirement SecurityScheme Server"
+    "Component Components Contact Example ExternalDocumentation Flow Flows Header Info License MediaType"
+    " Operation Parameter PathItem Reference RequestBody Response SecurityRequirement SecurityScheme Server"
     " ServerVariable Tag"
 )
 _TYPES: Final = (
-    "Array Binary Boolean Byte Date DateTime Definition Double Email Float Integer Long Object Password"
-    " Schema String Time UUID"
+    "AnyValue Array Binary Boolean Byte Date DateTime Definition Double Email Float Integer Long Object"
+    " Password Schema String Time UUID"
 )
 
 _DECLARED: Final[dict[str, dict[str, str]]] = {
@@ -75,7 +75,9 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.app": {_OURS + "app": "Sanic"},
     "sanic.application": {},
     "sanic.asgi": {_OURS + "later": "ASGIApp"},
-    "sanic.application.state": {"vivace.framework.state": "ApplicationState=AppState"},
+    "sanic.application.state": {
+        "vivace.framework.state": "ApplicationState=AppState Mode Server ServerStage"
+    },
     "sanic.application.constants": {
         "vivace.framework.state": "Mode Server ServerStage",
         "enum": "StrEnum",
@@ -104,9 +106,9 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.cookies.response": {_OURS + "cookies": "Cookie CookieJar"},
     "sanic.errorpages": {
         _OURS + "errorpages": (
-            "BaseRenderer HTMLRenderer JSONRenderer TextRenderer CONFIG_BY_MIME DEFAULT_FORMAT FALLBACK_STATUS"
-            " FALLBACK_TEXT JSON MIME_BY_CONFIG RENDERERS_BY_CONTENT_TYPE RESPONSE_MAPPING STATUS_CODES"
-            " check_error_format exception_response guess_mime"
+            "BaseRenderer HTMLRenderer JSONRenderer TextRenderer CONFIG_BY_MIME DEFAULT_FORMAT"
+            " FALLBACK_STATUS FALLBACK_TEXT JSON MIME_BY_CONFIG RENDERERS_BY_CONTENT_TYPE RESPONSE_MAPPING"
+            " STATUS_CODES check_error_format exception_response guess_mime"
         ),
     },
     "sanic.exceptions": {"vivace.errors": _EXCEPTIONS, _OURS + "later": "WebsocketClosed"},
@@ -149,6 +151,12 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.logging.loggers": {_OURS + "log": _LOG},
     "sanic.middleware": {_OURS + "middleware": "Middleware MiddlewareLocation"},
     "sanic.models": {},
+    "sanic.models.handler_types": {
+        _OURS + "handler_types": (
+            "ErrorMiddlewareType ListenerType MiddlewareResponse MiddlewareType RequestMiddlewareType"
+            " ResponseMiddlewareType RouteHandler SignalHandler"
+        )
+    },
     "sanic.models.http_types": {_OURS + "request": "Credentials"},
     "sanic.models.server_types": {
         "vivace.framework.conn_info": "ConnInfo=ConnectionInfo",
@@ -257,6 +265,8 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_ext.extras": {},
     "sanic_ext.extras.request": {"vivace.ext.counted": "CountedRequest"},
     "sanic_ext.extras.serializer": {},
+    "sanic_ext.utils": {},
+    "sanic_ext.utils.extraction": {"vivace.ext.arguments": "extract_request"},
     "sanic_ext.extras.serializer.decorator": {"vivace.ext.serializer": "serializer"},
     "sanic_ext.extras.validation": {},
     "sanic_ext.extras.validation.decorator": {_OURS + "validation": "validate"},
@@ -270,7 +280,14 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
             " NoMethod=MethodNotAllowed NotFound ParameterNameConflicts RouteExists"
         )
     },
-    "sanic_routing.route": {"vivace.framework.route": "Route"},
+    "sanic_routing.group": {_OURS + "router": "RouteGroup"},
+    "sanic_routing.patterns": {
+        _OURS + "patterns": (
+            "ExtParamInfo ParamInfo REGEX_TYPES REGEX_TYPES_ANNOTATION alpha ext nonemptystr parse_date slug"
+        )
+    },
+    "sanic_routing.route": {"vivace.framework.route": "Route", _OURS + "router": "Requirements"},
+    "sanic_routing.router": {_OURS + "router": "BaseRouter=Router"},
     "sanic_testing": {"vivace.testing.manager": "TestManager"},
     "sanic_testing.manager": {"vivace.testing.manager": "TestManager"},
     "sanic_testing.reusable": {"vivace.testing.pairs": "ReusableClient HOST PORT"},
@@ -295,6 +312,8 @@ _NO_HTTP3: Final = "HTTP/3 comes with a later version; a proxy in front can spea
 _NO_STREAM: Final = "it left Sanic in 22.x; the nearest is ResponseStream, or `await request.respond()`"
 _PROCESSES: Final = "processes are kept by vivace.supervisor, which has no API for programs yet"
 
+_EXT_INSIDE: Final = "it is a part of sanic-ext's inside; the nearest is "
+
 MISSING: Final[dict[str, str]] = {
     "sanic.server.websockets": _NO_WEBSOCKETS,
     "sanic.server.websockets.impl": _NO_WEBSOCKETS,
@@ -305,5 +324,16 @@ MISSING: Final[dict[str, str]] = {
     "sanic.worker.restarter": _PROCESSES,
     "sanic.response.stream": _NO_STREAM,
     "sanic.response.StreamingHTTPResponse": _NO_STREAM,
+    "sanic_ext.config.add_fallback_config": _EXT_INSIDE + "app.extend(config=...)",
+    "sanic_ext.extensions.health.endpoint": _EXT_INSIDE + "vivace.ext.health.Health(app)",
+    "sanic_ext.extensions.health.monitor": "the supervisor replaces workers that die, without a monitor",
+    "sanic_ext.extensions.http.methods": _EXT_INSIDE + "the settings HTTP_AUTO_HEAD and HTTP_AUTO_OPTIONS",
+    "sanic_ext.extensions.http.cors.CORSSettings": _EXT_INSIDE + "vivace.ext.cors.CORS",
+    "sanic_ext.extensions.http.cors.add_cors": _EXT_INSIDE + "vivace.ext.cors.CORS(app, ...)",
+    "sanic_ext.extensions.injection.injector": _EXT_INSIDE + "app.ext.add_dependency()",
+    "sanic_ext.extensions.injection.registry": _EXT_INSIDE + "app.ext.add_dependency()",
+    "sanic_ext.extensions.logging.logger": _EXT_INSIDE + "the setting LOGGING",
+    "sanic_ext.extras.validation.check": _EXT_INSIDE + "sanic_ext.validate",
+    "sanic_ext.extras.validation.validators": _EXT_INSIDE + "sanic_ext.validate",
     "sanic.touchup": "nothing is rewritten at the start: what nobody listens to costs nothing here",
 }

@@ -11,6 +11,7 @@ from vivace.ext.schema import SchemaMaker
 
 __all__ = [
     "Component",
+    "Components",
     "Contact",
     "Example",
     "ExternalDocumentation",
@@ -131,6 +132,11 @@ class ExternalDocumentation(Definition):
     def __init__(self, url: str, description: str | None = None) -> None:
         super().__init__(url=url, description=description)
 
+    @classmethod
+    def make(cls, url: str, description: str | None = None) -> "ExternalDocumentation":
+        """The same as calling the class."""
+        return cls(url, description)
+
 
 class Contact(Definition):
     """Whom to ask."""
@@ -198,6 +204,16 @@ class Example(Definition):
         del maker
         return dict(self.fields)
 
+    @classmethod
+    def make(cls, value: Any, **values: Any) -> "Example":
+        """The same as calling the class."""
+        return cls(value, **values)
+
+    @classmethod
+    def external(cls, value: str, **values: Any) -> "Example":
+        """An example that is somewhere else."""
+        return cls(externalValue=value, **values)
+
 
 class MediaType(Definition):
     """Content of one media type.
@@ -217,6 +233,16 @@ class MediaType(Definition):
         found = super().serialize(maker)
         return found | {"example": self.fields["example"]} if "example" in found else found
 
+    @classmethod
+    def make(cls, value: Any) -> "MediaType":
+        """Content of a type."""
+        return cls(value)
+
+    @staticmethod
+    def all(content: Any) -> dict[str, "MediaType"]:
+        """Content by media type; see `media_types`."""
+        return media_types(content)
+
 
 class RequestBody(Definition):
     """What a client sends.
@@ -235,6 +261,11 @@ class RequestBody(Definition):
     ) -> None:
         self.given = content
         super().__init__(content=media_types(content), required=required, description=description, **values)
+
+    @classmethod
+    def make(cls, content: Any, **values: Any) -> "RequestBody":
+        """The same as calling the class."""
+        return cls(content, **values)
 
 
 class Header(Definition):
@@ -269,6 +300,11 @@ class Response(Definition):
         super().__init__(
             content=media_types(content), description=description or "Default Response", **values
         )
+
+    @classmethod
+    def make(cls, content: Any, description: str | None = None, **values: Any) -> "Response":
+        """A response of any status."""
+        return cls(content, description=description, **values)
 
 
 class Parameter(Definition):
@@ -323,6 +359,11 @@ class Parameter(Definition):
             **own,
             **values,
         )
+
+    @classmethod
+    def make(cls, name: str, schema: Any, location: str, **values: Any) -> "Parameter":
+        """The same as calling the class."""
+        return cls(name, schema, location, **values)
 
 
 class SecurityScheme(Definition):
@@ -382,6 +423,24 @@ class Operation(Definition):
     )
 
 
+class Components(Definition):
+    """What other parts refer to."""
+
+    known = frozenset(
+        [
+            "schemas",
+            "responses",
+            "parameters",
+            "examples",
+            "requestBodies",
+            "headers",
+            "securitySchemes",
+            "links",
+            "callbacks",
+        ]
+    )
+
+
 class PathItem(Definition):
     """What a path can do."""
 
@@ -403,14 +462,14 @@ class PathItem(Definition):
     )
 
 
-def media_types(content: Any) -> dict[str, Any] | None:
+def media_types(content: Any) -> dict[str, MediaType]:
     """Content by media type: a mapping with types for keys says it, everything else is of any type."""
     if isinstance(content, dict) and content:
         return {str(kind): _media_type(item) for kind, item in content.items()}
     return {ANY_TYPE: _media_type(content)}
 
 
-def _media_type(content: Any) -> Any:
+def _media_type(content: Any) -> MediaType:
     if isinstance(content, MediaType):
         return content
     if isinstance(content, dict) and "schema" in content:

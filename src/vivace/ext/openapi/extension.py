@@ -3,15 +3,17 @@
 Rules of this file: the document is built when it is asked for, and again when routes have changed.
 """
 
+from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vivace.ext.errors import InitError
 from vivace.ext.extension import Extension
 from vivace.ext.openapi.pages import REDIRECT_PAGE, redoc_page, swagger_page
 from vivace.ext.openapi.said import EXCLUDED_BLUEPRINTS
 from vivace.ext.openapi.specification import SpecificationBuilder
 from vivace.framework.blueprint import Blueprint
-from vivace.framework.files import file
 from vivace.framework.request import Request
 from vivace.framework.response import HTTPResponse, html, json
 from vivace.framework.route import Route
@@ -60,6 +62,9 @@ class OpenAPIExtension(Extension):
 
         Args:
             bootstrap: The extensions of the app.
+
+        Raises:
+            InitError: A file that a setting names cannot be read.
         """
         self.app.amend_routes(self._keep)
         pages = self._pages()
@@ -81,15 +86,17 @@ class OpenAPIExtension(Extension):
         pages = Blueprint("openapi", url_prefix=config.OAS_URL_PREFIX)
         shows = {"redoc": (config.OAS_UI_REDOC, config.OAS_URI_TO_REDOC, self._redoc)}
         shows["swagger"] = (config.OAS_UI_SWAGGER, config.OAS_URI_TO_SWAGGER, self._swagger)
-        for name, (is_on, uri, make) in shows.items():
+        for name, (is_on, uri, usual) in shows.items():
             if is_on:
+                own = self._read(f"OAS_PATH_TO_{name.upper()}_HTML")
+                make = usual if own is None else partial(str, own)
                 pages.add_route(partial(_show, make), uri, name=name)
                 if name == config.OAS_UI_DEFAULT:
                     pages.add_route(partial(_show, make), "", name="index")
         if config.OAS_UI_SWAGGER:
             pages.add_route(self._settings, config.OAS_URI_TO_CONFIG, name="openapi_config")
             pages.add_route(_redirect, config.OAS_UI_SWAGGER_OAUTH2_REDIRECT, name="oauth2-redirect")
-        pages.add_route(self._spec, config.OAS_URI_TO_JSON, name="spec")
+        pages.add_route(self._spec_handler(), config.OAS_URI_TO_JSON, name="spec")
         return pages
 
     def _redoc(self) -> str:
@@ -104,17 +111,38 @@ class OpenAPIExtension(Extension):
             url_for("openapi.oauth2-redirect"),
         )
 
+    def _spec_handler(self) -> Callable[[Request], Awaitable[HTTPResponse]]:
+        own = self._read("OAS_CUSTOM_FILE")
+        if own is None:
+            return self._spec
+        kind = (
+            "application/json" if str(self.config.OAS_CUSTOM_FILE).endswith(".json") else "application/yaml"
+        )
+        return partial(_show_own, own, kind)
+
+    def _read(self, setting: str) -> str | None:
+        """What is in the file that a setting names; None if it names none."""
+        path = self.config[setting]
+        if not path:
+            return None
+        try:
+            return Path(path).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise InitError(f"{setting}: {str(path)!r} cannot be read: {error}") from None
+
     async def _spec(self, _request: Request) -> HTTPResponse:
-        if self.config.OAS_CUSTOM_FILE:
-            return await file(self.config.OAS_CUSTOM_FILE)
         return json(self.document())
 
     async def _settings(self, _request: Request) -> HTTPResponse:
-        return json(self.config.SWAGGER_UI_CONFIGURATION)
+        return json(self.config.SWAGGER_UI_CONFIGURATION or {})
 
 
 async def _show(make: Any, _request: Request) -> HTTPResponse:
     return html(make())
+
+
+async def _show_own(content: str, kind: str, _request: Request) -> HTTPResponse:
+    return HTTPResponse(content, content_type=kind)
 
 
 async def _redirect(_request: Request) -> HTTPResponse:

@@ -8,7 +8,6 @@ Rules of this file:
 
 import json
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -103,8 +102,6 @@ def redoc_page(config: "Config", spec: str) -> str:
         config: Settings: the title, the place of the script ...
         spec: The URL of the document.
     """
-    if config.OAS_PATH_TO_REDOC_HTML:
-        return Path(config.OAS_PATH_TO_REDOC_HTML).read_text(encoding="utf-8")
     return _REDOC.format(
         title=escape(config.OAS_UI_REDOC_HTML_TITLE),
         css=config.OAS_UI_REDOC_CUSTOM_CSS,
@@ -122,8 +119,6 @@ def swagger_page(config: "Config", spec: str, settings: str, redirect: str) -> s
         settings: The URL of its own settings.
         redirect: The URL that OAuth 2 comes back to.
     """
-    if config.OAS_PATH_TO_SWAGGER_HTML:
-        return Path(config.OAS_PATH_TO_SWAGGER_HTML).read_text(encoding="utf-8")
     return _SWAGGER.format(
         title=escape(config.OAS_UI_SWAGGER_HTML_TITLE),
         css=config.OAS_UI_SWAGGER_CUSTOM_CSS,

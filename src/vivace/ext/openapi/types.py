@@ -14,6 +14,7 @@ from vivace.ext.schema import SchemaMaker
 
 __all__ = [
     "UUID",
+    "AnyValue",
     "Array",
     "Binary",
     "Boolean",
@@ -114,6 +115,10 @@ class Schema(Definition):
         return found
 
 
+class AnyValue(Schema):
+    """Anything."""
+
+
 class String(Schema):
     """Text."""
 
@@ -210,7 +215,7 @@ class Object(Schema):
 
     def __init__(self, properties: dict[str, Any] | None = None, **values: Any) -> None:
         shown = {name: _schema(item) for name, item in (properties or {}).items()}
-        super().__init__(properties=shown, **values)
+        super().__init__(properties=shown or None, **values)
 
 
 class Array(Schema):

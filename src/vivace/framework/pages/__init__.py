@@ -72,7 +72,7 @@ def _describe(request: "Request", error: Exception, details: bool) -> Problem:
 
 def shows_details(request: "Request") -> bool:
     """Whether the client may see why: the app is in debug mode, and both are on this machine."""
-    return request.app.config.DEBUG and is_local(request)  # type: ignore[no-any-return]  # of any subclass
+    return bool(request.app.config.DEBUG) and is_local(request)
 
 
 def is_local(request: "Request") -> bool:
