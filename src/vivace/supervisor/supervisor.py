@@ -61,9 +61,9 @@ def launch(job: Job) -> int:
     service.check()
     listeners = Listeners(job.config, job.sock)
     try:
-        if needs_supervisor(job):
+        if needs_supervisor(job, told=service.notifier.active):
             return Supervisor(job, listeners, service).run()
-        return run_worker(job, listeners, partial(_tell, job, listeners, service), attend=service.attend)
+        return run_worker(job, listeners, partial(_tell, job, listeners, service))
     finally:
         listeners.close()
         listeners.remove()
@@ -75,29 +75,34 @@ def _with_tls(job: Job) -> Job:
     return job._replace(tls=make_tls(job.config, job.ssl))
 
 
-def needs_supervisor(job: Job) -> bool:
-    """Whether one process is not enough."""
+def needs_supervisor(job: Job, *, told: bool) -> bool:
+    """Whether one process is not enough.
+
+    Args:
+        job: What is to be served.
+        told: A manager of services waits for news, and expects a reload to be possible.
+    """
     config = job.config
     limits = config.WORKER_MAX_REQUESTS or config.WORKER_MAX_LIFETIME or config.WORKER_MAX_MEMORY
-    wanted = config.WORKERS > 1 or config.SUPERVISE == "on" or config.AUTO_RELOAD or limits
+    wanted = config.WORKERS > 1 or config.SUPERVISE == "on" or config.AUTO_RELOAD or limits or told
     return bool(wanted) and job.signals
 
 
 def _tell(job: Job, listeners: Listeners, service: Service, report: Report) -> None:
     for warning in dict.fromkeys([*job.config.warnings, *report.warnings]):
         logger.warning("%s", warning)
-    _show(report, listeners, job)
+    _show(report, listeners, job, supervised=False)
     if report.ready:
-        service.ready(listeners, "1 process")
+        service.ready()
 
 
-def _show(report: Report, listeners: Listeners, job: Job) -> None:
+def _show(report: Report, listeners: Listeners, job: Job, *, supervised: bool = True) -> None:
     """Say that the server serves, or why it does not."""
     if not report.ready:
         _print([f"Error: {report.text}"])
     elif job.config.MOTD:
         addresses = listeners.addresses(secure=job.tls is not None)
-        lines = banner(report, addresses, job.config, supervised=needs_supervisor(job))
+        lines = banner(report, addresses, job.config, supervised=supervised)
         if not wants_json(job.config):
             _print(lines)
             return

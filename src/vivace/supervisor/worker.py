@@ -96,7 +96,6 @@ def run_worker(
     tell: Callable[[Report], object],
     channel: Channel | None = None,
     slot: int = 0,
-    attend: Callable[[asyncio.AbstractEventLoop], None] | None = None,
 ) -> int:
     """Serve until a signal comes; the exit code.
 
@@ -106,7 +105,6 @@ def run_worker(
         tell: Called when it serves, and when it failed to start.
         channel: To the supervisor; None if there is none.
         slot: The place of this worker; no two that live at the same time have the same.
-        attend: Called with the loop of a single process, to answer for it to whoever started it.
     """
     alone = channel is None
     stop = StopRequest((signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGTERM,), repeat_forces=alone)
@@ -115,7 +113,7 @@ def run_worker(
             stop.install(() if alone else (signal.SIGINT,))
         if not alone:
             place_process(job.config, slot)
-        return _Worker(job, listeners, tell, channel, stop, attend).run()
+        return _Worker(job, listeners, tell, channel, stop).run()
     except Interrupted:
         return 0
     finally:
@@ -134,9 +132,7 @@ class _Worker:
         tell: Callable[[Report], object],
         channel: Channel | None,
         stop: StopRequest,
-        attend: Callable[[asyncio.AbstractEventLoop], None] | None,
     ) -> None:
-        self._attend = attend
         self._job = job
         self._listeners = listeners
         self._tell = tell
@@ -179,8 +175,6 @@ class _Worker:
 
     async def _run_server(self, loaded: Loaded, config: Config, interface: Interface) -> None:
         self._connect_app()
-        if self._attend is not None:
-            self._attend(asyncio.get_running_loop())
         listeners, tls = self._listeners, self._job.tls
         server = Server(interface, config, listeners.sockets, tls=tls, plain=listeners.plain)
         quota = None
