@@ -15,9 +15,10 @@ from vivace.supervisor.job import Job
 from vivace.supervisor.messages import Channel
 from vivace.supervisor.service import Service
 from vivace.supervisor.sockets import Listeners
-from vivace.supervisor.supervisor import Supervisor, _Child
+from vivace.supervisor.supervisor import Supervisor
 from vivace.supervisor.target import Loaded
 from vivace.supervisor.worker import choose_loop
+from vivace.supervisor.workforce import Child
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_a_worker_that_ends_among_orphans_is_judged_as_a_worker(monkeypatch: pyt
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     monkeypatch.setitem(supervisor._fleet.workers, pid, WorkerHandle(0, pid, 0.0))
     ours, theirs = Channel.pair()
-    supervisor._children[pid] = _Child(1, 0, ours)
+    supervisor._workforce._children[pid] = Child(1, 0, ours)
     ended: list[tuple[int, int]] = []
 
     def exited(pid: int, code: int, now: float) -> list[object]:

@@ -47,7 +47,7 @@ def command(
     """
     from vivace.supervisor.budgets import load_with_budgets
     from vivace.supervisor.job import Job
-    from vivace.supervisor.supervisor import launch
+    from vivace.supervisor.launch import launch
     from vivace.supervisor.target import Loaded, find_target, load_app
 
     if sanic:

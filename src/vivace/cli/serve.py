@@ -45,7 +45,7 @@ def run_app(app: Any, given: Mapping[str, Any]) -> None:
 
 def _run(app: Any, given: RunArguments) -> int:
     from vivace.supervisor.generation import summons
-    from vivace.supervisor.supervisor import launch, serve_as_template
+    from vivace.supervisor.launch import launch, serve_as_template
 
     called = summons()
     settings = {**given.settings, **(called.settings if called is not None else {})}

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from vivace.config import Config
-from vivace.server import Tls
+from vivace.server import Tls, make_tls
 from vivace.supervisor.target import Loaded
 
-__all__ = ["Job"]
+__all__ = ["Job", "with_tls"]
 
 
 class Job(NamedTuple):
@@ -38,3 +38,12 @@ class Job(NamedTuple):
     ssl: Any = None
     tls: Tls | None = None
     again: "Callable[[Mapping[str, Any]], Job] | None" = None
+
+
+def with_tls(job: Job) -> Job:
+    """The job with its certificates read.
+
+    Raises:
+        ConfigError: They cannot be used.
+    """
+    return job._replace(tls=make_tls(job.config, job.ssl))

@@ -37,7 +37,7 @@ from vivace.supervisor.stop import Interrupted, StopRequest
 from vivace.supervisor.target import Loaded
 from vivace.supervisor.template import run_main_listeners
 
-__all__ = ["choose_loop", "run_worker", "serve_until_stopped"]
+__all__ = ["choose_loop", "run_worker", "serve_until_stopped", "work"]
 
 logger = logging.getLogger("vivace")
 
@@ -120,6 +120,11 @@ def run_worker(
         stop.end()
         if alone:
             stop.restore()
+
+
+def work(listeners: Listeners, job: Job, channel: Channel, slot: int) -> int:
+    """Be a worker of a supervisor; the exit code."""
+    return run_worker(job._replace(main=False), listeners, channel.send, channel, slot)
 
 
 class _Worker:

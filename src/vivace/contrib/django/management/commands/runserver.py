@@ -82,7 +82,7 @@ class Command(DjangoCommand):
         """Serve until a signal comes."""
         from vivace.interfaces.kind import classify
         from vivace.supervisor.job import Job
-        from vivace.supervisor.supervisor import launch
+        from vivace.supervisor.launch import launch
         from vivace.supervisor.target import Loaded, mount_all
 
         overrides = {

@@ -1,0 +1,147 @@
+"""The chores of a supervisor, each with the time when it is due next.
+
+Rules of this file:
+
+- A chore never blocks; what it finds it hands on. Nothing is done once a stop has begun.
+- How things are found is told elsewhere: `vivace.supervisor.chores`, `.usage`, `.service`.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from vivace.supervisor.chores import FileWatch, Recycler
+from vivace.supervisor.fleet import Fleet
+from vivace.supervisor.service import Service, supervisor_title
+from vivace.supervisor.usage import UsageWatch, Watched, measure
+
+__all__ = ["Chore", "Recycling", "Telling", "UsageCheck", "Watching"]
+
+logger = logging.getLogger("vivace")
+
+USAGE_EVERY: Final = 60.0
+"""Seconds between two counts of the connections that workers hold."""
+
+
+class Chore(Protocol):
+    """Something to do from time to time.
+
+    Attributes:
+        due: When `look` has something to do, monotonic seconds; infinity: not by itself.
+    """
+
+    @property
+    def due(self) -> float: ...
+
+    def look(self, now: float) -> None:
+        """Do what is due, and say when to come again."""
+
+
+class Recycling:
+    """Replace workers that are old or large.
+
+    Args:
+        recycler: Finds them.
+        fleet: Has them.
+        recycle: Called with process id, reason and time.
+    """
+
+    def __init__(
+        self, recycler: Recycler, fleet: Fleet, recycle: Callable[[int, str, float], object]
+    ) -> None:
+        self._recycler = recycler
+        self._fleet = fleet
+        self._recycle = recycle
+
+    @property
+    def due(self) -> float:
+        """See `Chore`."""
+        return self._recycler.due
+
+    def look(self, now: float) -> None:
+        """See `Chore`."""
+        for pid, reason in self._recycler.look(self._fleet.workers, now):
+            self._recycle(pid, reason, now)
+
+
+class Telling:
+    """Keep systemd and the title of the process up to date, once the server serves.
+
+    Args:
+        service: The line to them.
+        fleet: What there is to say.
+        name: Of the app.
+        addresses: Where it listens.
+    """
+
+    def __init__(self, service: Service, fleet: Fleet, name: str, addresses: Sequence[str]) -> None:
+        self._service = service
+        self._fleet = fleet
+        self._name = name
+        self._addresses = addresses
+
+    @property
+    def due(self) -> float:
+        """See `Chore`."""
+        return self._service.due
+
+    def look(self, now: float) -> None:
+        """See `Chore`."""
+        ready, wanted = self._fleet.ready_count, self._fleet.size
+        title = supervisor_title(self._name, ready, wanted, self._addresses)
+        self._service.look(now, well=ready > 0, title=title, status=f"{ready} of {wanted} workers serve")
+
+
+class UsageCheck:
+    """Warn of workers that hold more connections than their share.
+
+    Args:
+        fleet: Has the workers.
+
+    Attributes:
+        due: See `Chore`.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.due = float("inf")
+        self._fleet = fleet
+        self._usage = UsageWatch()
+        self._watched: tuple[Watched, ...] = ()
+
+    def watch(self, watched: tuple[Watched, ...]) -> None:
+        """These budgets from now on."""
+        if watched and not self._watched:
+            self.due = time.monotonic() + USAGE_EVERY
+        self._watched = watched
+
+    def look(self, now: float) -> None:
+        """See `Chore`."""
+        slots = {worker.slot: pid for pid, worker in self._fleet.workers.items()}
+        found = [usage for watched in self._watched for usage in measure(*watched, slots)]
+        for line in self._usage.judge(found):
+            logger.warning("%s", line)
+        self.due = now + USAGE_EVERY
+
+
+class Watching:
+    """Restart when files change, once the server serves.
+
+    Args:
+        watch: Notices them.
+        reload: Called with their names.
+    """
+
+    def __init__(self, watch: FileWatch, reload: Callable[[Sequence[str]], object]) -> None:
+        self._watch = watch
+        self._reload = reload
+
+    @property
+    def due(self) -> float:
+        """See `Chore`."""
+        return self._watch.due
+
+    def look(self, now: float) -> None:
+        """See `Chore`."""
+        if changed := self._watch.look(now):
+            self._reload(changed)

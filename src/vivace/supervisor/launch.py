@@ -1,0 +1,76 @@
+"""Where serving begins: in this process or under a supervisor, or as a template of one.
+
+Rules of this file:
+
+- What can go wrong before anything is served is found here, in this order: certificates, the pid file, the
+  sockets.
+"""
+
+import logging
+from functools import partial
+
+from vivace.supervisor.generation import Summons
+from vivace.supervisor.job import Job, with_tls
+from vivace.supervisor.messages import Report
+from vivace.supervisor.service import Service
+from vivace.supervisor.sockets import Listeners
+from vivace.supervisor.supervisor import Supervisor
+from vivace.supervisor.template import run_template
+from vivace.supervisor.voice import announce
+from vivace.supervisor.worker import run_worker, work
+
+__all__ = ["launch", "needs_supervisor", "serve_as_template"]
+
+logger = logging.getLogger("vivace")
+
+
+def launch(job: Job) -> int:
+    """Serve in this process or in several, until a signal ends it; the exit code.
+
+    Raises:
+        StartupError: The address cannot be used; exit code 4.
+    """
+    job = with_tls(job)
+    service = Service(job.config.PID_FILE)
+    service.check()
+    listeners = Listeners(job.config, job.sock)
+    try:
+        if needs_supervisor(job, told=service.notifier.active):
+            return Supervisor(job, listeners, service).run()
+        return run_worker(job, listeners, partial(_tell, job, listeners, service))
+    finally:
+        listeners.close()
+        listeners.remove()
+        service.close()
+
+
+def needs_supervisor(job: Job, *, told: bool) -> bool:
+    """Whether one process is not enough.
+
+    Args:
+        job: What is to be served.
+        told: A manager of services waits for news, and expects a reload to be possible.
+    """
+    config = job.config
+    limits = config.WORKER_MAX_REQUESTS or config.WORKER_MAX_LIFETIME or config.WORKER_MAX_MEMORY
+    wanted = config.WORKERS > 1 or config.SUPERVISE == "on" or config.AUTO_RELOAD or limits or told
+    return bool(wanted) and job.signals
+
+
+def _tell(job: Job, listeners: Listeners, service: Service, report: Report) -> None:
+    for warning in dict.fromkeys([*job.config.warnings, *report.warnings]):
+        logger.warning("%s", warning)
+    announce(report, listeners, job, supervised=False)
+    if report.ready:
+        service.ready()
+
+
+def serve_as_template(job: Job, called: Summons) -> int:
+    """Be the template of a program that its supervisor has run again; the exit code.
+
+    Args:
+        job: What the program wants served.
+        called: What the supervisor says.
+    """
+    listeners = Listeners.adopt(called.sockets, called.plain)
+    return run_template(with_tls(job), called.channel, called.supervisor, partial(work, listeners))

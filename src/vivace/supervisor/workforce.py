@@ -1,0 +1,150 @@
+"""The worker processes: how they are made, heard and buried.
+
+Rules of this file:
+
+- What is to happen to workers the fleet decides; here it is done, and what happened is told to the fleet.
+- A worker is forked by its generation's template or from here; until its process is known it is coming.
+- What a worker said last is read before its end is judged.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from vivace.supervisor.actions import Action
+from vivace.supervisor.channels import Channels
+from vivace.supervisor.children import fork
+from vivace.supervisor.fleet import Fleet
+from vivace.supervisor.generation import Generation
+from vivace.supervisor.messages import Channel, Made, Order, Report, Wish
+from vivace.supervisor.reaper import Reaper
+from vivace.supervisor.template import MakeWorker
+
+__all__ = ["Child", "Workforce", "send_signal"]
+
+
+class Child:
+    """A worker, as the selector knows it; its process id is 0 until it is known."""
+
+    __slots__ = ("channel", "generation", "pid", "slot")
+
+    def __init__(self, generation: int, slot: int, channel: Channel) -> None:
+        self.generation = generation
+        self.slot = slot
+        self.channel = channel
+        self.pid = 0
+
+
+class Workforce:
+    """The processes of a fleet.
+
+    Args:
+        fleet: Is told what happens.
+        do: Does what it says to that.
+        channels: Where workers are heard.
+        reaper: Tells how processes ended.
+        heard: Called with the process id and what a worker tells.
+        become_worker: Runs in a worker that is forked from here.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        do: Callable[[Sequence[Action]], None],
+        channels: Channels,
+        reaper: Reaper,
+        heard: Callable[[int, Report | Wish], None],
+        become_worker: MakeWorker,
+    ) -> None:
+        self._fleet = fleet
+        self._do = do
+        self._channels = channels
+        self._reaper = reaper
+        self._heard = heard
+        self._become_worker = become_worker
+        self._children: dict[int, Child] = {}
+        self._coming: dict[tuple[int, int], Child] = {}
+
+    # Making
+
+    def spawn(self, generation: Generation, slot: int) -> None:
+        """Make a worker for a place."""
+        ours, theirs = Channel.pair()
+        child = Child(generation.number, slot, ours)
+        self._coming[generation.number, slot] = child
+        self._channels.follow(ours, partial(self._on_worker, child))
+        try:
+            if generation.channel is not None and not generation.unsafe:
+                generation.channel.send(Order("fork", slot), theirs.fileno())
+                return
+            pid = fork(partial(self._become_worker, generation.job, theirs, slot))
+        except OSError as error:
+            self._not_made(child, error.strerror or str(error))
+        else:
+            self.made(generation.number, Made(slot, pid))
+        finally:
+            theirs.close()
+
+    def made(self, generation: int, made: Made) -> None:
+        """A template has forked a worker, or could not."""
+        child = self._coming.get((generation, made.slot))
+        if child is None:
+            return
+        if not made.pid:
+            self._not_made(child, made.why)
+            return
+        del self._coming[generation, made.slot]
+        child.pid = made.pid
+        self._children[made.pid] = child
+        self._do(self._fleet.spawned(made.slot, made.pid))
+        self._reap(made.pid)
+
+    def orphaned(self, generation: int) -> None:
+        """A template is gone: what it was to make will not come."""
+        for (number, _slot), child in list(self._coming.items()):
+            if number == generation:
+                self._not_made(child, "its template is gone")
+
+    def _not_made(self, child: Child, why: str) -> None:
+        del self._coming[child.generation, child.slot]
+        self._channels.forget(child.channel)
+        self._do(self._fleet.spawn_failed(child.slot, why, time.monotonic()))
+
+    # Hearing and telling
+
+    def send(self, pid: int, order: Order) -> bool:
+        """Tell a worker; False if it hears no more."""
+        return self._children[pid].channel.send(order)
+
+    def _on_worker(self, child: Child) -> bool:
+        """Read what is there; whether there may be more."""
+        messages = self._channels.receive(child.channel)
+        for message in messages or ():
+            if isinstance(message, Report | Wish):
+                self._heard(child.pid, message)
+        return bool(messages)
+
+    # Burying
+
+    def reap(self) -> None:
+        """Tell the fleet who has ended."""
+        for pid in list(self._fleet.workers):
+            self._reap(pid)
+
+    def _reap(self, pid: int) -> None:
+        if (code := self._reaper.exit_code(pid)) is None:
+            return
+        child = self._children.pop(pid)
+        while child.channel in self._channels and self._on_worker(child):
+            pass
+        self._channels.forget(child.channel)
+        self._do(self._fleet.exited(pid, code, time.monotonic()))
+
+
+def send_signal(pid: int, number: int) -> None:
+    """Send a signal to a process that may be gone."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
