@@ -78,7 +78,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
         ConfigError: The name is missing or malformed, or a setting cannot be used.
     """
 
-    __slots__ = ("_adding", "_sanic_router", "configure_logging", "repl_ctx", "request_class")
+    __slots__ = ("_adding", "_sanic_router", "configure_logging", "repl_ctx")
 
     name_rule = Blueprint.name_rule
     start_hint = (
@@ -135,8 +135,6 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
         self._adding = False
         self.configure_logging = configure_logging
         self.repl_ctx = REPLContext()
-        self.request_class = request_class or Request
-        self._honour_overrides(self.request_class)
         self._sanic_router = Router() if router is None else router
         self._sanic_router.ctx.app = self
         if signal_router is not None:
