@@ -12,7 +12,7 @@ import asyncio
 import logging
 import logging.config
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic
@@ -528,8 +528,12 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
         """False: WebSockets come with a later version."""
         return False
 
-    async def run_listeners(self, stage: str) -> None:
+    async def run_listeners(self, stage: str, changed: Collection[str] = ()) -> None:
         """Run the listeners of a stage; background tasks start and end with the server.
+
+        Args:
+            stage: Its name.
+            changed: Files, for ``after_reload_trigger``.
 
         Raises:
             StartupError: A listener of a start stage failed.
@@ -546,7 +550,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
             await announce_stage(self, stage)
             await run_stage(self, listeners, stage)
         else:
-            await run_stage(self, listeners, stage)
+            await run_stage(self, listeners, stage, changed)
             await announce_stage(self, stage)
         self.state.leave(stage)
         if stage == "before_server_start":
