@@ -192,7 +192,7 @@ class Dispatcher:
             if not count:
                 return route.handler(request, **request.match_info)
             pool = self._pool = ThreadPoolExecutor(count, "vivace-handler")
-        call = partial(copy_context().run, route.handler, request, **request.match_info)
+        call = partial(copy_context().run, _run_blocking, route.handler, request, **request.match_info)
         return await asyncio.get_running_loop().run_in_executor(pool, call)
 
     async def _finish(self, stream: Stream, request: Request, result: Any) -> None:
@@ -240,6 +240,8 @@ class Dispatcher:
 
     async def _fail(self, stream: Stream, request: Request | None, error: BaseException) -> None:
         """Answer with an error, or end the connection if an answer had begun."""
+        if isinstance(error, _Stopped):
+            error = error.cause
         if request is None:
             request = self._request_class(self._app, stream, None, {})
         if isinstance(error, ClientDisconnected):
@@ -287,6 +289,21 @@ class Dispatcher:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
+
+
+class _Stopped(Exception):
+    """StopIteration on its way out of a thread: no future can carry the exception itself."""
+
+    def __init__(self, cause: StopIteration) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+def _run_blocking(handler: Any, request: Request, **values: Any) -> Any:
+    try:
+        return handler(request, **values)
+    except StopIteration as error:
+        raise _Stopped(error) from None
 
 
 def _literal_size(route: Route) -> int:

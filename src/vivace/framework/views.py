@@ -5,10 +5,12 @@ Rules of this file:
 - A new object answers each request; what it is made with is given to `as_view`.
 - Which methods there are and how each is called is found out when the class is attached.
 - HEAD goes to `get` unless there is a `head`; what the class has not is 405 like anywhere else.
+- A class that overrides `dispatch_request` is asked through it; the others are called without a detour.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from vivace.errors import DeclarationError, MethodNotAllowed
@@ -59,6 +61,22 @@ class HTTPMethodView:
         """Whether a method is marked by `stream`."""
         return any(getattr(getattr(cls, name.lower()), "is_stream", False) for name in cls.methods())
 
+    def dispatch_request(self, request: "Request", *args: Any, **values: Any) -> Any:
+        """Call the method for a request; what an override does goes around every method of the class.
+
+        Args:
+            request: The request.
+            args: Handed on.
+            values: The parameters of the path.
+
+        Returns:
+            What the method returned: a coroutine if it is a coroutine function.
+        """
+        name = request.method.lower()
+        if name == "head" and not hasattr(self, "head"):
+            name = "get"
+        return getattr(self, name)(request, *args, **values)
+
     @classmethod
     def as_view(cls, *class_args: Any, **class_kwargs: Any) -> Callable[..., Any]:
         """The handler for `add_route`; the arguments are those of the class.
@@ -72,6 +90,10 @@ class HTTPMethodView:
         if "GET" in table:
             table.setdefault("HEAD", table["GET"])
 
+        if cls.dispatch_request is not HTTPMethodView.dispatch_request:
+            own = ("dispatch_request", is_async(cls.dispatch_request))
+            table = dict.fromkeys(table, own)
+
         async def view(request: "Request", **values: Any) -> Any:
             name, asynchronous = table.get(request.method, ("", False))
             if not name:
@@ -79,7 +101,8 @@ class HTTPMethodView:
             method = getattr(cls(*class_args, **class_kwargs), name)
             if asynchronous:
                 return await method(request, **values)
-            return await asyncio.to_thread(method, request, **values)
+            result = await asyncio.to_thread(method, request, **values)
+            return await result if isawaitable(result) else result
 
         handler: Callable[..., Any] = view
         for decorator in cls.decorators:

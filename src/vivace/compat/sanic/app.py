@@ -6,7 +6,7 @@ Rules of this file: only what a Sanic program can see and a Vivace program shoul
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, ClassVar, Final
 
 from vivace.compat.sanic.around import Around
@@ -78,7 +78,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
         ConfigError: The name is missing or malformed, or a setting cannot be used.
     """
 
-    __slots__ = ("_adding", "_sanic_router", "configure_logging", "repl_ctx", "request_class")
+    __slots__ = ("_adding", "_sanic_router", "configure_logging", "repl_ctx")
 
     name_rule = Blueprint.name_rule
     start_hint = (
@@ -135,8 +135,6 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
         self._adding = False
         self.configure_logging = configure_logging
         self.repl_ctx = REPLContext()
-        self.request_class = request_class or Request
-        self._honour_overrides(self.request_class)
         self._sanic_router = Router() if router is None else router
         self._sanic_router.ctx.app = self
         if signal_router is not None:
@@ -201,7 +199,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
                 raise BadMethod(f"Bad method: {bad}. Must be one of: {allowed}")
         super()._claim_all(specs, place)
 
-    async def run_listeners(self, stage: str) -> None:
+    async def run_listeners(self, stage: str, changed: Collection[str] = ()) -> None:
         """Run the listeners of a stage; before the server starts, refuse names that two routes share.
 
         Raises:
@@ -212,7 +210,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
             self._check_route_names()
         elif stage == "before_server_stop":
             self._sanic_router.reset()
-        await super().run_listeners(stage)
+        await super().run_listeners(stage, changed)
 
     def _check_route_names(self) -> None:
         names = Counter(route.name for route in self.router.routes)

@@ -80,13 +80,11 @@ class Overridable(Vivace[Any, Any]):
 
     __slots__ = ()
 
-    def _honour_overrides(self, request_class: type[Request]) -> None:
+    def _make_dispatcher(self, request_class: type[Request]) -> Dispatcher:
         """Let requests go through the methods of this class if they are overridden."""
         if all(getattr(type(self), name) is getattr(Overridable, name) for name in _NAMES):
-            return
-        self._dispatcher = OverriddenDispatcher(self, request_class)
-        self.answer_stream = self._dispatcher.answer
-        self.handle_stream = self._dispatcher.handle
+            return super()._make_dispatcher(request_class)
+        return OverriddenDispatcher(self, request_class)
 
     async def handle_request(self, request: Request) -> None:
         """Answer a request: find its route, run middleware and handler, send what comes of it.

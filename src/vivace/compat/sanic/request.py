@@ -184,6 +184,10 @@ class Request(request.Request, metaclass=_Maker):
             memo = self._memo = {}
         memo["json"] = value
 
+    def get_cookies(self) -> Any:
+        """`cookies`, by another name."""
+        return self.cookies
+
     def __getattr__(self, name: str) -> Any:
         # What was parsed so far, under the names by which Sanic remembers it.
         if name.startswith("parsed_"):

@@ -22,6 +22,7 @@ from vivace.errors import FileNotFound, ServerError
 from vivace.framework import files, response, streaming
 from vivace.framework.guess import know_helper
 from vivace.framework.mime import guess_content_type
+from vivace.framework.request import Request
 from vivace.http.dates import format_date, parse_date
 from vivace.http.status import has_no_body
 from vivace.http.url import quote_location
@@ -221,6 +222,16 @@ class ResponseStream(streaming.ResponseStream, BaseHTTPResponse):
         content_type: str | None = None,
     ) -> None:
         super().__init__(streaming_fn, status, headers, content_type)
+
+    @property
+    def request(self) -> Any:
+        """The request that is answered; None before."""
+        return Request.get_current() if self.sender is not None else None
+
+    @property
+    def response(self) -> Any:
+        """What sends the pieces, which is this response; None before."""
+        return self if self.sender is not None else None
 
 
 def coerce(result: Any) -> response.HTTPResponse:
