@@ -382,3 +382,46 @@ def _session(leader: int) -> list[int]:
             if int(fields[3]) == leader and fields[0] != "Z":
                 found.append(int(name))
     return found
+
+
+RELOADING = """
+
+@app.reload_process_start
+async def reload_start(app):
+    say(f"reload start {os.getpid()}")
+
+
+@app.before_reload_trigger
+async def before(app):
+    say("before reload")
+
+
+@app.after_reload_trigger
+async def after(app, changed):
+    say("after reload " + ", ".join(map(os.path.basename, changed)))
+
+
+@app.reload_process_stop
+async def reload_stop(app):
+    say(f"reload stop {os.getpid()}")
+
+
+if __name"""
+
+
+@pytest.mark.parametrize("way", [RUN, PROGRAM], ids=["command", "program"])
+def test_listeners_of_reloads_run_in_the_main_process(
+    tmp_path: Path, app: Path, way: tuple[str, ...]
+) -> None:
+    change(app, "workers=2", "auto_reload=True")
+    change(app, "\n\nif __name", RELOADING)
+    options = ("--auto-reload",) if way is RUN else ()
+    with Serving([*way, *options], tmp_path) as server:
+        main = server.wait_for(r"main ready (\d+)")[1]
+        server.wait_for(f"reload start {main}")
+        change(app, "VALUE = 1", "VALUE = 2")
+        server.wait_for("before reload(?s:.*)after reload sample.py")
+        until(lambda: '"value":2' in server.get())
+        assert server.stop() == 0
+        server.wait_for(f"reload stop {main}")
+    assert server.log.count("before reload") == 1

@@ -13,7 +13,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from vivace.framework.response import HTTPResponse, coerce, content_fields, enco
 from vivace.framework.route import ASYNC, BLOCKING, Route
 from vivace.framework.router import Router
 from vivace.framework.signals import Event
+from vivace.framework.threads import HandlerThreads
 from vivace.protocols.events import RequestReceived
 from vivace.protocols.stream import Stream
 
@@ -66,7 +66,7 @@ class Dispatcher:
     def __init__(self, app: "Vivace[Any, Any]", request_class: type[Request]) -> None:
         self._app = app
         self._request_class = request_class
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: HandlerThreads | None = None
         self._router: Router | None = None
         self._static: dict[bytes, dict[str, Route]] = {}
         self._request_chain: Chain = ()

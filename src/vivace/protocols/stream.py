@@ -28,7 +28,7 @@ class Stream(Protocol):
         head: The request's head.
         memo: What an interface wants to find again with the next request of the connection; None at first.
         disconnected: The client is gone.
-        timed_out: The task was cancelled because RESPONSE_TIMEOUT ran out: answer 503.
+        timed_out: The task was cancelled because its time ran out: answer 503.
         response_started: A status was chosen and can no longer be changed.
     """
 
@@ -75,6 +75,13 @@ class Stream(Protocol):
 
         Raises:
             PayloadTooLarge: The announced length is already over `size`.
+        """
+        ...
+
+    def limit_time(self, seconds: float) -> None:
+        """Let the response begin within `seconds` from now (0: no bound) instead of RESPONSE_TIMEOUT.
+
+        While the client is waited for, the time stands. Nothing happens when the response has begun.
         """
         ...
 

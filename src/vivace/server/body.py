@@ -29,6 +29,7 @@ class Body:
         deadline: Monotonic time by which it must be complete; 0: none.
         error: Why no more will come; raised to whoever asks.
         limit: Octets at most; -1: no bound.
+        patience: Seconds that the handler has once it is its turn; -1: RESPONSE_TIMEOUT.
         received: Octets so far.
         waiter: What wakes the app that waits for more.
     """
@@ -43,6 +44,7 @@ class Body:
         "deadline",
         "error",
         "limit",
+        "patience",
         "received",
         "waiter",
     )
@@ -54,6 +56,7 @@ class Body:
         self.deadline = 0.0
         self.error: Exception | None = None
         self.limit = -1
+        self.patience = -1.0
         self.received = 0
         self.waiter: asyncio.Future[None] | None = None
         self._since = now

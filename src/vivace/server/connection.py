@@ -401,7 +401,7 @@ class Connection(Intake):
         task = stream.task
         if task is not None and not task.done():
             self._last = stream
-            if self.state.cancels:
+            if self.state.cancels and not stream.timed_out:
                 task.cancel()
 
     def transport(self) -> Any:

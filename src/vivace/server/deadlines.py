@@ -12,12 +12,14 @@ Rules of this file:
 """
 
 import logging
-from typing import Protocol
+from typing import Final, Protocol
 
 __all__ = ["Deadlines", "Timed"]
 
 
 logger = logging.getLogger("vivace.server")
+
+_MOMENT: Final = 0.001
 
 
 class Timed(Protocol):
@@ -87,6 +89,10 @@ class Deadlines:
             logger.exception("a deadline could not be kept")
             timed.abort()
             return 0.0
+
+    def until_turn(self, now: float) -> float:
+        """Seconds until the next slot comes round; a moment more, so that it is not missed by a hair."""
+        return max(self._turned + self.tick - now, 0.0) + _MOMENT
 
     def turn(self, now: float) -> None:
         """Look at everything whose slot has come since the last turn."""

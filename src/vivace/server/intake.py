@@ -108,6 +108,10 @@ class Intake:
         """Nobody is there for this stream's answer any more."""
         raise NotImplementedError
 
+    def look_at(self, when: float) -> None:
+        """Make sure that `check` runs at `when`."""
+        raise NotImplementedError
+
     def shut_down(self) -> None:
         """Close our side; the other gets a moment to read what was sent."""
         raise NotImplementedError
@@ -156,7 +160,28 @@ class Intake:
     def _let_handler_run(self, stream: Stream) -> None:
         """RESPONSE_TIMEOUT counts from here: it is the handler that is waited for, not the client."""
         if self.phase == HANDLER and not stream.response_started:
-            self.deadline = self.state.now + self.state.handler_time
+            patience = stream.body.patience if stream.body is not None else -1.0
+            self.deadline = (
+                self.state.now + self.state.handler_time if patience < 0 else self._deadline_of(patience)
+            )
+
+    def _deadline_of(self, seconds: float) -> float:
+        """When a handler that gets `seconds` from now, or 0 for ever, is late."""
+        if not seconds:
+            return float("inf")
+        deadline = self.deadline_in(seconds)
+        self.look_at(deadline)
+        return deadline
+
+    def limit_time(self, stream: Stream, seconds: float) -> None:
+        """Give the handler of `stream` other `seconds` than RESPONSE_TIMEOUT, from now; 0: for ever."""
+        if self.stream is not stream or self.phase != HANDLER or stream.response_started:
+            return
+        body = stream.body
+        if body is not None:
+            body.patience = seconds
+        if body is None or body.complete or not self.waits_for_body():
+            self.deadline = self._deadline_of(seconds)
 
     def _break_off(self, stream: Stream, body: Body, error: ProtocolError) -> None:
         """The body cannot be continued: bad framing, or the client left in the middle of it."""

@@ -43,6 +43,7 @@ class ServerSettings:
     max_concurrent: int
     proxy_protocol: bool
     proxies: Networks
+    request_id_field: str
     h1: H1Limits
 
     @classmethod
@@ -67,6 +68,7 @@ class ServerSettings:
             max_concurrent=config.MAX_CONCURRENT_REQUESTS,
             proxy_protocol=config.PROXY_PROTOCOL == "on",
             proxies=Networks(config.PROXY_PROTOCOL_FROM),
+            request_id_field=config.REQUEST_ID_HEADER,
             h1=H1Limits(
                 max_line=config.REQUEST_MAX_LINE_SIZE,
                 max_head=config.REQUEST_MAX_HEADER_SIZE,

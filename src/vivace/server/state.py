@@ -9,12 +9,15 @@ Rules of this file:
 import asyncio
 import heapq
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vivace.http.dates import format_date
+from vivace.protocols.events import RequestReceived
 from vivace.server.deadlines import Deadlines
 from vivace.server.interface import Interface
 from vivace.server.settings import ServerSettings
+from vivace.server.stacks import StuckLog
 
 if TYPE_CHECKING:
     from vivace.server.access import AccessLog
@@ -22,8 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerState"]
 
-_SLOWEST_TICK = 0.5
+_SLOWEST_TICK = 0.05
 _FASTEST_TICK = 0.02
+_FLUSH_EVERY = 0.5
 
 
 class ServerState:
@@ -38,17 +42,22 @@ class ServerState:
         connections: Every open connection.
         date: The whole Date line of a response, renewed every tick.
         draining: The server is stopping: every response says ``Connection: close``.
+        errors: Responses with a status of 500 or more.
         handler_time: RESPONSE_TIMEOUT plus a tick, since `now` may be a tick old; infinity if off.
         head_time: HEAD_TIMEOUT, likewise.
         idle_time: KEEP_ALIVE_TIMEOUT, likewise.
         input_buffer: REQUEST_BUFFER_SIZE; here and the next two: read too often to go through `settings`.
         keep_alive: KEEP_ALIVE.
         max_concurrent: MAX_CONCURRENT_REQUESTS.
+        note: Called with the head of a request that begins, unless the one before asked for the same; or None.
+        noted: The head that it was called with last.
         now: The monotonic time of the last tick, in seconds.
         served: Requests that arrived.
+        stuck: Says where requests were whose time ran out.
     """
 
     __slots__ = (
+        "_flush_due",
         "_timer",
         "access",
         "active",
@@ -60,6 +69,7 @@ class ServerState:
         "date",
         "deadlines",
         "draining",
+        "errors",
         "handler_time",
         "head_time",
         "idle_time",
@@ -67,9 +77,12 @@ class ServerState:
         "keep_alive",
         "loop",
         "max_concurrent",
+        "note",
+        "noted",
         "now",
         "served",
         "settings",
+        "stuck",
     )
 
     def __init__(
@@ -86,6 +99,9 @@ class ServerState:
         self.access = access
         self.active = 0
         self.served = 0
+        self.errors = 0
+        self.note: Callable[[RequestReceived], object] | None = None
+        self.noted: RequestReceived | None = None
         self.input_buffer = settings.input_buffer
         self.keep_alive = settings.keep_alive
         self.max_concurrent = settings.max_concurrent
@@ -99,17 +115,20 @@ class ServerState:
         self.handler_time = _or_never(settings.response_timeout) + self.deadlines.tick
         self.head_time = _or_never(settings.head_timeout) + self.deadlines.tick
         self.idle_time = _or_never(settings.keep_alive_timeout) + self.deadlines.tick
+        self.stuck = StuckLog(settings.request_id_field)
         self.date = b""
+        self._flush_due = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def start_clock(self) -> None:
         """Begin to tick: renew the clocks, turn the wheel of deadlines, hand the access log on."""
-        self._timer = self.loop.call_later(self.deadlines.tick, self.start_clock)
         self.date = b"date: %s\r\n" % format_date(time.time()).encode("ascii")
         self.now = time.monotonic()
         self.deadlines.turn(self.now)
-        if self.access is not None:
+        if self.access is not None and self.now >= self._flush_due:
+            self._flush_due = self.now + _FLUSH_EVERY
             self.access.flush()
+        self._timer = self.loop.call_later(self.deadlines.until_turn(time.monotonic()), self.start_clock)
 
     def stop_clock(self) -> None:
         """Stop ticking."""

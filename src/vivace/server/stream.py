@@ -10,6 +10,7 @@ Rules of this file:
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,12 @@ class Stream:
         if 0 <= size < max(self.head.content_length, body.received):
             body.fail(PayloadTooLarge("Request body exceeds the size limit"))
             raise PayloadTooLarge("Request body exceeds the size limit")
+
+    def limit_time(self, seconds: float) -> None:
+        """Bound the time until the response begins."""
+        if not self.started_at:  # its age is told when it was too long
+            self.started_at = time.perf_counter()
+        self._connection.limit_time(self, seconds)
 
     def respond(self, status: int, fields: _Fields, body: bytes) -> None:
         """Send a whole response in one write."""

@@ -8,6 +8,7 @@ Rules of this file:
 """
 
 import logging
+import time
 from typing import TYPE_CHECKING, Final
 
 from vivace.errors import RequestTimeout
@@ -18,12 +19,14 @@ from vivace.server.stream import Stream
 if TYPE_CHECKING:
     from vivace.server.connection import Connection
 
-__all__ = ["CANCEL_GRACE", "check"]
+__all__ = ["CANCEL_GRACE", "LATE_GRACE", "check"]
 
 logger = logging.getLogger("vivace.server")
 
 CANCEL_GRACE: Final = 1.0
-"""Seconds a cancelled handler has before the server answers in its place."""
+"""Seconds a handler whose body failed has before the server answers in its place."""
+LATE_GRACE: Final = 0.04
+"""The same for one that was cancelled because it was late: the client has waited long enough."""
 
 
 def check(connection: "Connection", now: float) -> float:
@@ -79,13 +82,16 @@ def _expire(connection: "Connection", now: float) -> None:
 
 
 def _time_out(connection: "Connection", stream: Stream, now: float) -> None:
-    """RESPONSE_TIMEOUT: let the app answer 503, or do it ourselves a moment later."""
+    """RESPONSE_TIMEOUT, or the route's own: let the app answer 503, or do it ourselves a moment later."""
+    state = connection.state
+    age = time.perf_counter() - stream.started_at if stream.started_at else state.settings.response_timeout
+    state.stuck.report(stream, stream.task, age)
     stream.timed_out = True
     if stream.task is None:  # nothing to cancel: a thread of a WSGI app
         _give_up(connection, stream)
         return
     connection.phase = FAILING
-    connection.deadline = now + CANCEL_GRACE
+    connection.deadline = now + LATE_GRACE
     stream.task.cancel()
 
 

@@ -101,7 +101,8 @@ class Supervisor:
                 self._generations.end(self._reap)
             finally:
                 self._close()
-        run_main_listeners(main, "main_process_stop")
+        stages = ["reload_process_stop"] if self._watch is not None and self._voice.greeted else []
+        run_main_listeners(main, *stages, "main_process_stop")
         return self._fleet.exit_code
 
     def _app_of_program(self) -> Any:
@@ -136,8 +137,12 @@ class Supervisor:
     def _reload(self, changed: Sequence[str]) -> None:
         names = ", ".join(os.path.relpath(name) for name in changed[:3])
         logger.info("%s changed: the app is restarted", names)
-        self._generations.order(Order("changed", names=tuple(changed)))
+        main = self._app_of_program()
+        if main is None:
+            self._generations.order(Order("changed", names=tuple(changed)))
+        run_main_listeners(main, "before_reload_trigger")
         self._do(self._fleet.restart(time.monotonic()))
+        run_main_listeners(main, "after_reload_trigger", changed=changed)
 
     # Signals
 
@@ -218,7 +223,8 @@ class Supervisor:
         self._chores.append(Telling(self._service, self._fleet, report.name, self._addresses))
         if self._watch is not None:
             self._chores.append(Watching(self._watch, self._reload))
-        run_main_listeners(self._app_of_program(), "main_process_ready")
+        stages = ["reload_process_start"] if self._watch is not None else []
+        run_main_listeners(self._app_of_program(), "main_process_ready", *stages)
         self._generations.order(Order("ready"))
 
     # What the fleet asks

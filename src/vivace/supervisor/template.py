@@ -20,7 +20,7 @@ import socket
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from vivace.supervisor.budgets import place_process, refuse_early_connections
@@ -56,6 +56,7 @@ class Template:
         self._supervisor = supervisor
         self._make_worker = make_worker
         self._app: Any = None
+        self._last_stages: tuple[str, ...] = ()
 
     def run(self) -> int:
         """Load the app, then do as is ordered until told to end; the exit code."""
@@ -73,7 +74,7 @@ class Template:
         self._freeze()
         self._channel.send(self._report(loaded, unsafe))
         self._obey()
-        run_main_listeners(self._app, "main_process_stop")
+        run_main_listeners(self._app, *self._last_stages, "main_process_stop")
         return 0
 
     def _load(self) -> Loaded:
@@ -111,9 +112,16 @@ class Template:
         if order.what == "fork":
             self._fork_worker(order.slot, self._channel.take_descriptor())
         elif order.what == "ready":
-            run_main_listeners(self._app, "main_process_ready")
+            self._on_ready()
         elif order.what == "changed":
-            run_main_listeners(self._app, "before_reload_trigger", "after_reload_trigger")
+            run_main_listeners(self._app, "before_reload_trigger")
+            run_main_listeners(self._app, "after_reload_trigger", changed=order.names)
+
+    def _on_ready(self) -> None:
+        run_main_listeners(self._app, "main_process_ready")
+        if self._job.config.AUTO_RELOAD:
+            run_main_listeners(self._app, "reload_process_start")
+            self._last_stages = ("reload_process_stop",)
 
     def _fork_worker(self, slot: int, descriptor: int) -> None:
         told, tell = os.pipe()
@@ -156,12 +164,13 @@ def run_template(job: Job, channel: Channel, supervisor: int, make_worker: MakeW
     return Template(job, channel, supervisor, make_worker).run()
 
 
-def run_main_listeners(app: Any, *stages: str) -> None:
+def run_main_listeners(app: Any, *stages: str, changed: Collection[str] = ()) -> None:
     """Run listeners of the process that makes the workers, on a loop of their own: it has none otherwise.
 
     Args:
         app: A Vivace app, or None.
         stages: Their names.
+        changed: Files, for ``after_reload_trigger``.
     """
     if app is None:
         return
@@ -169,7 +178,7 @@ def run_main_listeners(app: Any, *stages: str) -> None:
     heard = {spec.stage for registry in registries for spec in registry.listener_specs}
     for stage in stages:
         if stage in heard:
-            asyncio.run(app.run_listeners(stage))
+            asyncio.run(app.run_listeners(stage, changed))
 
 
 def _sockets() -> set[str]:

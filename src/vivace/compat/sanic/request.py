@@ -85,6 +85,9 @@ class _Exchange:
     def limit_body(self, size: int, seconds: float) -> None:
         """Nothing to do."""
 
+    def limit_time(self, seconds: float) -> None:
+        """Nothing to do."""
+
 
 class _Maker(type):
     """Takes the arguments with which Sanic makes a request; `type.__call__` takes those of the framework."""
