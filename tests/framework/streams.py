@@ -71,6 +71,7 @@ class FakeStream:
         self.complete = False
         self.aborted = False
         self.limit = (-1, 0.0)
+        self.seconds = -1.0
         self.gone = asyncio.Event()
         self.memo: Any = None
 
@@ -91,6 +92,9 @@ class FakeStream:
         self.limit = (size, seconds)
         if 0 <= size < self.size:
             raise PayloadTooLarge("Request body exceeds the size limit")
+
+    def limit_time(self, seconds: float) -> None:
+        self.seconds = seconds
 
     def _begin(self, status: int, fields: Fields) -> None:
         if self.response_started:

@@ -17,6 +17,7 @@ from vivace.framework.extensible import Amender
 from vivace.framework.handler import check_handler
 from vivace.framework.lifespan import ListenerSpec
 from vivace.framework.middleware import Chain, MiddlewareSpec, chain
+from vivace.framework.patience import TimeLimit
 from vivace.framework.pattern import TypeTable
 from vivace.framework.registry import Registry
 from vivace.framework.route import ASYNC, Route
@@ -142,6 +143,8 @@ def _finish(
     after = chain(middleware, "response", route.name)
     if announcer is not None:
         before, after = announcer.around(before), announcer.around(after)
+    if route.timeout is not None:
+        before = ((TimeLimit(route.timeout), False), *before)
     route.request_middleware, route.response_middleware = before, after
     route.plain = short and route.kind == ASYNC and not before and not after
     return route

@@ -191,9 +191,9 @@ class Dispatcher:
             count = self._app.config.THREADS
             if not count:
                 return route.handler(request, **request.match_info)
-            pool = self._pool = ThreadPoolExecutor(count, "vivace-handler")
+            pool = self._pool = HandlerThreads(count)
         call = partial(copy_context().run, _run_blocking, route.handler, request, **request.match_info)
-        return await asyncio.get_running_loop().run_in_executor(pool, call)
+        return await pool.call(request._transport, call)
 
     async def _finish(self, stream: Stream, request: Request, result: Any) -> None:
         """Send what the handler (or a middleware in its place) returned."""
@@ -231,11 +231,6 @@ class Dispatcher:
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
-        head = stream.head
-        name = request.name if request is not None else ""
-        logger.warning(
-            "%s %s (%s) had no answer after RESPONSE_TIMEOUT", head.method, head.path.decode("latin-1"), name
-        )
         await self._fail(stream, request, ServiceUnavailable("Response Timeout"))
 
     async def _fail(self, stream: Stream, request: Request | None, error: BaseException) -> None:
@@ -287,7 +282,7 @@ class Dispatcher:
     def close(self) -> None:
         """End the threads once they are idle; a later request starts new ones."""
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.close()
             self._pool = None
 
 

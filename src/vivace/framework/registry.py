@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from vivace.errors import DeclarationError
 from vivace.framework.handler import check_handler
 from vivace.framework.hooks import Hooks
+from vivace.framework.patience import check_timeout
 from vivace.framework.pattern import TypeTable, check_names, parse_path
 from vivace.framework.spec import (
     ERROR_FORMATS,
@@ -77,6 +78,7 @@ class Registry(Hooks):
         apply: bool = True,
         websocket: bool = False,
         subprotocols: Iterable[str] | None = None,
+        timeout: float | None = None,
         **ctx: Any,
     ) -> Callable[[F], F]:
         """Declare a handler for a path.
@@ -98,6 +100,8 @@ class Registry(Hooks):
             apply: False: declare nothing.
             websocket: Not there yet.
             subprotocols: The same.
+            timeout: Seconds until the response has to begin, else the client gets 503; 0 is for ever;
+                default: RESPONSE_TIMEOUT.
             ctx: ``ctx_name=value`` becomes ``request.route.ctx.name``.
 
         Raises:
@@ -105,6 +109,7 @@ class Registry(Hooks):
         """
         if websocket or subprotocols:
             return self.websocket(uri)
+        seconds = check_timeout(timeout, uri)
 
         def decorate(handler: F) -> F:
             if not apply:
@@ -125,6 +130,7 @@ class Registry(Hooks):
                     unquote=unquote,
                     inline=inline,
                     static=static,
+                    timeout=seconds,
                     ctx=_context(ctx),
                 )
             )

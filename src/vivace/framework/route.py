@@ -47,6 +47,7 @@ class Route:
         error_format: ``text``, ``json``, ``html`` or empty: how its errors look.
         blueprint: The name of its blueprint; empty for the app's own.
         static: It serves files.
+        timeout: Seconds until its response has to begin; 0: for ever; None: RESPONSE_TIMEOUT.
         source: ``file:line`` of the handler.
         ctx: What was given as ``ctx_name=value``.
     """
@@ -72,6 +73,7 @@ class Route:
         "static",
         "stream",
         "strict",
+        "timeout",
         "unquote",
         "uri",
     )
@@ -105,6 +107,7 @@ class Route:
         self.error_format: str = ""
         self.blueprint: str = ""
         self.static: bool = False
+        self.timeout: float | None = None
         self.source: str = ""
         self.ctx = SimpleNamespace()
 

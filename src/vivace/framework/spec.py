@@ -66,6 +66,7 @@ class RouteSpec:
     inline: bool = False
     static: bool = False
     alone: bool = False
+    timeout: float | None = None
     ctx: dict[str, Any] = field(default_factory=dict)
 
     def version_at(self, place: "Placement") -> Version | None:
@@ -195,6 +196,7 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     route.error_format = spec.error_format or guess_format(spec.handler)
     route.blueprint = place.blueprint
     route.static = spec.static
+    route.timeout = spec.timeout
     route.source = source_of(spec.handler)
     route.ctx = SimpleNamespace(**spec.ctx)
     return route

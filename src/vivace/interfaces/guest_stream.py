@@ -24,6 +24,7 @@ from vivace.interfaces.guest_input import GuestInput, Message, Receive
 from vivace.interfaces.hosted import TEXT_FIELDS
 from vivace.protocols.events import RequestReceived
 from vivace.server.interface import Interface
+from vivace.server.stacks import StuckLog
 from vivace.wire.chunk import FORBIDDEN_TRAILERS
 from vivace.wire.field import check_field
 from vivace.wire.response import WITH_CHUNKS, WITH_LENGTH, WITH_LENGTH_OF_GET, WITH_NOTHING, render_head
@@ -223,10 +224,19 @@ class GuestStream:
             self._timer = self._loop.call_later(self._patience, self._time_out)
         incoming.look_ahead()
 
+    def limit_time(self, seconds: float) -> None:
+        """Count from now, and other seconds than RESPONSE_TIMEOUT."""
+        self._patience = seconds
+        if not (self.complete or self.response_started):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_later(WATCH_AFTER, self._look)
+
     def _time_out(self) -> None:
-        """RESPONSE_TIMEOUT is over."""
+        """RESPONSE_TIMEOUT is over, or the route's own time."""
         self._timer = None
         if not (self.response_started or self.disconnected):
+            StuckLog().report(self, self._task, self._patience)
             self.timed_out = True
             self._cancel()
 

@@ -1,6 +1,7 @@
 # The fields of a pool as C: every request to a WSGI app in a thread goes through it twice.
 
 cdef class ThreadPool:
+    cdef object __weakref__
     cdef bint _called, _closed, _handing, _nudged
     cdef object _done, _jobs
     cdef list _idle, _threads

@@ -22,6 +22,8 @@ from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
+from vivace.protocols.threads import AtWork, teams
+
 __all__ = ["Job", "Settled", "ThreadPool", "open_pool"]
 
 logger = logging.getLogger("vivace.error")
@@ -89,6 +91,7 @@ class ThreadPool:
     """
 
     __slots__ = (
+        "__weakref__",
         "_called",
         "_closed",
         "_done",
@@ -118,6 +121,7 @@ class ThreadPool:
         self._nudged = False
         self._called = False
         self._closed = False
+        teams.add(self)
 
     def submit(self, job: Job) -> None:
         """Let a thread run `job`; called on the loop's thread."""
@@ -185,12 +189,27 @@ class ThreadPool:
             except Exception:
                 logger.exception("an answer of a thread could not be sent")
 
+    @property
+    def size(self) -> int:
+        """Threads at most."""
+        return self._size
+
+    def at_work(self) -> list[AtWork]:
+        """The threads that call the app right now; each answers one request."""
+        pairs = [(worker.thread.ident, getattr(worker.job, "stream", None)) for worker in self._threads]
+        return [AtWork(thread, stream) for thread, stream in pairs if thread and stream is not None]
+
+    def waits(self, stream: Any) -> bool:
+        """Whether a request waits until one of the threads is free."""
+        return any(getattr(job, "stream", None) is stream for job in list(self._jobs))
+
     async def close(self) -> None:
         """End the threads with the last user; those at work after `STOP_TIME` are named and left behind."""
         self.users -= 1
         if self.users > 0:
             return
         self._closed = True
+        teams.discard(self)
         _pools.pop(self.loop, None)
         if not _pools and sys.getswitchinterval() == SWITCH_INTERVAL:
             sys.setswitchinterval(DEFAULT_INTERVAL)

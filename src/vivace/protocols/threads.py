@@ -1,0 +1,74 @@
+"""Who works in threads for which request: what a time-out asks when a thread, not a task, is stuck.
+
+Rules of this file:
+
+- Pools of threads are held weakly and asked only when something went wrong: nothing here runs per request.
+- What they tell may be old by the time it is read: a thread may have gone on to its next request.
+"""
+
+import threading
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple, Protocol
+from weakref import WeakSet
+
+__all__ = ["AtWork", "Team", "find_worker", "late_workers", "teams", "who_waits"]
+
+
+class AtWork(NamedTuple):
+    """A thread that works for a request.
+
+    Attributes:
+        thread: Its identifier.
+        stream: The request; see `vivace.protocols.stream.Stream`.
+    """
+
+    thread: int
+    stream: Any
+
+    @property
+    def name(self) -> str:
+        """The name of the thread."""
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        return names.get(self.thread, f"thread {self.thread}")
+
+    def describe(self) -> str:
+        """The thread and its request, for the log."""
+        head = self.stream.head
+        return f"{self.name}: {head.method} {head.path.decode('latin-1')}"
+
+
+class Team(Protocol):
+    """A pool of threads that answers requests.
+
+    Attributes:
+        size: Threads at most.
+    """
+
+    size: int
+
+    def at_work(self) -> Iterable[AtWork]:
+        """The threads that work for a request right now."""
+        ...
+
+    def waits(self, stream: Any) -> bool:
+        """Whether a request waits until one of the threads is free."""
+        ...
+
+
+teams: Final[WeakSet[Any]] = WeakSet()
+"""The pools of this process."""
+
+
+def find_worker(stream: Any) -> AtWork | None:
+    """The thread that works for a request."""
+    return next((one for team in list(teams) for one in team.at_work() if one.stream is stream), None)
+
+
+def who_waits(stream: Any) -> Team | None:
+    """The pool in which a request waits for a thread."""
+    return next((team for team in list(teams) if team.waits(stream)), None)
+
+
+def late_workers() -> list[AtWork]:
+    """Threads whose request was answered in their place because it took too long."""
+    return [one for team in list(teams) for one in team.at_work() if one.stream.timed_out]
