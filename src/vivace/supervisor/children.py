@@ -92,16 +92,17 @@ def noted(_: int, __: FrameType | None) -> None:
     """Do nothing: a number is on its way through the wake-up descriptor, or means nothing here."""
 
 
-def tie_to(parent: int, patience: float = 5.0) -> None:
+def tie_to(parent: int, between: int = 0, patience: float = 5.0) -> None:
     """Let this process be killed when `parent` ends, however that happens; end it if that happened already.
 
     Args:
         parent: The process id that the parent must have, at once or after an adoption.
+        between: The process that forked this one and leaves, so that `parent` adopts it; 0 if there is none.
         patience: Seconds that the adoption may take.
     """
     until = time.monotonic() + patience
-    while os.getppid() != parent:  # the process between us has not left yet
-        if time.monotonic() > until:
+    while (now := os.getppid()) != parent:
+        if now != between or time.monotonic() > until:  # adopted by another: `parent` is gone
             os._exit(1)
         time.sleep(0.0005)
     _prctl(_PDEATHSIG, signal.SIGKILL)

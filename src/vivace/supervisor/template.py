@@ -140,14 +140,15 @@ class Template:
 
     def _go_between(self, slot: int, descriptor: int, tell: int) -> int:
         """Fork the worker and leave at once: nothing that the app registered runs here."""
-        pid = fork(lambda: self._become_worker(slot, descriptor, tell))
+        us = os.getpid()
+        pid = fork(lambda: self._become_worker(slot, descriptor, tell, us))
         os.write(tell, b"%d" % pid)
         os._exit(0)
 
-    def _become_worker(self, slot: int, descriptor: int, tell: int) -> int:
+    def _become_worker(self, slot: int, descriptor: int, tell: int, between: int) -> int:
         os.close(tell)
         self._channel.close()
-        tie_to(self._supervisor)
+        tie_to(self._supervisor, between)
         return self._make_worker(self._job, Channel(socket.socket(fileno=descriptor)), slot)
 
 
