@@ -153,6 +153,11 @@ class Connection(Intake):
             return
         state.active += 1
         state.served += 1
+        if state.note is not None:
+            last = state.noted
+            if last is None or head.path != last.path or head.method != last.method:
+                state.noted = head
+                state.note(head)
         body = Body(state.now) if head.has_body else None
         self.stream = stream = Stream(self, head, body)
         if state.access is not None:
@@ -219,7 +224,7 @@ class Connection(Intake):
         if self.stream is not stream or stream.disconnected:
             return
         if stream.response_started:
-            self.abort()
+            self.break_off(stream)
         elif stream.timed_out:
             self.answer_for(stream, 503, "the response took too long")
         elif self.state.draining:
@@ -234,6 +239,8 @@ class Connection(Intake):
         if stream.gone is not None:
             stream.let_go()
         state.active -= 1
+        if stream.status >= 500:
+            state.errors += 1
         self.stream = None
         self._last = stream
         if state.access is not None:
@@ -357,6 +364,8 @@ class Connection(Intake):
         self.writer.write(data)
         stream.complete = True
         self.state.active -= 1
+        if status >= 500:
+            self.state.errors += 1
         self.stream = None
         self._last = stream
         if self.state.access is not None:
@@ -420,6 +429,13 @@ class Connection(Intake):
             socket.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
         self.abort()
 
+    def break_off(self, stream: Stream) -> None:
+        """Drop the connection so that the client can tell that the response is not whole."""
+        if stream.head.http_version == "1.0":  # without a length, its end would be the end of the connection
+            self.reset()
+        else:
+            self.abort()
+
     def announce_close(self) -> None:
         """Say with the response that is due, if there is still time, that it is the last one."""
         if self.stream is not None and not self.stream.response_started:
@@ -436,6 +452,23 @@ class Connection(Intake):
             self.state.deadlines.add(self, self.deadline)
         else:
             self.announce_close()
+
+    def hurry(self, window: float) -> None:
+        """The server stops: wait for a request until `window` seconds after the last one, and no longer."""
+        state = self.state
+        if self.phase > HEAD:
+            self.announce_close()
+        elif self._transport is not None:
+            since = state.now
+            if self.phase == IDLE and self.deadline < float("inf"):
+                # Whether it is the first request that is waited for is not known: be late rather than early.
+                since = min(since, self.deadline - min(state.idle_time, state.head_time))
+            self.deadline = min(self.deadline, since + window + state.deadlines.tick)
+
+    def expire_idle(self, now: float) -> None:
+        """Act on the deadline of a connection without a request at once, not when the wheel comes round."""
+        if self.phase <= HEAD and self._transport is not None and now >= self.deadline:
+            self.check(now)
 
     def spare(self) -> int:
         """How readily it can be given up: 0 if it waits for a request, 1 for the rest of a head; else -1."""

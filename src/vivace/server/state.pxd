@@ -1,13 +1,15 @@
 # The fields of ServerState as C: connections read its clocks on every request.
 
+from vivace.protocols.events cimport RequestReceived
 from vivace.server.access cimport AccessLog
 
 cdef class ServerState:
     cdef object __weakref__
     cdef public AccessLog access
-    cdef public object _timer, answer, deadlines, loop, settings, stuck
+    cdef public RequestReceived noted
+    cdef public object _timer, answer, deadlines, loop, note, settings, stuck
     cdef public set background, connections
     cdef public bytes date
     cdef public bint cancels, closing, draining, keep_alive
-    cdef public Py_ssize_t active, input_buffer, max_concurrent, served
+    cdef public Py_ssize_t active, errors, input_buffer, max_concurrent, served
     cdef public double _flush_due, handler_time, head_time, idle_time, now

@@ -49,7 +49,7 @@ class ServerState:
         input_buffer: REQUEST_BUFFER_SIZE; here and the next two: read too often to go through `settings`.
         keep_alive: KEEP_ALIVE.
         max_concurrent: MAX_CONCURRENT_REQUESTS.
-        note: Called with the head of a request that begins, unless the one before asked for the same; or None.
+        note: Called with the head of a request that begins, unless the one before asked for the same.
         noted: The head that it was called with last.
         now: The monotonic time of the last tick, in seconds.
         served: Requests that arrived.

@@ -20,6 +20,8 @@
     reaper.py      how processes ended
     children.py    how a process is forked, and ends with its parent
     messages.py    what processes tell each other
+    scoreboard.py  shared memory in which workers say how they fare, read without their help
+    pulse.py       how a worker writes there
     housekeeping.py  what is done from time to time, and when next
     chores.py      changed files, old and large workers
     service.py     what systemd, the pid file and the process title are told

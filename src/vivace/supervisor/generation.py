@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from vivace.server.bind import ListeningSocket
 from vivace.supervisor.job import Job
 from vivace.supervisor.messages import Channel
+from vivace.supervisor.scoreboard import Scoreboard
 
 __all__ = ["Generation", "Summons", "run_program_again", "summons"]
 
@@ -59,6 +60,8 @@ class Summons(NamedTuple):
         sockets: The listening sockets.
         plain: Those that redirect to HTTPS.
         settings: By name, on top of what the program says.
+        generation: Its number.
+        board: The scoreboard, if there is one that can be handed over.
     """
 
     supervisor: int
@@ -66,6 +69,8 @@ class Summons(NamedTuple):
     sockets: list[ListeningSocket]
     plain: list[ListeningSocket]
     settings: dict[str, Any]
+    generation: int = 1
+    board: Scoreboard | None = None
 
 
 def run_program_again(
@@ -73,6 +78,8 @@ def run_program_again(
     sockets: Sequence[socket.socket],
     plain: Sequence[socket.socket],
     settings: Mapping[str, Any],
+    generation: int = 1,
+    board: int = -1,
 ) -> int:
     """Start this program anew as a template; its process id.
 
@@ -81,23 +88,28 @@ def run_program_again(
         sockets: See `Summons`; so the others.
         plain: The same.
         settings: The same.
+        generation: The same.
+        board: The descriptor of the scoreboard; -1: none.
 
     Raises:
         OSError: The system refused.
     """
     listening = (*sockets, *plain)
     descriptors = [channel.fileno(), *(one.fileno() for one in listening)]
+    handed = [*descriptors, *([board] if board >= 0 else [])]
     told = {
         "supervisor": os.getpid(),
         "descriptors": descriptors,
         "plain": len(plain),
         "proxied": [getattr(one, "proxied", None) for one in listening],
         "settings": dict(settings),
+        "generation": generation,
+        "board": board,
     }
     command = [sys.executable, *sys.orig_argv[1:]]
     environment = {**os.environ, _VARIABLE: json.dumps(told)}
     # Its end is heard from the system, by the process id: the object is not needed any more.
-    process = subprocess.Popen(command, env=environment, pass_fds=descriptors, close_fds=True)  # noqa: S603
+    process = subprocess.Popen(command, env=environment, pass_fds=handed, close_fds=True)  # noqa: S603
     process.returncode = 0
     return process.pid
 
@@ -123,4 +135,6 @@ def summons() -> Summons | None:
         sockets[:first_plain],
         sockets[first_plain:],
         told["settings"],
+        told["generation"],
+        Scoreboard(told["board"]) if told["board"] >= 0 else None,
     )

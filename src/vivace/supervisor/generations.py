@@ -25,6 +25,7 @@ from vivace.supervisor.generation import Generation, run_program_again
 from vivace.supervisor.job import Job, with_tls
 from vivace.supervisor.messages import Channel, Made, Order, Report
 from vivace.supervisor.reaper import Reaper
+from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.sockets import Listeners
 from vivace.supervisor.template import run_template
 from vivace.supervisor.voice import Voice
@@ -52,6 +53,7 @@ class Generations:
         workforce: Makes workers of them.
         voice: Speaks.
         leave: Called in a child: closes what is the supervisor's.
+        board: Where workers say how they fare.
 
     Attributes:
         follow_files: Called with the source files of a generation that was loaded; None: nobody asks.
@@ -68,6 +70,7 @@ class Generations:
         workforce: Workforce,
         voice: Voice,
         leave: Callable[[], None],
+        board: Scoreboard,
     ) -> None:
         self._job = job
         self._listeners = listeners
@@ -78,6 +81,7 @@ class Generations:
         self._workforce = workforce
         self._voice = voice
         self._leave = leave
+        self._board = board
         self._pid = os.getpid()
         self._generations: dict[int, Generation] = {}
         self._settings: dict[str, Any] = {}
@@ -117,6 +121,7 @@ class Generations:
         old = self._generations.get(number)
         first = self._job.again is None and number == 1
         job = self._job if number == 1 else self._make_job()
+        job = job._replace(generation=number, board=self._board)
         generation = self._generations[number] = Generation(number, job)
         if first or (old is not None and old.unsafe) or self._imports_in_workers(job):
             return generation
@@ -125,7 +130,12 @@ class Generations:
         try:
             if self._job.again is None:
                 generation.pid = run_program_again(
-                    theirs, self._listeners.sockets, self._listeners.plain, self._settings
+                    theirs,
+                    self._listeners.sockets,
+                    self._listeners.plain,
+                    self._settings,
+                    number,
+                    self._board.descriptor,
                 )
             else:
                 generation.pid = fork(partial(self._become_template, job, theirs))

@@ -13,15 +13,20 @@ from typing import Final, Protocol
 
 from vivace.supervisor.chores import FileWatch, Recycler
 from vivace.supervisor.fleet import Fleet
+from vivace.supervisor.handle import State
+from vivace.supervisor.messages import Order
+from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.service import Service, supervisor_title
 from vivace.supervisor.usage import UsageWatch, Watched, measure
 
-__all__ = ["Chore", "Recycling", "Telling", "UsageCheck", "Watching"]
+__all__ = ["Chore", "Looking", "Recycling", "Telling", "UsageCheck", "Watching"]
 
 logger = logging.getLogger("vivace")
 
 USAGE_EVERY: Final = 60.0
 """Seconds between two counts of the connections that workers hold."""
+LATE: Final = 1.0
+"""Seconds without a turn of its loop after which a worker is looked at."""
 
 
 class Chore(Protocol):
@@ -36,6 +41,38 @@ class Chore(Protocol):
 
     def look(self, now: float) -> None:
         """Do what is due, and say when to come again."""
+
+
+class Looking:
+    """Ask a thread of a worker whose loop is late what it is doing; the answer is on the scoreboard.
+
+    Args:
+        board: Tells who is late.
+        fleet: Has the workers.
+        send: Sends an order to a process id.
+
+    Attributes:
+        due: See `Chore`.
+    """
+
+    def __init__(self, board: Scoreboard, fleet: Fleet, send: Callable[[int, Order], object]) -> None:
+        self.due = 0.0
+        self._board = board
+        self._fleet = fleet
+        self._send = send
+        self._asked: dict[int, float] = {}
+
+    def look(self, now: float) -> None:
+        """See `Chore`."""
+        self.due = now + LATE
+        asked, self._asked = self._asked, {}
+        for pid, worker in self._fleet.workers.items():
+            reading = self._board.read(worker.slot, pid) if worker.state is State.READY else None
+            if reading is None or reading.late(now) < LATE:
+                continue
+            self._asked[pid] = reading.heartbeat  # once for each standstill: it may not hear us at all
+            if asked.get(pid) != reading.heartbeat:
+                self._send(pid, Order("look"))
 
 
 class Recycling:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from vivace.config import Config
 from vivace.server import Tls, make_tls
+from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.target import Loaded
 
 __all__ = ["Job", "with_tls"]
@@ -26,6 +27,8 @@ class Job(NamedTuple):
         main: This process is the app's main process too: listeners of ``main_process_...`` run in it.
         again: Makes the job of a restart from the files and the environment as they are then, with settings
             by name on top. None: the program itself has to be run again, it calls ``app.run()``.
+        generation: Of the code.
+        board: Where workers say how they fare; None: nobody asks.
     """
 
     load: Callable[[], Loaded]
@@ -38,6 +41,8 @@ class Job(NamedTuple):
     ssl: Any = None
     tls: Tls | None = None
     again: "Callable[[Mapping[str, Any]], Job] | None" = None
+    generation: int = 1
+    board: Scoreboard | None = None
 
 
 def with_tls(job: Job) -> Job:

@@ -73,4 +73,5 @@ def serve_as_template(job: Job, called: Summons) -> int:
         called: What the supervisor says.
     """
     listeners = Listeners.adopt(called.sockets, called.plain)
-    return run_template(with_tls(job), called.channel, called.supervisor, partial(work, listeners))
+    job = with_tls(job)._replace(generation=called.generation, board=called.board)
+    return run_template(job, called.channel, called.supervisor, partial(work, listeners))

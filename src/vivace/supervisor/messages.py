@@ -98,8 +98,8 @@ class Order(msgspec.Struct, tag=True, frozen=True):
     """What the supervisor tells.
 
     Attributes:
-        what: To a worker: ``retire``. To a template: ``fork`` (with the worker's channel), ``ready`` (all
-            workers serve), ``changed`` (files were), ``end``.
+        what: To a worker: ``retire``, ``look`` (at what its loop does). To a template: ``fork`` (with the
+            worker's channel), ``ready`` (all workers serve), ``changed`` (files were), ``end``.
         slot: For ``fork``.
         names: For ``changed``.
     """

@@ -22,11 +22,12 @@ from vivace.supervisor.children import NOTED, STOPS, adopt_orphans, tie_to
 from vivace.supervisor.chores import FileWatch, Recycler
 from vivace.supervisor.fleet import Fleet, Patience
 from vivace.supervisor.generations import Generations
-from vivace.supervisor.housekeeping import Chore, Recycling, Telling, UsageCheck, Watching
+from vivace.supervisor.housekeeping import Chore, Looking, Recycling, Telling, UsageCheck, Watching
 from vivace.supervisor.job import Job
 from vivace.supervisor.logs import attach_logging
 from vivace.supervisor.messages import Channel, Order, Report, Wish
 from vivace.supervisor.reaper import Reaper
+from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.service import Service
 from vivace.supervisor.signals import Signals
 from vivace.supervisor.sockets import Listeners
@@ -65,6 +66,7 @@ class Supervisor:
         self._channels = Channels()
         self._signals = Signals()
         self._reaper = Reaper()
+        self._board = Scoreboard()
         self._workforce = Workforce(
             self._fleet, self._do, self._channels, self._reaper, self._hear, self._become_worker
         )
@@ -78,11 +80,13 @@ class Supervisor:
             self._workforce,
             self._voice,
             self._leave_in_child,
+            self._board,
         )
         self._watch = FileWatch(config.RELOAD_DIRS.split()) if config.AUTO_RELOAD else None
         self._usage = UsageCheck(self._fleet)
         recycler = Recycler(config.WORKER_MAX_LIFETIME, config.WORKER_MAX_MEMORY)
         self._chores: list[Chore] = [Recycling(recycler, self._fleet, self._recycle), self._usage]
+        self._chores.append(Looking(self._board, self._fleet, self._workforce.send))
 
     def run(self) -> int:
         """Start the workers and keep them until a signal ends it; the exit code."""
@@ -264,8 +268,13 @@ class Supervisor:
     def _leave_in_child(self) -> None:
         atexit._clear()
         self._service.leave_in_child()
-        self._close()
+        self._board.leave()
+        self._close_channels()
 
     def _close(self) -> None:
+        self._close_channels()
+        self._board.close()
+
+    def _close_channels(self) -> None:
         self._channels.close()
         self._signals.close()

@@ -17,7 +17,7 @@ import signal
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from vivace.config import SETTINGS, Config
 from vivace.errors import ConfigError
@@ -31,7 +31,10 @@ from vivace.supervisor.failure import describe_failure
 from vivace.supervisor.job import Job
 from vivace.supervisor.logs import attach_logging, detach_logging
 from vivace.supervisor.messages import Channel, Order, Report, Wish, failed
+from vivace.supervisor.pulse import Pulse
 from vivace.supervisor.quota import watch_requests
+from vivace.supervisor.scoreboard import Entry
+from vivace.supervisor.serve import LONGEST_PATIENCE, serve_until_stopped
 from vivace.supervisor.sockets import Listeners
 from vivace.supervisor.stop import Interrupted, StopRequest
 from vivace.supervisor.target import Loaded
@@ -40,54 +43,6 @@ from vivace.supervisor.template import run_main_listeners
 __all__ = ["choose_loop", "run_worker", "serve_until_stopped", "work"]
 
 logger = logging.getLogger("vivace")
-
-LONGEST_PATIENCE: Final = 30.0
-"""Seconds for which a worker that is replaced serves connections that may idle for ever."""
-
-
-async def serve_until_stopped(
-    server: Server,
-    stop: StopRequest,
-    graceful: float,
-    *,
-    ready: Callable[[], None],
-    leave: Callable[[], None],
-    patience: float = 0.0,
-) -> None:
-    """Start, serve and stop a server.
-
-    Args:
-        server: Not started.
-        stop: Says when.
-        graceful: GRACEFUL_SHUTDOWN_TIMEOUT in seconds.
-        ready: Called once it serves.
-        leave: Closes the listening sockets of this process.
-        patience: KEEP_ALIVE_TIMEOUT in seconds, for a worker that retires.
-    """
-    stop.bind(server.force_stop, graceful)
-    try:
-        await server.start()
-        stop.started()
-        ready()
-        await stop.wait()
-        _say_what_is_waited_for(server.active, graceful)
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if not stop.requested or task is None:
-            raise
-        task.uncancel()
-    finally:
-        stop.started()
-        # After the server's first step, by which it accepts no more: a client that comes during the stop is
-        # refused, instead of waiting in a queue that nobody empties.
-        asyncio.get_running_loop().call_soon(leave)
-        await server.stop(patience if stop.retiring else 0.0)
-
-
-def _say_what_is_waited_for(requests: int, graceful: float) -> None:
-    if requests:
-        what = "1 request" if requests == 1 else f"{requests} requests"
-        logger.info("stopping: waiting for %s, at most %g s", what, graceful)
 
 
 def run_worker(
@@ -113,7 +68,8 @@ def run_worker(
             stop.install(() if alone else (signal.SIGINT,))
         if not alone:
             place_process(job.config, slot)
-        return _Worker(job, listeners, tell, channel, stop).run()
+        entry = None if alone or job.board is None else job.board.enter(slot, job.generation)
+        return _Worker(job, listeners, tell, channel, stop, entry).run()
     except Interrupted:
         return 0
     finally:
@@ -137,6 +93,7 @@ class _Worker:
         tell: Callable[[Report], object],
         channel: Channel | None,
         stop: StopRequest,
+        entry: Entry | None = None,
     ) -> None:
         self._job = job
         self._listeners = listeners
@@ -144,6 +101,8 @@ class _Worker:
         self._channel = channel
         self._stop = stop
         self._served = False
+        self._entry = entry
+        self._pulse: Pulse | None = None
         self._app: Any = None
 
     def run(self) -> int:
@@ -182,6 +141,8 @@ class _Worker:
         self._connect_app()
         listeners, tls = self._listeners, self._job.tls
         server = Server(interface, config, listeners.sockets, tls=tls, plain=listeners.plain)
+        if self._entry is not None:
+            self._pulse = Pulse(self._entry, server, asyncio.get_running_loop())
         quota = None
         if self._channel is not None:
             ask = partial(self._channel.send, Wish("recycle", "enough requests"))
@@ -193,12 +154,21 @@ class _Worker:
                 self._stop,
                 config.GRACEFUL_SHUTDOWN_TIMEOUT,
                 ready=partial(self._tell_ready, loaded, config),
-                leave=self._listeners.close,
-                patience=config.KEEP_ALIVE_TIMEOUT or LONGEST_PATIENCE,
+                leave=self._leave,
+                idle=config.KEEP_ALIVE_TIMEOUT,
+                delay=(self._job.config.SHUTDOWN_DELAY or 0.0) if self._channel is None else 0.0,
+                bar=self._listeners.bar if self._channel is None else None,
             )
         finally:
             if quota is not None:
                 quota.cancel()
+            if self._pulse is not None:
+                self._pulse.stop()
+
+    def _leave(self) -> None:
+        self._listeners.close()
+        if self._pulse is not None:
+            self._pulse.drain()
 
     def _connect_app(self) -> None:
         """Let the app stop and restart the server that it runs in."""
@@ -217,6 +187,8 @@ class _Worker:
 
     def _tell_ready(self, loaded: Loaded, config: Config) -> None:
         self._served = True
+        if self._pulse is not None:
+            self._pulse.start()
         mounts = loaded.app.mounts if loaded.kind == "native" else loaded.mounts
         report = Report(
             True,
@@ -238,10 +210,17 @@ class _Worker:
         """Hear the supervisor; in a thread, for a handler may be blocking the loop."""
         assert self._channel is not None, "a worker without a supervisor hears nobody"
         while (orders := self._channel.receive()) is not None:
-            if any(isinstance(order, Order) and order.what == "retire" for order in orders):
-                self._stop.retire()
+            for order in orders:
+                if isinstance(order, Order):
+                    self._do(order)
         logger.error("the supervisor is gone: this worker stops")
         os.kill(os.getpid(), signal.SIGTERM)
+
+    def _do(self, order: Order) -> None:
+        if order.what == "retire":
+            self._stop.retire()
+        elif order.what == "look" and self._pulse is not None:
+            self._pulse.look()
 
 
 def _app_config(job: Job, loaded: Loaded) -> Config:

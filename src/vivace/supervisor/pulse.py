@@ -1,0 +1,113 @@
+"""How a worker writes into the scoreboard: a timer of its loop, and a thread that looks at the loop.
+
+Rules of this file:
+
+- A beat is cheap: numbers that the server has anyway, four times a second. The oldest request is looked for
+  among the connections, less often where there are thousands.
+- A loop that is blocked beats no more: that is the message.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from vivace.protocols.events import RequestReceived
+from vivace.server import Server
+from vivace.server.stream import Stream
+from vivace.supervisor.scoreboard import Entry, Phase
+
+__all__ = ["BEAT", "Pulse"]
+
+BEAT: Final = 0.25
+"""Seconds between two beats."""
+_LOOKED_AT: Final = 2000
+"""So many connections are looked at for each beat, on average."""
+
+
+class Pulse:
+    """Says how a worker fares.
+
+    Args:
+        entry: Where to.
+        server: What it serves with; started.
+        loop: Of the server.
+    """
+
+    def __init__(self, entry: Entry, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+        self._entry = entry
+        self._server = server
+        self._loop = loop
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._seen: dict[Stream, float] = {}
+        self._oldest = ("", 0.0)
+        self._skip = 0
+
+    def start(self) -> None:
+        """The server serves: from now on the heart beats."""
+        self._entry.enter(Phase.SERVING)
+        self._server.watch(self._note)
+        self._due = self._loop.time()
+        self._beat()
+
+    def drain(self) -> None:
+        """The stop begins; the heart goes on."""
+        self._entry.enter(Phase.DRAINING)
+
+    def stop(self) -> None:
+        """The server is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def look(self) -> None:
+        """Say what the loop is doing; from another thread, while the loop is blocked."""
+        try:
+            task = asyncio.current_task(self._loop)
+        except RuntimeError:
+            return
+        for stream in self._server.streams() if task is not None else ():
+            if stream.task is task:
+                self._entry.blocked_by(_describe(stream))
+
+    def _note(self, head: RequestReceived) -> None:
+        self._entry.note(b"%s %s" % (head.method.encode("ascii", "replace"), head.path))
+
+    def _beat(self) -> None:
+        now = self._loop.time()
+        lag = now - self._due
+        self._due = now + BEAT
+        self._timer = self._loop.call_at(self._due, self._beat)
+        server = self._server
+        self._skip -= 1
+        if self._skip < 0 or not server.active:
+            self._oldest = self._find_oldest(now)
+            self._skip = server.connections // _LOOKED_AT
+        self._entry.beat(
+            now,
+            lag,
+            server.served,
+            server.errors,
+            server.active,
+            server.connections,
+            server.background,
+            *self._oldest,
+        )
+
+    def _find_oldest(self, now: float) -> tuple[str, float]:
+        before = self._seen
+        streams = self._server.streams() if self._server.active else ()
+        self._seen = {stream: before.get(stream, now) for stream in streams}
+        if not self._seen:
+            return "", 0.0
+        oldest = min(self._seen, key=_of(self._seen))
+        return _describe(oldest), self._seen[oldest]
+
+
+def _of(times: dict[Stream, float]) -> Callable[[Stream], float]:
+    return times.__getitem__
+
+
+def _describe(stream: Stream) -> str:
+    head = stream.head
+    return f"{head.method} {head.path.decode('latin-1')}"
