@@ -1,4 +1,4 @@
-"""A request whose time is over is found where it is stuck: in its task, in tasks it waits for, in a thread."""
+"""A request whose time is over is found where it is stuck: in its task, in tasks it awaits, in a thread."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -97,7 +97,7 @@ class Thread:
     def work_hard(self) -> None:
         self.released.wait(30)
 
-    def __enter__(self) -> "Thread":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
