@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from vivace.config.platform import fit_platform
 from vivace.errors import ConfigError
 from vivace.supervisor.actions import Action
 from vivace.supervisor.channels import Channels
@@ -29,7 +30,7 @@ from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.sockets import Listeners
 from vivace.supervisor.template import run_template
 from vivace.supervisor.voice import Voice
-from vivace.supervisor.worker import work
+from vivace.supervisor.work import work
 from vivace.supervisor.workforce import Workforce, send_signal
 
 __all__ = ["Generations"]
@@ -149,7 +150,11 @@ class Generations:
 
     def _make_job(self) -> Job:
         again = self._job.again
-        return with_tls(again(self._settings)) if again is not None else self._job
+        if again is None:
+            return self._job
+        job = again(self._settings)
+        fit_platform(job.config, os.environ, self._pid)
+        return with_tls(job)
 
     def _imports_in_workers(self, job: Job) -> bool:
         off = job.config.PRELOAD == "off" or sys.platform != "linux"

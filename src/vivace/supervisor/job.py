@@ -2,12 +2,14 @@
 
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vivace.config import Config
-from vivace.server import Tls, make_tls
 from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.target import Loaded
+
+if TYPE_CHECKING:
+    from vivace.server import Tls
 
 __all__ = ["Job", "with_tls"]
 
@@ -39,7 +41,7 @@ class Job(NamedTuple):
     signals: bool = True
     main: bool = True
     ssl: Any = None
-    tls: Tls | None = None
+    tls: "Tls | None" = None
     again: "Callable[[Mapping[str, Any]], Job] | None" = None
     generation: int = 1
     board: Scoreboard | None = None
@@ -51,4 +53,10 @@ def with_tls(job: Job) -> Job:
     Raises:
         ConfigError: They cannot be used.
     """
-    return job._replace(tls=make_tls(job.config, job.ssl))
+    config = job.config
+    files = config.TLS_CERT or config.TLS_KEY or config.TLS_FOLDERS or config.AUTO_TLS
+    if job.ssl is None and not files and not config.TLS_REDIRECT_PORT:
+        return job._replace(tls=None)  # OpenSSL stays out of the memory of the supervisor
+    from vivace.server import make_tls
+
+    return job._replace(tls=make_tls(config, job.ssl))

@@ -7,8 +7,11 @@ Rules of this file:
 """
 
 import logging
+import os
 from functools import partial
 
+from vivace.interfaces.hosted import explicit
+from vivace.config.platform import fit_platform
 from vivace.supervisor.generation import Summons
 from vivace.supervisor.job import Job, with_tls
 from vivace.supervisor.messages import Report
@@ -16,8 +19,9 @@ from vivace.supervisor.service import Service
 from vivace.supervisor.sockets import Listeners
 from vivace.supervisor.supervisor import Supervisor
 from vivace.supervisor.template import run_template
+from vivace.supervisor.upgrade import predecessor
 from vivace.supervisor.voice import announce
-from vivace.supervisor.worker import run_worker, work
+from vivace.supervisor.work import work
 
 __all__ = ["launch", "needs_supervisor", "serve_as_template"]
 
@@ -30,13 +34,20 @@ def launch(job: Job) -> int:
     Raises:
         StartupError: The address cannot be used; exit code 4.
     """
+    fit_platform(job.config, os.environ, os.getpid())
     job = with_tls(job)
-    service = Service(job.config.PID_FILE)
+    before = predecessor()
+    service = Service(job.config.PID_FILE, before=before.pid if before is not None else 0)
     service.check()
     listeners = Listeners(job.config, job.sock)
+    if before is not None:
+        listeners.before = before.pid
+        service.on_ready = before.tell
     try:
         if needs_supervisor(job, told=service.notifier.active):
             return Supervisor(job, listeners, service).run()
+        from vivace.supervisor.worker import run_worker
+
         return run_worker(job, listeners, partial(_tell, job, listeners, service))
     finally:
         listeners.close()
@@ -53,6 +64,7 @@ def needs_supervisor(job: Job, *, told: bool) -> bool:
     """
     config = job.config
     limits = config.WORKER_MAX_REQUESTS or config.WORKER_MAX_LIFETIME or config.WORKER_MAX_MEMORY
+    limits = limits or config.WORKER_MEMORY_LIMIT or (explicit(config, "LOOP_TIMEOUT") and config.LOOP_TIMEOUT)
     wanted = config.WORKERS > 1 or config.SUPERVISE == "on" or config.AUTO_RELOAD or limits or told
     return bool(wanted) and job.signals
 
@@ -72,6 +84,7 @@ def serve_as_template(job: Job, called: Summons) -> int:
         job: What the program wants served.
         called: What the supervisor says.
     """
+    fit_platform(job.config, os.environ, called.supervisor)
     listeners = Listeners.adopt(called.sockets, called.plain)
     job = with_tls(job)._replace(generation=called.generation, board=called.board)
     return run_template(job, called.channel, called.supervisor, partial(work, listeners))

@@ -6,13 +6,16 @@ Rules of this file:
 - Workers that began together do not end together: each adds a random part of its own.
 """
 
-import asyncio
 import random
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vivace.config import Config
-from vivace.server import Server
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from vivace.server import Server
 
 __all__ = ["Spread", "watch_requests"]
 
@@ -38,7 +41,9 @@ class Spread:
         return limit + self._chance.uniform(0.0, limit * self._part if most is None else most)
 
 
-def watch_requests(server: Server, config: Config, ask: Callable[[], object]) -> "asyncio.Task[None] | None":
+def watch_requests(
+    server: "Server", config: Config, ask: Callable[[], object]
+) -> "asyncio.Task[None] | None":
     """Call `ask` once when a server has served WORKER_MAX_REQUESTS; None if there is no such limit.
 
     Args:
@@ -51,10 +56,14 @@ def watch_requests(server: Server, config: Config, ask: Callable[[], object]) ->
     # Of its own: the app may have seeded the common one, and workers are forked from one state.
     spread = Spread(random.SystemRandom())
     limit = spread.over(config.WORKER_MAX_REQUESTS, config.WORKER_MAX_REQUESTS_JITTER)
+    import asyncio
+
     return asyncio.get_running_loop().create_task(_watch(server, limit, ask), name="vivace-quota")
 
 
-async def _watch(server: Server, limit: float, ask: Callable[[], object]) -> None:
+async def _watch(server: "Server", limit: float, ask: Callable[[], object]) -> None:
+    import asyncio
+
     while server.served < limit:  # noqa: ASYNC110 - an event would cost every request something
         await asyncio.sleep(_EVERY)
     ask()

@@ -16,15 +16,19 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vivace.supervisor.actions import Action, Done, Load, Retire, Say, Send, Spawn, Unload
+from vivace.supervisor.actions import Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
+from vivace.supervisor.autopsy import Autopsy
 from vivace.supervisor.channels import Channels
 from vivace.supervisor.children import NOTED, STOPS, adopt_orphans, tie_to
 from vivace.supervisor.chores import FileWatch, Recycler
+from vivace.supervisor.door import Door
 from vivace.supervisor.fleet import Fleet, Patience
 from vivace.supervisor.generations import Generations
 from vivace.supervisor.housekeeping import Chore, Looking, Recycling, Telling, UsageCheck, Watching
 from vivace.supervisor.job import Job
-from vivace.supervisor.logs import attach_logging
+from vivace.supervisor.handle import describe_exit
+from vivace.supervisor.logs import attach_logging, reopen_files
+from vivace.supervisor.limits import BlockGuard, MemoryGuard
 from vivace.supervisor.messages import Channel, Order, Report, Wish
 from vivace.supervisor.reaper import Reaper
 from vivace.supervisor.scoreboard import Scoreboard
@@ -32,8 +36,9 @@ from vivace.supervisor.service import Service
 from vivace.supervisor.signals import Signals
 from vivace.supervisor.sockets import Listeners
 from vivace.supervisor.template import imported_files, run_main_listeners
+from vivace.supervisor.upgrade import Upgrade
 from vivace.supervisor.voice import Voice
-from vivace.supervisor.worker import work
+from vivace.supervisor.work import work
 from vivace.supervisor.workforce import Workforce, send_signal
 
 __all__ = ["Supervisor"]
@@ -58,17 +63,23 @@ class Supervisor:
         self._service = service
         self._pid = os.getpid()
         self._dedicated = job.again is not None or self._pid == 1
-        self._stopped = False
+        self._told_of_stop = False
+        self._barred = False
         canary = 0.0 if config.AUTO_RELOAD else 1.0
-        patience = Patience(config.GRACEFUL_SHUTDOWN_TIMEOUT, config.BOOT_TIMEOUT, 0.0, canary)
+        delay = config.SHUTDOWN_DELAY or 0.0
+        patience = Patience(config.GRACEFUL_SHUTDOWN_TIMEOUT, config.BOOT_TIMEOUT, 0.0, canary, delay)
         self._fleet = Fleet(config.WORKERS, patience, surge=max(config.OVERLAP, 1))
         self._voice = Voice(job, listeners)
+        self._door = Door(listeners)
         self._channels = Channels()
         self._signals = Signals()
         self._reaper = Reaper()
+        self._upgrade = Upgrade(
+            listeners, service.notifier.environ, self._channels, self._reaper, self._hand_over, self._take_back
+        )
         self._board = Scoreboard()
         self._workforce = Workforce(
-            self._fleet, self._do, self._channels, self._reaper, self._hear, self._become_worker
+            self._fleet, self._do, self._channels, self._reaper, self._hear, self._become_worker, Autopsy(self._board)
         )
         self._generations = Generations(
             job,
@@ -87,6 +98,9 @@ class Supervisor:
         recycler = Recycler(config.WORKER_MAX_LIFETIME, config.WORKER_MAX_MEMORY)
         self._chores: list[Chore] = [Recycling(recycler, self._fleet, self._recycle), self._usage]
         self._chores.append(Looking(self._board, self._fleet, self._workforce.send))
+        self._block_guard = BlockGuard(self._board, self._fleet, self._condemn)
+        self._chores.append(self._block_guard)
+        self._chores.append(MemoryGuard(config.WORKER_MEMORY_LIMIT, self._fleet, self._condemn))
 
     def run(self) -> int:
         """Start the workers and keep them until a signal ends it; the exit code."""
@@ -102,12 +116,18 @@ class Supervisor:
                 while not self._fleet.done:
                     self._wait()
                     self._do(self._fleet.tick(time.monotonic()))
-                self._generations.end(self._reap)
+                self._end()
             finally:
                 self._close()
         stages = ["reload_process_stop"] if self._watch is not None and self._voice.greeted else []
         run_main_listeners(main, *stages, "main_process_stop")
         return self._fleet.exit_code
+
+    def _end(self) -> None:
+        if self._upgrade.pid:
+            self._listeners.leave_files()
+        self._door.shut()
+        self._generations.end(self._reap)
 
     def _app_of_program(self) -> Any:
         """The app if its program is this process; else the template is its main process."""
@@ -125,18 +145,24 @@ class Supervisor:
     # Waiting
 
     def _wait(self) -> None:
-        dues = [due for due in (self._fleet.next_tick(),) if due is not None]
+        dues = [due for due in (self._fleet.next_tick(), self._door.due, self._upgrade.due) if due is not None]
         if not self._fleet.stopping:
             dues += [chore.due for chore in self._chores]
         due = min(dues, default=float("inf"))
         self._channels.wait(None if due == float("inf") else max(due - time.monotonic(), 0.0))
         now = time.monotonic()
+        for needed in (self._door, self._upgrade):
+            if needed.due <= now:
+                needed.look(now)
         for chore in self._chores:
             if chore.due <= now and not self._fleet.stopping:
                 chore.look(now)
 
     def _recycle(self, pid: int, reason: str, now: float) -> None:
         self._do(self._fleet.recycle(pid, reason, now))
+
+    def _condemn(self, pid: int, reason: str, now: float) -> None:
+        self._do(self._fleet.condemn(pid, reason, now))
 
     def _reload(self, changed: Sequence[str]) -> None:
         names = ", ".join(os.path.relpath(name) for name in changed[:3])
@@ -157,14 +183,18 @@ class Supervisor:
 
     def _on_signal(self, number: int) -> None:
         now = time.monotonic()
-        if number in STOPS:
-            self._do(self._fleet.stop(now))
+        config = self._job.config
+        if number in STOPS or (number == signal.SIGQUIT and config.SIGQUIT == "graceful"):
+            # Who develops wants an end; open pages of a browser would hold it up.
+            self._stop(forced=number == signal.SIGINT and (config.DEBUG or config.AUTO_RELOAD))
         elif number == signal.SIGQUIT:
             for pid in self._fleet.workers:
                 send_signal(pid, signal.SIGUSR2)
-            if not self._fleet.stopping:
-                self._do(self._fleet.stop(now))
-            self._do(self._fleet.stop(now))
+            self._stop(forced=True)
+        elif number == signal.SIGUSR1:
+            self._reopen()
+        elif number == signal.SIGUSR2:
+            self._replace()
         elif number == signal.SIGHUP:
             self.restart({})
         elif number in (signal.SIGTTIN, signal.SIGTTOU):
@@ -172,6 +202,61 @@ class Supervisor:
             self._do(self._fleet.resize(self._fleet.size + by, now))
         elif number in NOTED:
             logger.debug("%s does nothing in this version", signal.Signals(number).name)
+
+    def _stop(self, *, forced: bool = False) -> None:
+        now = time.monotonic()
+        if self._upgrade.ready and not self._fleet.handed:
+            self._hand_over(self._upgrade.pid)
+            return
+        self._upgrade.give_up()
+        self._do(self._fleet.stop(now, forced=forced))
+
+    def _reopen(self) -> None:
+        """SIGUSR1: the files of logs are opened anew in all processes."""
+        reopen_files()
+        self._generations.order(Order("reopen"))
+        for pid in self._fleet.workers:
+            send_signal(pid, signal.SIGUSR1)
+
+    # The next supervisor
+
+    def _replace(self) -> None:
+        """SIGUSR2: a new supervisor takes over, if nothing speaks against it."""
+        if why := self._why_not_replaced():
+            logger.error("SIGUSR2 is ignored: %s", why)
+        else:
+            self._upgrade.begin(self._job.config.BOOT_TIMEOUT)
+
+    def _why_not_replaced(self) -> str:
+        if self._upgrade.pid:
+            return f"a new supervisor (pid {self._upgrade.pid}) is on its way already"
+        if self._fleet.leaving or not self._voice.greeted:
+            return "the server stops" if self._fleet.leaving else "the server has not started yet"
+        if self._pid == 1:
+            return "this is the first process of a container, which would end with it; replace the container"
+        if self._job.sock is not None:
+            return "the program has made its socket itself"
+        if self._fleet.strict:
+            return "budgets share connections out among the workers of one server, and there would be two"
+        return ""
+
+    def _hand_over(self, pid: int) -> None:
+        """The new supervisor serves."""
+        logger.info("the new supervisor (pid %d) serves: the workers of this one retire", pid)
+        self._service.replaced(pid)
+        self._do(self._fleet.hand_over(time.monotonic()))
+
+    def _take_back(self, code: int, served: bool) -> None:
+        """The new supervisor is gone while this one is there."""
+        how = describe_exit(code)
+        if not served:
+            logger.error("the new supervisor ended with %s: this one goes on serving", how)
+            return
+        if self._fleet.done:
+            return
+        logger.error("the new supervisor ended with %s: this one serves again", how)
+        self._service.resume()
+        self._do(self._fleet.take_back(time.monotonic()))
 
     def restart(self, settings: Mapping[str, Any]) -> None:
         """Replace the workers by those of new code.
@@ -189,11 +274,12 @@ class Supervisor:
     def _reap(self) -> None:
         self._workforce.reap()
         self._generations.reap()
+        self._upgrade.reap()
         if self._dedicated:
             self._reap_adopted()
 
     def _reap_adopted(self) -> None:
-        own = [*self._fleet.workers, *self._generations.pids]
+        own = [*self._fleet.workers, *self._generations.pids, self._upgrade.pid]
         if not self._reaper.reap_adopted(own):
             self._reap()
 
@@ -217,6 +303,7 @@ class Supervisor:
         self._fleet.patience = patience._replace(graceful=graceful, idle=report.idle)
         self._fleet.strict = bool(report.budgets)
         self._usage.watch(report.watched)
+        self._block_guard.limit(report.loop_timeout)
         self._do(self._fleet.ready(pid, time.monotonic()))
         if self._fleet.booted and not self._voice.greeted:
             self._greet(report)
@@ -234,6 +321,8 @@ class Supervisor:
     # What the fleet asks
 
     def _do(self, actions: Sequence[Action]) -> None:
+        if self._fleet.leaving and not self._fleet.handed:
+            self._leave()
         for action in actions:
             if isinstance(action, Say):
                 logger.log(action.level, "%s", action.text)
@@ -243,16 +332,27 @@ class Supervisor:
                 self._workforce.spawn(self._generations[action.generation], action.slot)
             elif isinstance(action, Retire):
                 self._retire(action.pid)
+            elif isinstance(action, Force):
+                self._force(action.pid)
             elif isinstance(action, Load):
                 self._generations.load(action.generation)
             elif isinstance(action, Unload):
                 self._generations.unload(action.generation)
             elif isinstance(action, Done):
                 self._service.ready(status=action.text)
-        if self._fleet.stopping and not self._stopped:
-            self._stopped = True
+
+    def _leave(self) -> None:
+        """A stop was asked for: readiness is over; once it begins, no client gets in any more."""
+        if not self._told_of_stop:
+            self._told_of_stop = True
             self._service.stopping()
-            self._listeners.close()
+        if self._fleet.stopping and not self._barred:
+            self._barred = True
+            self._door.bar(time.monotonic())
+
+    def _force(self, pid: int) -> None:
+        if not self._workforce.send(pid, Order("force")):
+            send_signal(pid, signal.SIGQUIT)
 
     def _retire(self, pid: int) -> None:
         if not self._workforce.send(pid, Order("retire")):

@@ -11,7 +11,6 @@ Rules of this file:
 - What was imported is frozen for the garbage collector, so that workers go on sharing its pages.
 """
 
-import asyncio
 import gc
 import logging
 import os
@@ -23,13 +22,13 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from vivace.supervisor.budgets import place_process, refuse_early_connections
 from vivace.supervisor.children import fork, noted, tie_to
 from vivace.supervisor.failure import describe_failure
 from vivace.supervisor.job import Job
-from vivace.supervisor.logs import attach_logging, detach_logging
+from vivace.supervisor.logs import attach_logging, detach_logging, reopen_files
 from vivace.supervisor.messages import Channel, Made, Order, Report, failed
 from vivace.supervisor.target import Loaded
+from vivace.supervisor.work import prepare
 
 __all__ = ["MakeWorker", "imported_files", "run_main_listeners", "run_template"]
 
@@ -78,8 +77,11 @@ class Template:
         return 0
 
     def _load(self) -> Loaded:
+        from vivace.supervisor.budgets import place_process, refuse_early_connections
+
         detach_logging()
         gc.disable()
+        prepare()
         place_process(self._job.config, None)
         loaded = self._job.load()
         self._app = loaded.app if loaded.kind == "native" else None
@@ -111,6 +113,8 @@ class Template:
     def _do(self, order: Order) -> None:
         if order.what == "fork":
             self._fork_worker(order.slot, self._channel.take_descriptor())
+        elif order.what == "reopen":
+            reopen_files()
         elif order.what == "ready":
             self._on_ready()
         elif order.what == "changed":
@@ -175,6 +179,8 @@ def run_main_listeners(app: Any, *stages: str, changed: Collection[str] = ()) ->
     """
     if app is None:
         return
+    import asyncio
+
     registries = (app, *app.blueprints.values())
     heard = {spec.stage for registry in registries for spec in registry.listener_specs}
     for stage in stages:

@@ -40,7 +40,7 @@ from vivace.supervisor.stop import Interrupted, StopRequest
 from vivace.supervisor.target import Loaded
 from vivace.supervisor.template import run_main_listeners
 
-__all__ = ["choose_loop", "run_worker", "serve_until_stopped", "work"]
+__all__ = ["choose_loop", "run_worker", "serve_until_stopped"]
 
 logger = logging.getLogger("vivace")
 
@@ -76,11 +76,6 @@ def run_worker(
         stop.end()
         if alone:
             stop.restore()
-
-
-def work(listeners: Listeners, job: Job, channel: Channel, slot: int) -> int:
-    """Be a worker of a supervisor; the exit code."""
-    return run_worker(job._replace(main=False), listeners, channel.send, channel, slot)
 
 
 class _Worker:
@@ -203,6 +198,7 @@ class _Worker:
             budgets=tuple(budget_lines(config)),
             name=str(getattr(self._app, "name", loaded.target)),
             watched=watched_budgets(config) if self._channel is not None else (),
+            loop_timeout=loop_timeout(config, reloads=self._job.config.AUTO_RELOAD),
         )
         self._tell(report)
 
@@ -219,6 +215,8 @@ class _Worker:
     def _do(self, order: Order) -> None:
         if order.what == "retire":
             self._stop.retire()
+        elif order.what == "force":
+            self._stop.force()
         elif order.what == "look" and self._pulse is not None:
             self._pulse.look()
 
@@ -242,6 +240,20 @@ def _app_config(job: Job, loaded: Loaded) -> Config:
     own.complete(job.config)
     own.override(job.overrides)
     return own
+
+
+def loop_timeout(config: Config, *, reloads: bool) -> float:
+    """For how many seconds a worker's loop may stand still; 0 is for ever.
+
+    Not while developing, for a debugger holds it; nor where handlers run on the loop by THREADS=0, unless
+    somebody set it: there a long request is no fault.
+
+    Args:
+        config: To serve with.
+        reloads: AUTO_RELOAD.
+    """
+    inline = not config.THREADS and not explicit(config, "LOOP_TIMEOUT")
+    return 0.0 if config.DEBUG or reloads or inline else config.LOOP_TIMEOUT
 
 
 def _make_interface(loaded: Loaded, config: Config) -> Interface:
