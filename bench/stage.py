@@ -112,10 +112,13 @@ def app_text(
         boot: Seconds that its import takes.
         dies: Seconds after its start at which its process ends; 0: never.
         harm: A statement at the top of it.
-        package: ``vivace`` or ``sanic``: an app of that framework stands in it too, named ``app``.
+        package: ``vivace`` or ``sanic``: an app of that framework stands in it too, named ``app``; ``wsgi``:
+            its import is its start, for servers that tell no app of theirs.
     """
     kind = "Vivace" if package == "vivace" else "Sanic"
-    native = _FRAMEWORK.format(package=package, kind=kind) if package else ""
+    native = "meet_fate()" if package == "wsgi" else ""
+    if package in {"vivace", "sanic"}:
+        native = _FRAMEWORK.format(package=package, kind=kind)
     return _APP.format(folder=folder, value=value, boot=boot, dies=dies, harm=harm, native=native)
 
 
