@@ -77,7 +77,7 @@ async def test_stop_is_bounded_by_the_graceful_timeout(caplog: pytest.LogCapture
         await until(lambda: server.server.active == 1)
         await asyncio.wait_for(server.server.stop(), 5)
         assert cancelled.is_set()
-        assert "requests cut" in caplog.text
+        assert "the time to stop is over: 1 request cut: 'GET /a'" in caplog.text
 
 
 async def test_force_stop_ends_the_waiting() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vivace.supervisor.actions import Action, Done, Load, Retire, Say, Send, Spawn, Unload
+from vivace.supervisor.actions import Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
 from vivace.supervisor.fleet import INTENSITY_PERIOD, KILL_AFTER, NOBODY, Fleet, Patience
 from vivace.supervisor.handle import State, WorkerHandle, describe_exit
 
@@ -17,8 +17,8 @@ PATIENCE = Patience(graceful=10.0, boot=60.0, idle=5.0, canary=1.0)
 class Clock:
     """Plays the supervisor: loads at once, gives each fork a new process id."""
 
-    def __init__(self, size: int, *, loads: bool = True) -> None:
-        self.fleet = Fleet(size, PATIENCE, random.Random(7))
+    def __init__(self, size: int, *, loads: bool = True, delay: float = 0.0) -> None:
+        self.fleet = Fleet(size, PATIENCE._replace(delay=delay), random.Random(7))
         self.now = 1000.0
         self.next_pid = 1
         self.loads = loads
@@ -27,6 +27,7 @@ class Clock:
         self.said: list[str] = []
         self.sent: list[tuple[int, int]] = []
         self.retired: list[int] = []
+        self.forced: list[int] = []
         self.done: list[tuple[int, bool]] = []
         self.do(self.fleet.start(self.now))
 
@@ -42,6 +43,8 @@ class Clock:
                     self.load()
             elif isinstance(action, Send):
                 self.sent.append((action.pid, action.signal))
+            elif isinstance(action, Force):
+                self.forced.append(action.pid)
             elif isinstance(action, Retire):
                 self.retired.append(action.pid)
             elif isinstance(action, Unload):
@@ -77,6 +80,13 @@ class Clock:
     def stop(self) -> None:
         self.do(self.fleet.stop(self.now))
 
+    def hand(self) -> None:
+        if not self.fleet.leaving and self.fleet.booted:
+            self.do(self.fleet.hand_over(self.now))
+
+    def back(self) -> None:
+        self.do(self.fleet.take_back(self.now))
+
     def restart(self) -> None:
         self.do(self.fleet.restart(self.now))
 
@@ -90,6 +100,9 @@ class Clock:
     def ended(self) -> bool:
         return self.fleet.done
 
+    def leaving(self) -> bool:
+        return self.fleet.leaving
+
     def booted(self) -> bool:
         return self.fleet.booted
 
@@ -100,8 +113,8 @@ class Clock:
         return sorted(w.generation for w in self.fleet.workers.values() if w.state is State.READY)
 
 
-def serving(size: int, *, loads: bool = True) -> Clock:
-    clock = Clock(size)
+def serving(size: int, *, loads: bool = True, delay: float = 0.0) -> Clock:
+    clock = Clock(size, delay=delay)
     clock.all_ready()
     clock.loads = loads
     return clock
@@ -427,7 +440,71 @@ def test_a_second_signal_forces_and_a_third_kills() -> None:
     clock.stop()
     clock.stop()
     clock.stop()
-    assert clock.sent == [(1, signal.SIGTERM), (1, signal.SIGQUIT), (1, signal.SIGKILL)]
+    assert clock.sent == [(1, signal.SIGTERM), (1, signal.SIGKILL)]
+    assert clock.forced == [1]
+
+
+def test_a_delay_comes_before_a_stop_and_everything_goes_on() -> None:
+    clock = serving(2, delay=5.0)
+    clock.stop()
+    assert clock.leaving()
+    assert clock.sent == []
+    assert clock.said == ["stopping: not ready any more, accepting for 5 s"]
+    clock.exit(1)
+    clock.all_ready()
+    assert len(clock.generations()) == 2
+    clock.restart()
+    assert clock.loading == []
+    clock.advance(4.9)
+    assert clock.sent == []
+    assert clock.fleet.next_tick() == pytest.approx(clock.now + 0.1)
+    clock.advance(0.1)
+    assert clock.sent == [(2, signal.SIGTERM), (3, signal.SIGTERM)]
+
+
+def test_a_second_signal_does_not_wait_for_the_delay() -> None:
+    clock = serving(1, delay=5.0)
+    clock.stop()
+    clock.stop()
+    assert clock.sent == [(1, signal.SIGTERM)]
+    assert clock.forced == [1]
+
+
+def test_a_first_start_that_fails_knows_no_delay() -> None:
+    clock = Clock(2, delay=5.0)
+    clock.exit(1, 3)
+    assert clock.sent == [(2, signal.SIGTERM)]
+
+
+def test_a_server_that_is_replaced_retires_its_workers_and_ends() -> None:
+    clock = serving(2)
+    clock.hand()
+    assert clock.retired == [1, 2]
+    assert clock.sent == []
+    clock.advance(PATIENCE.idle + PATIENCE.graceful + KILL_AFTER - 0.1)
+    assert clock.sent == []
+    clock.leave()
+    assert clock.ended()
+
+
+def test_a_server_whose_successor_ends_makes_new_workers() -> None:
+    clock = serving(2)
+    clock.hand()
+    clock.exit(1, 0)
+    clock.back()
+    clock.all_ready()
+    assert clock.generations() == [1, 1]
+    assert not clock.leaving()
+    clock.exit(2, 0)
+    assert len(clock.pids()) == 2
+
+
+def test_a_stop_while_workers_retire_takes_no_longer_than_a_stop() -> None:
+    clock = serving(1)
+    clock.hand()
+    clock.stop()
+    clock.advance(PATIENCE.graceful + KILL_AFTER)
+    assert clock.sent == [(1, signal.SIGKILL)]
 
 
 def test_a_worker_that_has_no_process_yet_is_stopped_when_it_has() -> None:
@@ -458,7 +535,21 @@ def test_words_for_an_exit() -> None:
 EVENTS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["ready", "exit", "tick", "restart", "load", "fail", "recycle", "resize", "lost", "leave", "stop"]
+            [
+                "ready",
+                "exit",
+                "tick",
+                "restart",
+                "load",
+                "fail",
+                "recycle",
+                "resize",
+                "lost",
+                "leave",
+                "stop",
+                "hand",
+                "back",
+            ]
         ),
         st.integers(0, 5),
         st.sampled_from([0, 1, 2, 3, -9, -15]),
@@ -510,9 +601,9 @@ def _happen(clock: Clock, event: str, which: int, code: int, seconds: float) -> 
         clock.do(clock.fleet.resize(which % 4 + 1, clock.now))
     elif event == "lost":
         clock.do(clock.fleet.lost(clock.fleet.target, clock.now))
-    elif event in ("leave", "restart", "stop"):
+    elif event in ("leave", "restart", "stop", "hand", "back"):
         getattr(clock, event)()
-    if was_stopping:
+    if was_stopping and event != "back":
         assert clock.next_pid == spawned, "nothing is made once a stop began"
     elif event in planned and not clock.fleet.stopping:
         assert clock.fleet.ready_count >= min(before, clock.fleet.size), "what is planned leaves enough"
@@ -523,6 +614,6 @@ def _finish(clock: Clock) -> None:
     clock.advance(PATIENCE.graceful + KILL_AFTER)
     for pid in clock.pids():
         if not clock.fleet.exit_code:
-            assert (pid, signal.SIGKILL) in clock.sent or (pid, signal.SIGQUIT) in clock.sent
+            assert (pid, signal.SIGKILL) in clock.sent or pid in clock.forced
         clock.exit(pid)
     assert clock.ended()

@@ -65,7 +65,7 @@ def test_a_stop_finishes_the_request_in_flight(tmp_path: Path, workers: str, num
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-def test_an_idle_server_stops_at_once_and_ends_idle_connections(tmp_path: Path, loop: str) -> None:
+def test_an_idle_server_ends_idle_connections_soon(tmp_path: Path, loop: str) -> None:
     with serve(tmp_path, "--loop", loop) as server, server.connect() as idle:
         idle.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert idle.recv(1000).endswith(b"}")
@@ -74,7 +74,7 @@ def test_an_idle_server_stops_at_once_and_ends_idle_connections(tmp_path: Path, 
         assert idle.recv(1000) == b""
         idle.close()
         assert server.wait() == 0
-        assert time.monotonic() - start < 2
+        assert 1.5 < time.monotonic() - start < 3.5
         assert "stopping" not in server.log
 
 

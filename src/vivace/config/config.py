@@ -71,6 +71,8 @@ class Config(MutableMapping[str, Any]):
     PROXY_PROTOCOL: str
     PROXY_PROTOCOL_FROM: str
     PID_FILE: str
+    CONTROL: str
+    ADMIN_BIND: str
     WORKERS: int
     SUPERVISE: str
     PRELOAD: str
@@ -79,11 +81,16 @@ class Config(MutableMapping[str, Any]):
     WORKER_MAX_REQUESTS_JITTER: int | None
     WORKER_MAX_LIFETIME: float
     WORKER_MAX_MEMORY: int
+    WORKER_MEMORY_LIMIT: int
     OVERLAP: int
     BUDGETS: str
     LOOP: str
     GRACEFUL_SHUTDOWN_TIMEOUT: float
+    SHUTDOWN_DELAY: float | None
+    STOP_LISTENERS_TIMEOUT: float
+    SIGQUIT: str
     ACCESS_LOG: bool
+    ACCESS_LOG_FILE: str
     LOG_FORMAT: str
     MOTD: bool
     LOGO: str | None
@@ -92,6 +99,7 @@ class Config(MutableMapping[str, Any]):
     HEAD_TIMEOUT: float
     REQUEST_TIMEOUT: float
     RESPONSE_TIMEOUT: float
+    LOOP_TIMEOUT: float
     BODY_TIMEOUT: float
     BODY_MIN_RATE: int
     BODY_RATE_GRACE: float

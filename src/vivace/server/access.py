@@ -11,16 +11,21 @@ Rules of this file:
 - Field names follow what other servers' dashboards call them: client, method, path, status, bytes, ms.
 """
 
+import logging
 import os
 import queue
 import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from vivace.errors import ConfigError
+
 if TYPE_CHECKING:
     from vivace.server.stream import Stream
 
 __all__ = ["LINE_SIZE", "QUEUE_SIZE", "AccessLog"]
+
+logger = logging.getLogger("vivace.server")
 
 QUEUE_SIZE: Final = 65_536
 """Requests that may wait for the writer, per worker; more are dropped and counted."""
@@ -42,14 +47,20 @@ class AccessLog:
     Args:
         json: JSON lines; else text.
         file: The descriptor to write to.
+        path: A file to append to, instead.
+
+    Raises:
+        ConfigError: The file cannot be opened.
 
     Attributes:
         dropped: Requests whose line was not written.
     """
 
-    def __init__(self, *, json: bool, file: int = 1) -> None:
+    def __init__(self, *, json: bool, file: int = 1, path: str = "") -> None:
         self._format = _json_lines if json else _text_lines
-        self._file = file
+        # In full: the app may go to another folder.
+        self._path = os.path.abspath(path) if path else ""
+        self._file = _open(self._path) if path else file
         self._batch: list[_Record] = []
         self._queue: queue.SimpleQueue[tuple[bytes, int] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -90,6 +101,16 @@ class AccessLog:
         lines = self._format(batch, time.time() - time.perf_counter())
         self._queue.put((lines.encode("ascii", "backslashreplace"), len(batch)))
 
+    def reopen(self) -> None:
+        """Open the file anew, if there is one. What came before goes to the old one."""
+        self.flush()
+        if not self._path:
+            return
+        if self._thread is None:
+            self._open_again()
+        else:
+            self._queue.put((b"", 0))
+
     def close(self, seconds: float = 1.0) -> None:
         """Write what is left, waiting for a slow sink `seconds` at most."""
         self.flush()
@@ -98,10 +119,30 @@ class AccessLog:
             self._thread.join(seconds)
             self._thread = None
 
+    def _open_again(self) -> None:
+        try:
+            opened = _open(self._path)
+        except ConfigError as error:  # the old one goes on
+            logger.warning("%s", error)
+            return
+        os.close(self._file)
+        self._file = opened
+
     def _write_all(self) -> None:
         while (item := self._queue.get()) is not None:
-            if not _write_fully(self._file, item[0]):
+            if not item[0]:
+                self._open_again()
+            elif not _write_fully(self._file, item[0]):
                 self.dropped += item[1]
+
+
+def _open(path: str) -> int:
+    """Each line is appended whole, whatever other workers write."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        text = f"ACCESS_LOG_FILE {path} cannot be opened: {error.strerror}"
+        raise ConfigError(text, key="ACCESS_LOG_FILE") from error
 
 
 def _write_fully(file: int, data: bytes) -> bool:

@@ -74,10 +74,13 @@ class Acceptor:
         self._running = True
         self._state.loop.add_reader(self._listener, self._accept)
 
-    def stop(self) -> None:
-        """Accept what is queued and then no more; the socket stays open."""
+    def stop(self, *, empty: bool = True) -> None:
+        """Accept what is queued, unless that is left to others (`empty`), and then no more.
+
+        The socket stays open.
+        """
         turns = 0
-        while self._running and self._resume is None and turns < MAX_LAST_TURNS and self._accept():
+        while empty and self._running and self._resume is None and turns < MAX_LAST_TURNS and self._accept():
             turns += 1
         if self._resume is not None:
             self._resume.cancel()
@@ -96,6 +99,10 @@ class Acceptor:
             except ConnectionAbortedError:
                 continue
             except OSError as error:
+                if error.errno == errno.EINVAL:  # the supervisor that stops has shut it
+                    self._state.loop.remove_reader(self._listener)
+                    self._running = False
+                    return False
                 if error.errno not in _EXHAUSTED:
                     raise
                 self._make_room(f"no more connections can be opened: {error.strerror}")

@@ -3,33 +3,28 @@
 Rules of this file:
 
 - The order of a start: the interface is ready, then connections are accepted, then it is told so.
-- The order of a stop: what is queued is accepted and then no more, the interface is told, idle connections
-  are closed, requests in progress get the rest of GRACEFUL_SHUTDOWN_TIMEOUT, what is left is cancelled,
-  the interface releases. The whole is bounded; nothing waits for a second signal.
+- The order of a stop is that of `vivace.server.stopping`.
 """
 
 import asyncio
-import logging
+import contextlib
 import socket
 import sys
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from vivace.config import Config
+from vivace.protocols.events import RequestReceived
 from vivace.server.access import AccessLog
 from vivace.server.interface import Interface
 from vivace.server.listeners import Acceptor
 from vivace.server.redirect import Redirect
 from vivace.server.settings import ServerSettings
 from vivace.server.state import ServerState
+from vivace.server.stopping import Stopping
+from vivace.server.stream import Stream
 from vivace.server.tls import Tls
 
 __all__ = ["Server"]
-
-logger = logging.getLogger("vivace.server")
-
-FORCED_STOP = 2.0
-"""Seconds for cancelled handlers and for the interface's release after the graceful time is over."""
 
 
 class Server:
@@ -42,6 +37,9 @@ class Server:
         access: Where requests are logged; default: standard output if ACCESS_LOG is on.
         tls: What encrypts the connections; None: nothing does.
         plain: More sockets, on which clients are sent to HTTPS; only with `tls`.
+
+    Attributes:
+        leaving: It is to stop, or stops: whoever sends it clients should look for another.
     """
 
     def __init__(
@@ -58,7 +56,8 @@ class Server:
         self._settings = ServerSettings.from_config(config)
         self._sockets = tuple(sockets)
         if access is None and config.ACCESS_LOG:
-            access = AccessLog(json=_wants_json(config.LOG_FORMAT))
+            path = config.ACCESS_LOG_FILE
+            access = AccessLog(json=bool(path) or _wants_json(config.LOG_FORMAT), path=path)
         self._access = access
         self._tls = tls
         self._tls_reload = config.TLS_RELOAD
@@ -70,6 +69,7 @@ class Server:
         self._state: ServerState | None = None
         self._acceptors: list[Acceptor] = []
         self._forced = asyncio.Event()
+        self.leaving = False
 
     @property
     def connections(self) -> int:
@@ -80,6 +80,28 @@ class Server:
     def active(self) -> int:
         """Requests whose response is not complete."""
         return self._state.active if self._state is not None else 0
+
+    @property
+    def errors(self) -> int:
+        """Responses with a status of 500 or more."""
+        return self._state.errors if self._state is not None else 0
+
+    @property
+    def background(self) -> int:
+        """Handlers that are at work after their response was complete."""
+        return len(self._state.background) if self._state is not None else 0
+
+    def streams(self) -> list[Stream]:
+        """The requests in progress; from any thread."""
+        if self._state is None:
+            return []
+        found = [connection.stream for connection in list(self._state.connections)]
+        return [stream for stream in found if stream is not None]
+
+    def watch(self, note: Callable[[RequestReceived], object]) -> None:
+        """Call `note` with the head of each request that begins, unless the one before asked for the same."""
+        if self._state is not None:
+            self._state.note = note
 
     async def start(self) -> None:
         """Make the interface ready, then accept.
@@ -112,85 +134,62 @@ class Server:
             self._tls.refresh()
         self._renewal = loop.call_later(self._tls_reload, self._watch_certificates, loop)
 
-    async def stop(self, patience: float = 0.0) -> None:
+    async def leave_after(self, seconds: float) -> None:
+        """Go on for a while, not ready any more; not when the stop is forced."""
+        self.leaving = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._forced.wait(), seconds)
+
+    async def stop(
+        self, window: float = 0.0, *, replaced: bool = False, leave: Callable[[], object] | None = None
+    ) -> None:
         """Stop gracefully within GRACEFUL_SHUTDOWN_TIMEOUT, then by force.
 
         Args:
-            patience: Seconds for which connections without a request stay open, and what comes on them is
-                answered: for a server whose place another has taken. New connections are not accepted.
+            window: Seconds after its last request when an idle connection is closed; what comes on it until
+                then is answered. 0.0: at once.
+            replaced: Another server has taken the place of this one on the same sockets: the graceful time
+                begins after the window, and what is queued is left to the other.
+            leave: Closes this process's part of the sockets; called as soon as nothing is accepted any more.
         """
-        state = self._state
-        if state is None:
-            return
-        established = list(state.connections)
-        state.draining = True
-        state.closing = not patience
+        self.leaving = True
+        steps = self._stoppings(window, replaced=replaced)
+        await asyncio.gather(*(step.refuse() for step in steps))
+        if leave is not None:
+            leave()
+        await asyncio.gather(*(step.finish() for step in steps))
+        await self._release()
+
+    def _stoppings(self, window: float, *, replaced: bool) -> list[Stopping]:
+        """The stop of this server and of the one that redirects to it; none if it did not start."""
+        if self._state is None:
+            return []
+        window = min(window, self._settings.graceful_timeout) if not replaced else window
+        own = Stopping(self._state, self._interface, self._acceptors, self._forced, window, replaced=replaced)
+        return [own, *(self._plain._stoppings(window, replaced=replaced) if self._plain is not None else ())]
+
+    async def _release(self) -> None:
+        if self._plain is not None:
+            await self._plain._release()
         if self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None
-        for acceptor in self._acceptors:
-            acceptor.stop()
-        if patience:
-            for connection in established:
-                connection.announce_close()
-            await self._wait_drained(state, asyncio.get_running_loop().time() + patience, cut=False)
-            state.closing = True
-            established = list(state.connections)
-        deadline = asyncio.get_running_loop().time() + self._settings.graceful_timeout
-        if self._plain is not None:
-            await self._plain.stop()
-        await self._bounded(self._interface.before_stop(), deadline)
-        for connection in established:
-            connection.drain()
-        await self._wait_drained(state, deadline)
-        await self._cut_off(state)
-        await self._bounded(self._interface.after_stop(), deadline + FORCED_STOP)
-        state.stop_clock()
+        if self._state is not None:
+            self._state.stop_clock()
+            self._state = None
         if self._access is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._access.close)
-        self._state = None
+
+    def reopen_log(self) -> None:
+        """Open the file of the access log anew; nothing happens where there is none."""
+        if self._access is not None:
+            self._access.reopen()
 
     def force_stop(self) -> None:
         """Let a running `stop` wait no longer for requests in progress."""
         self._forced.set()
-
-    async def _wait_drained(self, state: ServerState, deadline: float, *, cut: bool = True) -> None:
-        loop = asyncio.get_running_loop()
-        while (state.connections or state.background) and not self._forced.is_set():
-            left = deadline - loop.time()
-            if left <= 0:
-                if cut:
-                    logger.warning("requests cut by the end of the graceful stop: %d", state.active)
-                return
-            try:
-                await asyncio.wait_for(self._forced.wait(), min(left, 0.02))
-            except TimeoutError:
-                continue
-
-    async def _cut_off(self, state: ServerState) -> None:
-        tasks = [t for t in asyncio.all_tasks() if t.get_name() == "vivace-request"]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=FORCED_STOP)
-        for connection in list(state.connections):
-            stream = connection.stream
-            if stream is not None and not stream.response_started:  # a WSGI app's: it has no task
-                connection.answer_for(stream, 503, "the server is stopping")
-                connection.lose(stream)
-                connection.close()
-            else:
-                connection.abort()
-
-    async def _bounded(self, step: Coroutine[Any, Any, None], deadline: float) -> None:
-        """Run a step of the interface; what it raises is logged, what it takes is bounded."""
-        loop = asyncio.get_running_loop()
-        try:
-            await asyncio.wait_for(step, max(deadline - loop.time(), 0.1))
-        except TimeoutError:
-            logger.warning("a stop listener did not end in time and was cancelled")
-        except Exception:
-            logger.exception("a stop listener failed")
+        if self._plain is not None:
+            self._plain.force_stop()
 
 
 def _wants_json(log_format: str) -> bool:

@@ -36,6 +36,7 @@ class ServerSettings:
     half_close_timeout: float
     linger_timeout: float
     graceful_timeout: float
+    stop_listeners_timeout: float
     input_buffer: int
     output_buffer: int
     max_connections: int
@@ -61,6 +62,7 @@ class ServerSettings:
             half_close_timeout=config.HALF_CLOSE_TIMEOUT,
             linger_timeout=config.LINGER_TIMEOUT,
             graceful_timeout=config.GRACEFUL_SHUTDOWN_TIMEOUT,
+            stop_listeners_timeout=config.STOP_LISTENERS_TIMEOUT,
             input_buffer=config.REQUEST_BUFFER_SIZE,
             output_buffer=config.WRITE_BUFFER_SIZE,
             max_connections=config.MAX_CONNECTIONS or _connections_by_file_limit(),

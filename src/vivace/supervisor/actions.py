@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-__all__ = ["Action", "Done", "Load", "Retire", "Say", "Send", "Spawn", "Unload"]
+__all__ = ["Action", "Done", "Force", "Load", "Retire", "Say", "Send", "Spawn", "Unload"]
 
 
 class Load(NamedTuple):
@@ -37,6 +37,12 @@ class Send(NamedTuple):
     signal: int
 
 
+class Force(NamedTuple):
+    """Tell a worker that stops already to do so at once."""
+
+    pid: int
+
+
 class Say(NamedTuple):
     """Write a line to the log."""
 
@@ -52,4 +58,4 @@ class Done(NamedTuple):
     text: str
 
 
-Action = Load | Unload | Spawn | Retire | Send | Say | Done
+Action = Load | Unload | Spawn | Retire | Force | Send | Say | Done

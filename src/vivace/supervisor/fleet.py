@@ -12,8 +12,10 @@ Rules of this file:
 - One planned replacement at a time; what is planned never counts as a death.
 - A dead worker is replaced for as long as the server runs (see `vivace.supervisor.slots`). Only if deaths are
   many and nobody was ready for a while does the server end, so that the platform may start it anew.
-- A stop is graceful within one deadline; a second signal forces it (workers are told by SIGQUIT, for SIGTERM
-  may have reached them from the platform too); whoever is left then is killed. Nothing waits for ever.
+- A stop may begin with a delay, in which everything goes on but nobody new should be sent here; it is
+  graceful within one deadline; a second signal forces it; whoever is left then is killed. Nothing waits for
+  ever.
+- A server that another one replaces retires all workers; should the other end, it makes new ones.
 """
 
 import logging
@@ -22,7 +24,7 @@ import signal
 from collections import deque
 from typing import Final, NamedTuple
 
-from vivace.supervisor.actions import Action, Done, Load, Retire, Say, Send, Spawn, Unload
+from vivace.supervisor.actions import Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
 from vivace.supervisor.handle import State, WorkerHandle, describe_exit
 from vivace.supervisor.slots import LONGEST_DELAY, Slots
 
@@ -48,12 +50,14 @@ class Patience(NamedTuple):
         boot: BOOT_TIMEOUT, from the beginning of an import or a worker until it is done.
         idle: KEEP_ALIVE_TIMEOUT: for so long a worker that is replaced answers on connections it has.
         canary: For so long the first worker of new code must serve before others follow.
+        delay: SHUTDOWN_DELAY: for so long a server that is to stop goes on.
     """
 
     graceful: float
     boot: float = 60.0
     idle: float = 0.0
     canary: float = 1.0
+    delay: float = 0.0
 
 
 class Fleet:
@@ -68,7 +72,8 @@ class Fleet:
     Attributes:
         exit_code: Of the supervisor, once `done`.
         size: The number of workers.
-        stopping: A stop began.
+        stopping: A stop began: workers end.
+        handed: They end because another server serves in their place.
         strict: No place beyond the surge is ever taken: something is shared out by places.
         target: The generation that workers shall have.
         coming: Those that were asked for and have no process yet, by their place.
@@ -84,6 +89,7 @@ class Fleet:
         self.workers: dict[int, WorkerHandle] = {}
         self.coming: dict[int, WorkerHandle] = {}
         self.stopping = False
+        self.handed = False
         self.exit_code = 0
         self.target = 0
         self.booted = False
@@ -99,6 +105,7 @@ class Fleet:
         self._nobody_since: float | None = None
         self._load_due: float | None = None
         self._forced = False
+        self._leave_at: float | None = None
         self._deadline: float | None = None
         self._now = 0.0
 
@@ -110,9 +117,23 @@ class Fleet:
         return self.stopping and not self.workers and not self.coming
 
     @property
+    def leaving(self) -> bool:
+        """A stop was asked for, and has begun or will in a moment: readiness is over."""
+        return self.stopping or self._leave_at is not None
+
+    @property
     def restarting(self) -> bool:
         """New code is on its way."""
         return self.booted and (self.target != self._proven or any(g != self.target for g in self._loading))
+
+    @property
+    def newest(self) -> int:
+        """The generation that was asked for last, whatever became of it."""
+        return self._newest
+
+    def backing_off(self, now: float) -> dict[int, float]:
+        """Places that wait after deaths, and until when."""
+        return self._slots.due_times(now)
 
     @property
     def ready_count(self) -> int:
@@ -124,7 +145,7 @@ class Fleet:
         if self.stopping:
             return self._deadline
         times = [*self._loading.values(), *(self._judged_at(w) for w in self.workers.values())]
-        times += [self._slots.next_due(self._now), self._load_due]
+        times += [self._slots.next_due(self._now), self._load_due, self._leave_at]
         if self._nobody_since is not None and self._too_many_deaths():
             times.append(self._nobody_since + NOBODY)
         return min((time for time in times if time is not None), default=None)
@@ -138,7 +159,7 @@ class Fleet:
 
     def restart(self, now: float) -> list[Action]:
         """New code is wanted. What another restart has begun is given up: the later one wins."""
-        if self.stopping:
+        if self.leaving:
             return []
         if not self.booted:
             return [Say(logging.WARNING, "a restart before the first start is over is ignored")]
@@ -234,17 +255,35 @@ class Fleet:
     def resize(self, size: int, now: float) -> list[Action]:
         """Another number of workers, at least 1."""
         size = max(size, 1)
-        if self.stopping or size == self.size:
+        if self.leaving or size == self.size:
             return []
         text = f"{self.size} workers become {size}"
         self.size = size
         return [Say(logging.INFO, text), *self.tick(now)]
 
-    def exited(self, pid: int, code: int, now: float) -> list[Action]:
-        """A worker is gone; `code` is negative for a signal. Processes that are none of ours are ignored."""
+    def condemn(self, pid: int, reason: str, now: float) -> list[Action]:
+        """A worker is beyond help: it is killed, and what it leaves is a death like others."""
+        worker = self.workers.get(pid)
+        if worker is None or worker.doomed:
+            return []
+        worker.doomed = reason
+        text = f"{worker.name} (pid {pid}) is killed: {reason}"
+        return [Say(logging.ERROR, text), Send(pid, signal.SIGKILL), *self.tick(now)]
+
+    def exited(self, pid: int, code: int, now: float, cause: str = "", facts: str = "") -> list[Action]:
+        """A worker is gone. Processes that are none of ours are ignored.
+
+        Args:
+            pid: Its process id.
+            code: Negative for a signal.
+            now: The time.
+            cause: What else is known of the reason.
+            facts: What it did last.
+        """
         worker = self.workers.pop(pid, None)
         if worker is None:
             return []
+        worker.doomed, worker.facts = worker.doomed or cause, facts
         who = f"{worker.name} (pid {pid})"
         if self.stopping or not worker.counts:
             return [*self._left(worker, who, code), *self.tick(now)]
@@ -252,21 +291,55 @@ class Fleet:
             return self._give_up_start(f"{who} ended with {describe_exit(code)} before it served", code, now)
         return self._died(worker, who, code, now)
 
-    def stop(self, now: float) -> list[Action]:
-        """A signal to stop came: the first lets requests finish, the second forces, the third kills."""
-        if not self.stopping:
-            return self._begin_stop(now)
-        if not self._forced:
-            self._forced = True
-            self._deadline = now + FORCED
-            return [Say(logging.WARNING, "a second signal: the stop is forced"), *self._send(signal.SIGQUIT)]
-        return self._send(signal.SIGKILL)
+    def stop(self, now: float, *, forced: bool = False) -> list[Action]:
+        """A signal to stop came: the first lets requests finish, the second forces, the third kills.
+
+        Args:
+            now: The time.
+            forced: Already the first one forces.
+        """
+        if self.handed:
+            return self._hurry(now)
+        if self.stopping:
+            return self._force(now)
+        second = self._leave_at is not None
+        if self.patience.delay and self.booted and not (second or forced):
+            self._leave_at = now + self.patience.delay
+            text = f"stopping: not ready any more, accepting for {self.patience.delay:g} s"
+            return [Say(logging.INFO, text)]
+        actions = self._begin_stop(now)
+        return [*actions, *self._force(now)] if second or forced else actions
+
+    def hand_over(self, now: float) -> list[Action]:
+        """Another server serves on the same sockets: the workers retire."""
+        self.handed = True
+        retired = [Retire(w.pid) if w.state is State.READY else Send(w.pid, signal.SIGTERM)
+                   for w in self.workers.values() if w.counts]  # fmt: skip
+        self._begin_stop(now)
+        self._deadline = now + self.patience.idle + self.patience.graceful + KILL_AFTER
+        return list(retired)
+
+    def take_back(self, now: float) -> list[Action]:
+        """The other server is gone before this one was: new workers serve in place of those that retire."""
+        if not self.handed:
+            return []
+        self.stopping = self.handed = False
+        self._deadline = None
+        self._nobody_since = now
+        for worker in self._all():
+            if worker.state is State.STOPPING:
+                worker.state = State.RETIRING
+                worker.until = now + self.patience.idle + self.patience.graceful + KILL_AFTER
+        lost = self.target not in self._loaded and self.target not in self._loading
+        return [*(self._load_again(now) if lost else ()), *self.tick(now)]
 
     def tick(self, now: float) -> list[Action]:
         """Time passed: make who is due, retire who is replaced, kill who did not leave in time."""
         self._now = now
         if self.stopping:
             return self._kill_late(now)
+        if self._leave_at is not None and self._leave_at <= now:
+            return self._begin_stop(now)
         actions = self._judge_times(now)
         return actions if self._is_stopping() else [*actions, *self._go_on(now)]
 
@@ -384,7 +457,7 @@ class Fleet:
     # Deaths
 
     def _died(self, worker: WorkerHandle, who: str, code: int, now: float) -> list[Action]:
-        how = f"{who} ended with {describe_exit(code)}"
+        how = f"{who} ended with {describe_exit(code)}" + (f" ({worker.doomed})" if worker.doomed else "")
         if not self.ready_count and self._nobody_since is None:
             self._nobody_since = now
         new = self.target != self._proven and worker.generation == self.target
@@ -393,7 +466,8 @@ class Fleet:
         self._deaths.append(now)
         wait = self._slots.died(worker.slot, worker.lived(now), now)
         when = f"in {wait:.1f} s" if wait else "now"
-        return [Say(logging.ERROR, f"{how}; it is replaced {when}"), *self.tick(now)]
+        facts = f"; {worker.facts}" if worker.facts else ""
+        return [Say(logging.ERROR, f"{how}; it is replaced {when}{facts}"), *self.tick(now)]
 
     def _too_many_deaths(self) -> bool:
         while self._deaths and self._deaths[0] < self._now - INTENSITY_PERIOD:
@@ -444,11 +518,25 @@ class Fleet:
     # The stop
 
     def _begin_stop(self, now: float) -> list[Action]:
+        self._leave_at = None
         self.stopping = True
         self._deadline = now + self.patience.graceful + KILL_AFTER
         for worker in self._all():
             worker.state = State.STOPPING
         return self._send(signal.SIGTERM)
+
+    def _force(self, now: float) -> list[Action]:
+        if self._forced:
+            return self._send(signal.SIGKILL)
+        self._forced = True
+        self._deadline = now + FORCED
+        return [Say(logging.INFO, "the stop is forced"), *(Force(pid) for pid in self.workers)]
+
+    def _hurry(self, now: float) -> list[Action]:
+        """A signal while the workers of a server that was replaced retire: no longer than a stop takes."""
+        self.handed = False
+        self._deadline = min(self._deadline or now, now + self.patience.graceful + KILL_AFTER)
+        return []
 
     def _kill_late(self, now: float) -> list[Action]:
         if self._deadline is None or now < self._deadline or not self.workers:

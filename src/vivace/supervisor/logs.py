@@ -18,7 +18,9 @@ import msgspec
 
 from vivace.config import Config
 
-__all__ = ["JSONFormatter", "attach_logging", "detach_logging", "wants_json"]
+__all__ = ["JSONFormatter", "attach_logging", "detach_logging", "reopen_files", "wants_json"]
+
+logger = logging.getLogger("vivace")
 
 _TEXT: Final = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
 
@@ -98,6 +100,28 @@ def detach_logging() -> None:
         if isinstance(handler, _OurHandler):
             root.removeHandler(handler)
             root.setLevel(logging.WARNING)
+
+
+def reopen_files() -> None:
+    """Let every handler that writes to a file open it anew: somebody has moved it away."""
+    found = {id(handler): handler for logger in _loggers() for handler in logger.handlers}
+    for handler in found.values():
+        if isinstance(handler, logging.FileHandler) and handler.stream is not None:
+            handler.acquire()
+            try:
+                handler.flush()
+                handler.stream.close()
+                handler.mode = handler.mode.replace("w", "a")
+                handler.stream = handler._open()
+            except OSError as error:
+                logger.warning("the log %s cannot be opened anew: %s", handler.baseFilename, error)
+            finally:
+                handler.release()
+
+
+def _loggers() -> list[logging.Logger]:
+    made = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    return [logging.root, *made]
 
 
 def _encodable(text: str) -> str:

@@ -10,13 +10,14 @@ Rules of this file:
 import array
 import os
 import socket
+import threading
 from typing import Any, Final
 
 import msgspec
 
 from vivace.supervisor.usage import Watched
 
-__all__ = ["Channel", "Made", "Message", "Order", "Report", "Wish", "failed"]
+__all__ = ["Channel", "Made", "Message", "Order", "Report", "Told", "Wish", "failed"]
 
 _LONGEST: Final = 1 << 20
 _CHUNK: Final = 65536
@@ -42,6 +43,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
         code: The exit code that goes with a failure.
         unsafe: Why no worker may be forked from this template; empty if it may.
         files: The source files that were imported.
+        loop_timeout: LOOP_TIMEOUT as it holds for this app, in seconds; 0 for none.
     """
 
     ready: bool
@@ -59,6 +61,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     code: int = 0
     unsafe: str = ""
     files: tuple[str, ...] = ()
+    loop_timeout: float = 0.0
 
 
 def failed(text: str, code: int) -> Report:
@@ -94,14 +97,27 @@ class Made(msgspec.Struct, tag=True, frozen=True):
     why: str = ""
 
 
+class Told(msgspec.Struct, tag=True, frozen=True):
+    """What a worker answers to an order.
+
+    Attributes:
+        what: The order: ``dump``.
+        text: The answer.
+    """
+
+    what: str
+    text: str
+
+
 class Order(msgspec.Struct, tag=True, frozen=True):
     """What the supervisor tells.
 
     Attributes:
-        what: To a worker: ``retire``, ``look`` (at what its loop does). To a template: ``fork`` (with the
-            worker's channel), ``ready`` (all workers serve), ``changed`` (files were), ``end``.
+        what: To a worker: ``retire``, ``force`` (the stop), ``look`` (at what its loop does),
+            ``dump`` (what it does), ``log-level``. To a template: ``fork`` (with the worker's channel),
+            ``ready`` (all workers serve), ``changed`` (files were), ``reopen`` (logs), ``end``.
         slot: For ``fork``.
-        names: For ``changed``.
+        names: For ``changed``; the level, for ``log-level``.
     """
 
     what: str
@@ -109,7 +125,7 @@ class Order(msgspec.Struct, tag=True, frozen=True):
     names: tuple[str, ...] = ()
 
 
-Message = Report | Wish | Made | Order
+Message = Report | Wish | Made | Told | Order
 
 
 class Channel:
@@ -119,11 +135,12 @@ class Channel:
         sock: Connected; it becomes this object's.
     """
 
-    __slots__ = ("_descriptors", "_rest", "sock")
+    __slots__ = ("_descriptors", "_rest", "_speaking", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self._rest = b""
+        self._speaking = threading.Lock()  # a worker has two threads that speak
         self._descriptors: list[int] = []
 
     @classmethod
@@ -148,8 +165,9 @@ class Channel:
         data = msgspec.json.encode(message) + b"\n"
         handed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
         try:
-            sent = self.sock.sendmsg([data], handed if descriptor >= 0 else ())
-            self.sock.sendall(data[sent:])
+            with self._speaking:
+                sent = self.sock.sendmsg([data], handed if descriptor >= 0 else ())
+                self.sock.sendall(data[sent:])
         except OSError:
             return False
         return True

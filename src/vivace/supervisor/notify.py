@@ -26,6 +26,7 @@ logger = logging.getLogger("vivace")
 
 TIMEOUT: Final = 0.2
 """Seconds that a message may wait for room in the queue of the other side."""
+_INHERITED: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC")
 LONGEST: Final = 1024
 """Characters of a value; what is longer is cut."""
 
@@ -61,9 +62,11 @@ class Notifier:
 
     Attributes:
         interval: Seconds between two calls of `ping`; 0.0: none is waited for.
+        environ: What the next supervisor needs to have the same line.
     """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
+        self.environ = {name: environ[name] for name in _INHERITED if name in environ}
         address = environ.pop("NOTIFY_SOCKET", "")
         usec, pid = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
         environ.pop("FDSTORE", None)

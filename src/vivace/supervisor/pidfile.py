@@ -86,6 +86,12 @@ class PidFile:
                 raise _refusal(f"the pid file {self._path} names the process {owner}, which runs") from None
             os.rename(made, self._path)
 
+    def write_again(self) -> None:
+        """Name this process after another one, that replaced it, is gone."""
+        self._let_go()
+        with suppress(StartupError):
+            self.write()
+
     def remove(self) -> None:
         """Remove the file if it names this process, and this process wrote it."""
         if self._lock < 0 or self._pid != os.getpid():

@@ -9,7 +9,7 @@ Rules of this file:
 """
 
 import os
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Final
 
 from vivace.supervisor.notify import Notifier
@@ -33,6 +33,7 @@ class Service:
 
     Attributes:
         due: When `look` is to be called, monotonic seconds; infinity: not by itself.
+        on_ready: Called once it serves; None: nobody waits.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Service:
         self._next_status = 0.0
         self._said = ""
         self._serving = False
+        self.on_ready: Callable[[], object] | None = None
 
     def check(self) -> None:
         """Before anything is opened.
@@ -73,6 +75,10 @@ class Service:
         if listeners is not None and not self._serving:
             self.notifier.forget(listeners.dropped)
             self.notifier.store(listeners.storable())
+            if self.notifier.active:
+                listeners.leave_tcp()
+        if not self._serving and self.on_ready is not None:
+            self.on_ready()
         self._serving = True
         self.notifier.ready(status, os.getpid() if self._replaces else 0)
 
@@ -89,6 +95,11 @@ class Service:
     def replaced(self, pid: int) -> None:
         """Another supervisor takes over: it is the main process now, and the pid file is its own."""
         self.notifier.main_pid(pid)
+
+    def resume(self) -> None:
+        """The other supervisor is gone before this one: this is the main process again, and its pid file."""
+        self.pid_file.write_again()
+        self.notifier.ready("", os.getpid())
 
     def look(self, now: float, *, well: bool, title: str, status: str) -> None:
         """Answer the watchdog, and say what is new; sets `due`.

@@ -12,11 +12,13 @@ Rules of this file:
 import os
 import socket
 from collections.abc import MutableMapping, Sequence
+from contextlib import suppress
 
 from vivace.config import Config
 from vivace.config.binds import Bind, binds_of, chooses_binds
 from vivace.errors import StartupError
 from vivace.server import bind_tcp, bind_unix
+from vivace.server.last_call import bar, count_waiting
 from vivace.supervisor.activation import Inherited, adopt, take_inherited
 
 __all__ = ["Listeners"]
@@ -33,6 +35,7 @@ class Listeners:
     Attributes:
         sockets: Listening and non-blocking.
         plain: Those of TLS_REDIRECT_PORT, likewise.
+        before: The process id of the supervisor that this one replaces: while it lives they are its own too.
         dropped: Names of descriptors that were kept for us and are not needed any more (`Notifier.forget`).
 
     Raises:
@@ -47,6 +50,8 @@ class Listeners:
     ) -> None:
         self._config = config
         self.dropped: list[str] = []
+        self.before = 0
+        self._own: list[socket.socket] = []
         self._files: list[tuple[str, tuple[int, int] | None]] = []
         self._named: list[tuple[str, socket.socket]] = []
         self.plain: list[socket.socket] = []
@@ -62,7 +67,7 @@ class Listeners:
                 for bind in binds_of(config):
                     self._open(bind)
             if config.TLS_REDIRECT_PORT:
-                self.plain = bind_tcp(config.HOST, config.TLS_REDIRECT_PORT, config.BACKLOG)
+                self._open_plain(f"redirect:{config.HOST}:{config.TLS_REDIRECT_PORT}")
         except BaseException:
             self.close()
             self.remove()
@@ -75,6 +80,8 @@ class Listeners:
         """Those that another process has opened and cleans up."""
         made = cls.__new__(cls)
         made.dropped = []
+        made.before = 0
+        made._own = []
         made._files = []
         made._named = [("", one) for one in sockets]
         made.sockets = list(sockets)
@@ -90,9 +97,36 @@ class Listeners:
         """The open sockets with their addresses as BIND has them, or the names under which they came."""
         return list(self._named)
 
+    def handed_on(self) -> list[tuple[str, socket.socket]]:
+        """What the next supervisor gets (`activation.hand_over`)."""
+        plain = f"redirect:{self._config.HOST}:{self._config.TLS_REDIRECT_PORT}"
+        return [*self._named, *((plain, one) for one in self.plain)]
+
     def storable(self) -> list[tuple[str, socket.socket]]:
         """Those that systemd may keep over a restart: of TCP, and not its own already."""
         return [(name, one) for name, one in self._named if ":" in name and one.family != socket.AF_UNIX]
+
+    def bar(self) -> None:
+        """Let no new client into the queues of those that end with this server: the stop begins."""
+        if not self._shared():
+            for one in self._own:
+                bar(one)
+            self.remove()
+
+    def count_waiting(self) -> int:
+        """Clients in the queues of those."""
+        return sum(count_waiting(one) for one in self._own)
+
+    def shut(self) -> None:
+        """Close, and refuse clients even while other processes have those still open."""
+        for one in self._own if not self._shared() else ():
+            if one.family != socket.AF_UNIX:
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+        self.close()
+
+    def _shared(self) -> bool:
+        return self.before > 0 and os.getppid() == self.before
 
     def close(self) -> None:
         """Close this process's part; clients are refused once the workers have closed theirs too."""
@@ -100,18 +134,24 @@ class Listeners:
             one.close()
         self.plain = []
         self._named = []
+        self._own = []
         self.sockets = []
 
     def remove(self) -> None:
         """Remove the files of Unix sockets that are still ours."""
-        for path, made in self._files:
+        for path, made in self._files if not self._shared() else ():
             if made is not None and _identity(path) == made:
                 os.unlink(path)
         self._files = []
 
+    def leave_tcp(self) -> None:
+        """The system may keep the sockets of TCP: they do not end with this server."""
+        self._own = [one for one in self._own if one.family == socket.AF_UNIX]
+
     def leave_files(self) -> None:
-        """The sockets go on in another process: `remove` removes nothing any more."""
+        """The sockets go on in another process: nothing of them is removed or ends here any more."""
         self._files = []
+        self._own = []
 
     def _add(self, name: str, *made: socket.socket) -> None:
         self._named.extend((name, one) for one in made)
@@ -138,17 +178,30 @@ class Listeners:
             made = bind_unix(bind.name, config.UNIX_MODE, config.BACKLOG, config.UNIX_OWNER)
             _mark(made, bind)
             self._add(str(bind), made)
+            self._own.append(made)
             self._note_file(bind.name)
         else:
             sockets = bind_tcp(bind.name, bind.port, self._config.BACKLOG)
             for made in sockets:
                 _mark(made, bind)
             self._add(str(bind), *sockets)
+            self._own.extend(sockets)
+
+    def _open_plain(self, name: str) -> None:
+        handed = [one for one in self._inherited if one.address == name]
+        self._inherited = [one for one in self._inherited if one.address != name]
+        config = self._config
+        self.plain = [adopt(one.number, config.BACKLOG) for one in handed]
+        if not handed:
+            self.plain = list(bind_tcp(config.HOST, config.TLS_REDIRECT_PORT, config.BACKLOG))
+            self._own.extend(self.plain)
 
     def _adopt(self, number: int, bind: Bind, *, ours: bool) -> None:
         listener = adopt(number, self._config.BACKLOG)
         _mark(listener, bind)
         self._add(str(bind), listener)
+        if ours:
+            self._own.append(listener)
         if ours and bind.kind == "unix":
             self._note_file(bind.name)
 

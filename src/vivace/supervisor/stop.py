@@ -11,6 +11,7 @@ Rules of this file:
 """
 
 import asyncio
+import contextlib
 import faulthandler
 import logging
 import os
@@ -31,6 +32,8 @@ logger = logging.getLogger("vivace")
 
 WATCHDOG_AFTER: Final = 2.5
 """Seconds after GRACEFUL_SHUTDOWN_TIMEOUT when a process that did not stop dumps its stack and ends."""
+AT_ONCE: Final = FORCED - 0.2
+"""The same once the stop is forced."""
 THREADS_END: Final = 0.5
 """Seconds that threads without work get to end."""
 HARMLESS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM)
@@ -51,12 +54,14 @@ class StopRequest:
 
     Attributes:
         graceful: Seconds that the stop may take.
+        reopen: Called in the loop at SIGUSR1; None: there is nothing to do.
         retiring: Another worker has taken the place of this one.
     """
 
     def __init__(self, numbers: Sequence[int], *, repeat_forces: bool) -> None:
         self.graceful = 0.0
         self.retiring = False
+        self.reopen: Callable[[], object] | None = None
         self._repeat_forces = repeat_forces
         self._event: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -68,22 +73,36 @@ class StopRequest:
         self._before: dict[int, Any] = {}
         self._threads = set(threading.enumerate())
 
-    def install(self, ignored: Sequence[int] = ()) -> None:
-        """Take over the signals; only the main thread can."""
+    def install(self, ignored: Sequence[int] = (), forcing: Sequence[int] = (signal.SIGQUIT,)) -> None:
+        """Take over the signals; only the main thread can.
+
+        Args:
+            ignored: Mean nothing to this process.
+            forcing: Force the stop at once; SIGQUIT also shows what is at work.
+        """
         if threading.current_thread() is not threading.main_thread():
             return
-        for number in self._numbers:
-            self._before[number] = signal.signal(number, self._on_stop)
-        self._before[signal.SIGQUIT] = signal.signal(signal.SIGQUIT, self._on_force)
+        for number in (*self._numbers, signal.SIGQUIT):
+            handler = self._on_force if number in forcing else self._on_stop
+            self._before[number] = signal.signal(number, handler)
         # A handler rather than SIG_IGN, which programs that the app starts would inherit.
         for number in ignored:
             self._before[number] = signal.signal(number, noted)
         for number in HARMLESS:
-            if signal.getsignal(number) is signal.SIG_DFL:
+            if signal.getsignal(number) in (signal.SIG_DFL, noted):
                 self._before[number] = signal.signal(number, noted)
-        if signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL and sys.__stderr__ is not None:
-            # In C: it shows where a thread is that never gives the interpreter back.
+        if signal.getsignal(signal.SIGUSR1) is noted:
+            signal.signal(signal.SIGUSR1, self._on_reopen)
+        self._show_stacks(chained=signal.SIGQUIT in forcing)
+
+    def _show_stacks(self, *, chained: bool) -> None:
+        """In C, so that it is seen where a thread is that never gives the interpreter back."""
+        if sys.__stderr__ is None:
+            return
+        if signal.getsignal(signal.SIGUSR2) in (signal.SIG_DFL, noted):
             faulthandler.register(signal.SIGUSR2, sys.__stderr__, all_threads=True)
+        if chained:
+            faulthandler.register(signal.SIGQUIT, sys.__stderr__, all_threads=True, chain=True)
 
     def end(self) -> None:
         """From now on a signal changes nothing: there is nothing left to stop."""
@@ -93,6 +112,7 @@ class StopRequest:
         """Give the signals back; take the watchdog away unless a handler still blocks a thread."""
         if self._count and not self._threads_left():
             faulthandler.cancel_dump_traceback_later()
+        faulthandler.unregister(signal.SIGQUIT)
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
@@ -111,9 +131,15 @@ class StopRequest:
             logger.warning("still at work after the stop: %s; the process ends without them", names)
         return bool(left)
 
-    def bind(self, force: Callable[[], None], graceful: float) -> None:
-        """From now on a signal stops the task that calls this: by cancelling it until `started` is called."""
-        self.graceful = graceful
+    def bind(self, force: Callable[[], None], graceful: float, delay: float = 0.0) -> None:
+        """From now on a signal stops the task that calls this: by cancelling it until `started` is called.
+
+        Args:
+            force: Called in the loop when the stop is forced.
+            graceful: Seconds that the stop may take.
+            delay: Seconds before that.
+        """
+        self.graceful = delay + graceful
         self._force = force
         self._event = asyncio.Event()
         self._starting = asyncio.current_task()
@@ -148,6 +174,19 @@ class StopRequest:
         self._count = 1
         self._tell_loop()
 
+    def force(self) -> None:
+        """Stop at once; from any thread."""
+        if self._loop is None:
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            self._on_force(0, None)
+
+    def _on_reopen(self, _: int, __: FrameType | None) -> None:
+        # Not here: what is interrupted may just be writing a line.
+        if self._loop is not None and self.reopen is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self.reopen)
+
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         if self._over:
             return
@@ -167,7 +206,7 @@ class StopRequest:
         if self._count > 1:  # twice forced: at once
             os._exit(1)
         self._count = 2
-        self._arm(FORCED + WATCHDOG_AFTER)
+        self._arm(AT_ONCE)
         self._tell_loop()
 
     def _begin(self) -> None:

@@ -29,8 +29,8 @@ from vivace.supervisor.banner import describe_build
 from vivace.supervisor.budgets import budget_lines, place_process, watched_budgets
 from vivace.supervisor.failure import describe_failure
 from vivace.supervisor.job import Job
-from vivace.supervisor.logs import attach_logging, detach_logging
-from vivace.supervisor.messages import Channel, Order, Report, Wish, failed
+from vivace.supervisor.logs import attach_logging, detach_logging, reopen_files
+from vivace.supervisor.messages import Channel, Order, Report, Told, Wish, failed
 from vivace.supervisor.pulse import Pulse
 from vivace.supervisor.quota import watch_requests
 from vivace.supervisor.scoreboard import Entry
@@ -65,7 +65,8 @@ def run_worker(
     stop = StopRequest((signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGTERM,), repeat_forces=alone)
     try:
         if job.signals:
-            stop.install(() if alone else (signal.SIGINT,))
+            ignored = () if alone else (signal.SIGINT,)
+            stop.install(ignored, _forcing(job.config) if alone else (signal.SIGQUIT,))
         if not alone:
             place_process(job.config, slot)
         entry = None if alone or job.board is None else job.board.enter(slot, job.generation)
@@ -138,6 +139,7 @@ class _Worker:
         server = Server(interface, config, listeners.sockets, tls=tls, plain=listeners.plain)
         if self._entry is not None:
             self._pulse = Pulse(self._entry, server, asyncio.get_running_loop())
+        self._stop.reopen = partial(_reopen_logs, server)
         quota = None
         if self._channel is not None:
             ask = partial(self._channel.send, Wish("recycle", "enough requests"))
@@ -219,6 +221,22 @@ class _Worker:
             self._stop.force()
         elif order.what == "look" and self._pulse is not None:
             self._pulse.look()
+        elif order.what == "dump" and self._pulse is not None and self._channel is not None:
+            self._channel.send(Told("dump", self._pulse.describe()))
+        elif order.what == "log-level":
+            for name in ("vivace", None):
+                logging.getLogger(name).setLevel(order.names[0])
+
+
+def _forcing(config: Config) -> tuple[int, ...]:
+    """The signals that end a single process at once: Ctrl-C while one develops, SIGQUIT unless told else."""
+    eager = (signal.SIGINT,) if config.DEBUG else ()
+    return eager if config.SIGQUIT == "graceful" else (*eager, signal.SIGQUIT)
+
+
+def _reopen_logs(server: Server) -> None:
+    server.reopen_log()
+    reopen_files()
 
 
 def _app_config(job: Job, loaded: Loaded) -> Config:
