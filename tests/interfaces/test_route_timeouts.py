@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.interfaces.test_guest import GuestServer, make_scope
+from tests.interfaces.guest_support import GuestServer, make_scope
 from tests.interfaces.test_native import exchange, server_of
 from tests.server.support import until
 from vivace import Blueprint, Request, Vivace, text

@@ -261,13 +261,13 @@ class Fleet:
         self.size = size
         return [Say(logging.INFO, text), *self.tick(now)]
 
-    def condemn(self, pid: int, reason: str, now: float) -> list[Action]:
-        """A worker is beyond help: it is killed, and what it leaves is a death like others."""
+    def condemn(self, pid: int, limit: str, why: str, now: float) -> list[Action]:
+        """A worker is over a hard limit: it is killed, and replaced like others that die."""
         worker = self.workers.get(pid)
         if worker is None or worker.doomed:
             return []
-        worker.doomed = reason
-        text = f"{worker.name} (pid {pid}) is killed: {reason}"
+        worker.doomed = f"over {limit}"
+        text = f"{worker.name} (pid {pid}) is killed ({limit}): {why}"
         return [Say(logging.ERROR, text), Send(pid, signal.SIGKILL), *self.tick(now)]
 
     def exited(self, pid: int, code: int, now: float, cause: str = "", facts: str = "") -> list[Action]:

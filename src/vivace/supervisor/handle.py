@@ -22,6 +22,8 @@ class WorkerHandle:
     """A worker process.
 
     Attributes:
+        doomed: Why it was killed, or died; empty as far as is known.
+        facts: What it did last, once it is dead.
         generation: Of the code it runs.
         pid: Of its process.
         ready: When it began to serve; None before.
@@ -32,7 +34,18 @@ class WorkerHandle:
         until: When it is killed if it is still there; None as long as nothing was asked of it.
     """
 
-    __slots__ = ("generation", "pid", "ready", "reason", "slot", "started", "state", "until")
+    __slots__ = (
+        "doomed",
+        "facts",
+        "generation",
+        "pid",
+        "ready",
+        "reason",
+        "slot",
+        "started",
+        "state",
+        "until",
+    )
 
     def __init__(self, slot: int, pid: int, started: float, generation: int = 1) -> None:
         self.slot = slot
@@ -41,6 +54,8 @@ class WorkerHandle:
         self.generation = generation
         self.ready: float | None = None
         self.reason = ""
+        self.doomed = ""
+        self.facts = ""
         self.state = State.STARTING
         self.until: float | None = None
 

@@ -64,6 +64,7 @@ def needs_supervisor(job: Job, *, told: bool) -> bool:
     """
     config = job.config
     limits = config.WORKER_MAX_REQUESTS or config.WORKER_MAX_LIFETIME or config.WORKER_MAX_MEMORY
+    limits = limits or config.WORKER_MEMORY_LIMIT or (explicit(config, "LOOP_TIMEOUT") and config.LOOP_TIMEOUT)
     limits = (
         limits or config.WORKER_MEMORY_LIMIT or (explicit(config, "LOOP_TIMEOUT") and config.LOOP_TIMEOUT)
     )

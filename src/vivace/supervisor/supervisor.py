@@ -161,8 +161,8 @@ class Supervisor:
     def _recycle(self, pid: int, reason: str, now: float) -> None:
         self._do(self._fleet.recycle(pid, reason, now))
 
-    def _condemn(self, pid: int, reason: str, now: float) -> None:
-        self._do(self._fleet.condemn(pid, reason, now))
+    def _condemn(self, pid: int, limit: str, why: str, now: float) -> None:
+        self._do(self._fleet.condemn(pid, limit, why, now))
 
     def _reload(self, changed: Sequence[str]) -> None:
         names = ", ".join(os.path.relpath(name) for name in changed[:3])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from vivace.supervisor.actions import Action
+from vivace.supervisor.autopsy import Autopsy
 from vivace.supervisor.channels import Channels
 from vivace.supervisor.children import fork
 from vivace.supervisor.fleet import Fleet
@@ -46,6 +47,7 @@ class Workforce:
         reaper: Tells how processes ended.
         heard: Called with the process id and what a worker tells.
         become_worker: Runs in a worker that is forked from here.
+        autopsy: Finds out about the dead.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Workforce:
         reaper: Reaper,
         heard: Callable[[int, Report | Wish], None],
         become_worker: MakeWorker,
+        autopsy: Autopsy,
     ) -> None:
         self._fleet = fleet
         self._do = do
@@ -63,6 +66,7 @@ class Workforce:
         self._reaper = reaper
         self._heard = heard
         self._become_worker = become_worker
+        self._autopsy = autopsy
         self._children: dict[int, Child] = {}
         self._coming: dict[tuple[int, int], Child] = {}
 
@@ -139,7 +143,10 @@ class Workforce:
         while child.channel in self._channels and self._on_worker(child):
             pass
         self._channels.forget(child.channel)
-        self._do(self._fleet.exited(pid, code, time.monotonic()))
+        worker = self._fleet.workers[pid]
+        now = time.monotonic()
+        cause, facts = self._autopsy.cause(code), self._autopsy.facts(worker, now)
+        self._do(self._fleet.exited(pid, code, now, cause, facts))
 
 
 def send_signal(pid: int, number: int) -> None:

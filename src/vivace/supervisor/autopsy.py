@@ -1,0 +1,88 @@
+"""What is known of a worker that died: what it did last, and whether the system ran out of memory.
+
+Rules of this file:
+
+- It reads what is left and never fails: what cannot be found out is left out.
+- Out of memory is a fact of the control group, whose counter rises with each process that is killed for it;
+  when several die at a time, one of them may be blamed for another.
+- Follows the kernel's cgroup-v2 documentation (memory.events) and memory controller of version 1.
+"""
+
+import signal
+from pathlib import Path
+from typing import Final
+
+from vivace.supervisor.handle import WorkerHandle
+from vivace.supervisor.scoreboard import Reading, Scoreboard
+
+__all__ = ["Autopsy", "oom_kills"]
+
+_GROUPS: Final = Path("/sys/fs/cgroup")
+_OWN: Final = Path("/proc/self/cgroup")
+
+
+class Autopsy:
+    """Finds out about dead workers.
+
+    Args:
+        board: Where they said how they fared.
+    """
+
+    def __init__(self, board: Scoreboard) -> None:
+        self._board = board
+        self._kills = oom_kills()
+
+    def cause(self, code: int) -> str:
+        """Why a process ended, beyond its exit code: ``out of memory`` or nothing."""
+        if code != -signal.SIGKILL:
+            return ""
+        before, self._kills = self._kills, oom_kills()
+        return "out of memory" if self._kills > before else ""
+
+    def facts(self, worker: WorkerHandle, now: float) -> str:
+        """What a worker did last, in words."""
+        age = f"generation {worker.generation}, {_times(worker, now)}"
+        reading = self._board.read(worker.slot, worker.pid)
+        return age if reading is None or not reading.heartbeat else f"{age}, {_deeds(reading, now)}"
+
+
+def _times(worker: WorkerHandle, now: float) -> str:
+    if worker.ready is None:
+        return f"not ready {now - worker.started:.1f} s after it was made"
+    return f"had served for {worker.lived(now):.1f} s"
+
+
+def _deeds(reading: Reading, now: float) -> str:
+    text = f"{reading.served} requests"
+    if reading.suspect and reading.late(now) > 1.0:
+        return f"{text}, blocked by {reading.suspect}"
+    if reading.active and reading.oldest:
+        age = now - reading.oldest_since
+        return f"{text}, {reading.active} in progress, the longest {reading.oldest} for {age:.1f} s"
+    return f"{text}, the last to begin {reading.newest}" if reading.newest else text
+
+
+def oom_kills(own: Path = _OWN, groups: Path = _GROUPS) -> int:
+    """How many processes of our control group were killed for want of memory so far; 0 if unknown."""
+    try:
+        lines = own.read_text("utf-8").splitlines()
+    except OSError:
+        return 0
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        file = "memory/{}/memory.oom_control" if controllers else "{}/memory.events"
+        for place in (path.strip("/"), ""):  # in a container the path may be that of the host
+            count = _count_in(groups / file.format(place).lstrip("/"))
+            if count is not None:
+                return count
+    return 0
+
+
+def _count_in(file: Path) -> int | None:
+    try:
+        words = dict(line.split() for line in file.read_text("ascii").splitlines())
+        return int(words["oom_kill"])
+    except (OSError, ValueError, KeyError):
+        return None

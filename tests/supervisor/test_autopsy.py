@@ -1,0 +1,75 @@
+"""What is said of a worker that died."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from vivace.supervisor import autopsy
+from vivace.supervisor.autopsy import Autopsy, oom_kills
+from vivace.supervisor.handle import WorkerHandle
+from vivace.supervisor.scoreboard import Phase, Scoreboard
+
+
+@pytest.mark.parametrize(
+    ("own", "file"),
+    [
+        ("0::/web.slice/x\n", "web.slice/x/memory.events"),
+        ("0::/of/the/host\n", "memory.events"),
+        ("5:devices:/\n4:cpu,memory:/box\n0::/\n", "memory/box/memory.oom_control"),
+        ("4:memory:/of/the/host\n", "memory/memory.oom_control"),
+    ],
+)
+def test_the_counter_of_the_control_group_is_found(tmp_path: Path, own: str, file: str) -> None:
+    groups = tmp_path / "cgroup"
+    (tmp_path / "own").write_text(own)
+    place = groups / file
+    place.parent.mkdir(parents=True)
+    place.write_text("oom 9\noom_kill 4\n")
+    assert oom_kills(tmp_path / "own", groups) == 4
+
+
+@pytest.mark.parametrize("text", ["", "low 0\n", "oom_kill many\n", "oom_kill 1 2\n"])
+def test_what_cannot_be_read_counts_as_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "own").write_text("0::/\n")
+    (tmp_path / "memory.events").write_text(text)
+    assert oom_kills(tmp_path / "own", tmp_path) == 0
+    assert oom_kills(tmp_path / "missing", tmp_path) == 0
+
+
+def test_only_a_kill_is_blamed_on_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    kills = [3]
+    monkeypatch.setattr(autopsy, "oom_kills", lambda: kills[0])
+    board = Scoreboard()
+    dead = Autopsy(board)
+    assert dead.cause(-signal.SIGKILL) == ""
+    kills[0] = 4
+    assert dead.cause(-signal.SIGSEGV) == ""
+    assert dead.cause(-signal.SIGKILL) == "out of memory"
+    assert dead.cause(-signal.SIGKILL) == ""
+    board.close()
+
+
+def test_the_last_deeds_are_told() -> None:
+    board = Scoreboard()
+    entry = board.enter(1, 2)
+    assert entry is not None
+    reading = board.read(1, __import__("os").getpid())
+    assert reading is not None
+    worker = WorkerHandle(1, reading.pid, 100.0, 2)
+    dead = Autopsy(board)
+    assert dead.facts(worker, 103.0) == "generation 2, not ready 3.0 s after it was made"
+    worker.ready = 101.0
+    assert dead.facts(worker, 103.0) == "generation 2, had served for 2.0 s"
+    now = time.monotonic()
+    worker.ready = now - 2.0
+    entry.enter(Phase.SERVING)
+    entry.beat(now, 0.0, 7, 0, 0, 1, 0, "", 0.0)
+    entry.note(b"GET /last")
+    assert dead.facts(worker, now).endswith("had served for 2.0 s, 7 requests, the last to begin GET /last")
+    entry.beat(now, 0.0, 8, 0, 2, 1, 0, "GET /slow", now - 5)
+    assert dead.facts(worker, now).endswith("8 requests, 2 in progress, the longest GET /slow for 5.0 s")
+    entry.blocked_by("GET /block")
+    assert dead.facts(worker, now + 3.0).endswith("8 requests, blocked by GET /block")
+    board.close()
