@@ -74,6 +74,7 @@ class Config(MutableMapping[str, Any]):
     CONTROL: str
     ADMIN_BIND: str
     WORKERS: int
+    WORKERS_IDLE_TIMEOUT: float
     SUPERVISE: str
     PRELOAD: str
     BOOT_TIMEOUT: float

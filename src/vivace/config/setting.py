@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from vivace.config.binds import parse_bind, split_binds
 from vivace.config.budget import parse_budgets, show_budgets
+from vivace.config.workers import WorkerRange, parse_range, show_workers
 from vivace.errors import ConfigError
 from vivace.http.networks import Networks
 
@@ -39,10 +40,10 @@ class Setting(NamedTuple):
         kind: What a value is: ``bool``, ``int``, ``float``, ``str``, ``logo`` (text of several lines),
             ``choice``, ``mode`` (permission bits, octal when written as text), ``header`` (a field name),
             ``budgets`` (text ``name=limit`` and so on; a list or table of it too),
-            ``mounts`` (text ``/prefix=target`` and so on; a list or table of it too), ``workers`` (a number
-            or ``auto``), ``binds`` (addresses to listen on, see `config.binds`) or ``networks`` (see
-            `http.networks`; these two as text or as a list) or ``paths`` (a list, or text with
-            `os.pathsep` between them).
+            ``mounts`` (text ``/prefix=target`` and so on; a list or table of it too), ``workers`` (a number,
+            two as ``2..8``, or ``auto``), ``binds`` (addresses to listen on, see `config.binds`) or
+            ``networks`` (see `http.networks`; these two as text or as a list) or ``paths`` (a list, or text
+            with `os.pathsep` between them).
         default: The value when nothing else is given; None where a setting may be absent.
         help: What it does, one sentence.
         group: The heading under which help and documentation show it.
@@ -122,6 +123,8 @@ class Setting(NamedTuple):
             return "********"
         if self.kind == "mode":
             return f"{value:#o}"
+        if self.kind == "workers" and isinstance(value, int):
+            return show_workers(value)
         if isinstance(value, float):
             return f"{value:g}"
         return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
@@ -258,7 +261,15 @@ def _parse_paths(setting: Setting, value: object) -> str:
 def _parse_workers(setting: Setting, value: object) -> int:
     if isinstance(value, str) and value.strip().lower() == "auto":
         return available_cpus()
-    return _parse_int(setting, value)
+    if isinstance(value, WorkerRange):
+        return value
+    ends = parse_range(value) if isinstance(value, str) else None
+    if ends is None:
+        return _parse_int(setting, value)
+    least, most = (_parse_int(setting, end) for end in ends)
+    if least > most:
+        raise ValueError
+    return WorkerRange.of(least, most)
 
 
 _PARSERS: Final[dict[str, Callable[[Setting, object], Any]]] = {
@@ -291,5 +302,5 @@ _EXPECTED: Final = {
     "networks": "addresses, networks such as 10.0.0.0/8, unix or *, with a space between them",
     "paths": "a path, or several",
     "str": "text on one line",
-    "workers": "auto or a whole number",
+    "workers": "auto, a whole number, or two such as 2..8",
 }

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, Protocol
 from weakref import WeakSet
 
-__all__ = ["AtWork", "Team", "find_worker", "late_workers", "teams", "who_waits"]
+__all__ = ["AtWork", "Team", "count_threads", "find_worker", "late_workers", "teams", "who_waits"]
 
 
 class AtWork(NamedTuple):
@@ -67,6 +67,12 @@ def find_worker(stream: Any) -> AtWork | None:
 def who_waits(stream: Any) -> Team | None:
     """The pool in which a request waits for a thread."""
     return next((team for team in list(teams) if team.waits(stream)), None)
+
+
+def count_threads() -> tuple[int, int]:
+    """How many threads work for a request, and how many of these for one that was answered in their place."""
+    found = [one for team in list(teams) for one in team.at_work()]
+    return len(found), sum(one.stream.timed_out for one in found)
 
 
 def late_workers() -> list[AtWork]:

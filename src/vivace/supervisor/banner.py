@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import vivace
 from vivace._build import PURE, compiled_modules
 from vivace.config import Config
+from vivace.config.workers import show_workers
 from vivace.supervisor.messages import Report
 
 __all__ = ["banner", "describe_build"]
@@ -37,7 +38,7 @@ def banner(
     who = f"1 process (pid {os.getpid()})"
     if supervised:
         many = "worker process" if config.WORKERS == 1 else "worker processes"
-        who = f"{config.WORKERS} {many}, supervisor pid {os.getpid()}"
+        who = f"{show_workers(config.WORKERS)} {many}, supervisor pid {os.getpid()}"
     stop = "stop it with Ctrl-C" if sys.stderr is not None and sys.stderr.isatty() else "stop it with SIGTERM"
     threads = f"up to {report.threads} threads" if report.threads else "no threads: what blocks runs inline"
     mode = "debug mode, " if config.DEBUG else ""

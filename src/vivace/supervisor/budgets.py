@@ -43,7 +43,7 @@ def place_process(
         ConfigError: There is no such slot, or a budget cannot work.
     """
     environ = os.environ if environ is None else environ
-    environ["VIVACE_WORKERS"] = str(config.WORKERS)
+    environ["VIVACE_WORKERS"] = str(int(config.WORKERS))
     environ["VIVACE_OVERLAP"] = str(config.OVERLAP)
     if config.BUDGETS:
         environ["VIVACE_BUDGETS"] = config.BUDGETS

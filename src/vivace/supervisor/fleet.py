@@ -252,14 +252,25 @@ class Fleet:
         self._recycle.append((pid, reason))
         return self.tick(now)
 
-    def resize(self, size: int, now: float) -> list[Action]:
+    def resize(self, size: int, now: float, why: str = "") -> list[Action]:
         """Another number of workers, at least 1."""
         size = max(size, 1)
         if self.leaving or size == self.size:
             return []
-        text = f"{self.size} workers become {size}"
+        text = f"{self.size} workers become {size}" + (f" ({why})" if why else "")
         self.size = size
         return [Say(logging.INFO, text), *self.tick(now)]
+
+    def dismiss(self, pid: int, why: str, now: float) -> list[Action]:
+        """One worker fewer, and which one; nothing happens while workers are replaced."""
+        worker = self.workers.get(pid)
+        if worker is None or worker.state is not State.READY or self.size <= 1:
+            return []
+        if self.stopping or self.restarting or self._is_stale(worker):
+            return []
+        text = f"{self.size} workers become {self.size - 1} ({why}): {worker.name} (pid {pid}) leaves"
+        self.size -= 1
+        return [Say(logging.INFO, text), *self._retire(worker, now), *self.tick(now)]
 
     def condemn(self, pid: int, limit: str, why: str, now: float) -> list[Action]:
         """A worker is over a hard limit: it is killed, and replaced like others that die."""

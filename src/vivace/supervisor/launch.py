@@ -11,7 +11,6 @@ import os
 from functools import partial
 
 from vivace.config.platform import fit_platform
-from vivace.interfaces.hosted import explicit
 from vivace.supervisor.generation import Summons
 from vivace.supervisor.job import Job, with_tls
 from vivace.supervisor.messages import Report
@@ -64,10 +63,9 @@ def needs_supervisor(job: Job, *, told: bool) -> bool:
     """
     config = job.config
     limits = config.WORKER_MAX_REQUESTS or config.WORKER_MAX_LIFETIME or config.WORKER_MAX_MEMORY
-    limits = limits or config.WORKER_MEMORY_LIMIT or (explicit(config, "LOOP_TIMEOUT") and config.LOOP_TIMEOUT)
-    limits = (
-        limits or config.WORKER_MEMORY_LIMIT or (explicit(config, "LOOP_TIMEOUT") and config.LOOP_TIMEOUT)
-    )
+    limits = limits or config.WORKER_MEMORY_LIMIT
+    if "LOOP_TIMEOUT" in config.sources:
+        limits = limits or config.LOOP_TIMEOUT
     wanted = config.WORKERS > 1 or config.SUPERVISE == "on" or config.AUTO_RELOAD or limits or told
     return bool(wanted) and job.signals
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from vivace.protocols.events import RequestReceived
+from vivace.protocols.threads import count_threads
 from vivace.server import Server
 from vivace.server.stream import Stream
 from vivace.supervisor.scoreboard import Entry, Phase
@@ -92,6 +93,7 @@ class Pulse:
             server.connections,
             server.background,
             *self._oldest,
+            *count_threads(),
         )
 
     def _find_oldest(self, now: float) -> tuple[str, float]:

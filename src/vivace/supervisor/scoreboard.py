@@ -36,7 +36,7 @@ TEXT_SIZE: Final = 240
 _SIZE: Final = 1024
 _SEQUENCE: Final = struct.Struct("=Q")
 _WHO: Final = struct.Struct("=IIBxxxd")
-_BEAT: Final = struct.Struct("=ddQQIII4xd")
+_BEAT: Final = struct.Struct("=ddQQIIIHHd")
 _TEXT: Final = struct.Struct(f"={TEXT_SIZE}s")
 _TIMED: Final = struct.Struct(f"=d{TEXT_SIZE}s")
 _WHO_AT: Final = 8
@@ -70,6 +70,8 @@ class Reading(NamedTuple):
         active: Requests in progress.
         connections: Open connections.
         background: Handlers at work after their response.
+        threads_busy: Threads that work for a request.
+        threads_late: Those of them whose request was answered in their place, because it took too long.
         oldest: Method and path of the request that is longest in progress, at the last heartbeat; or empty.
         oldest_since: When that began, as far as a heartbeat saw it.
         newest: Method and path of the request that began last; it may be over.
@@ -88,6 +90,8 @@ class Reading(NamedTuple):
     active: int
     connections: int
     background: int
+    threads_busy: int
+    threads_late: int
     oldest: str
     oldest_since: float
     newest: str
@@ -142,6 +146,8 @@ class Entry:
         background: int,
         oldest: str,
         oldest_since: float,
+        threads_busy: int = 0,
+        threads_late: int = 0,
     ) -> None:
         """The loop has turned; see `Reading`."""
         self._begin()
@@ -155,6 +161,8 @@ class Entry:
             active,
             connections,
             background,
+            threads_busy,
+            threads_late,
             oldest_since,
         )
         _TEXT.pack_into(self._memory, self._at + _OLDEST_AT, _octets(oldest))
@@ -239,9 +247,8 @@ def _decode(record: bytes) -> Reading | None:
     pid, generation, phase, since = _WHO.unpack_from(record, _WHO_AT)
     if phase not in tuple(Phase):
         return None
-    heartbeat, lag, served, errors, active, connections, background, began = _BEAT.unpack_from(
-        record, _BEAT_AT
-    )
+    beat = _BEAT.unpack_from(record, _BEAT_AT)
+    heartbeat, lag, served, errors, active, connections, background, busy, late, began = beat
     (oldest,) = _TEXT.unpack_from(record, _OLDEST_AT)
     (newest,) = _TEXT.unpack_from(record, _NEWEST_AT)
     seen, blocking = _TIMED.unpack_from(record, _BLOCKING_AT)
@@ -257,6 +264,8 @@ def _decode(record: bytes) -> Reading | None:
         active,
         connections,
         background,
+        busy,
+        late,
         _text(oldest),
         began,
         _text(newest),

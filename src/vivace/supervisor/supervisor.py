@@ -16,7 +16,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vivace.config import Config
+from vivace.config.workers import least_workers
 from vivace.supervisor.actions import Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
+from vivace.supervisor.adaptive import Scaling
 from vivace.supervisor.autopsy import Autopsy
 from vivace.supervisor.channels import Channels
 from vivace.supervisor.children import NOTED, STOPS, adopt_orphans, tie_to
@@ -31,6 +34,7 @@ from vivace.supervisor.logs import attach_logging, reopen_files
 from vivace.supervisor.limits import BlockGuard, MemoryGuard
 from vivace.supervisor.messages import Channel, Order, Report, Wish
 from vivace.supervisor.reaper import Reaper
+from vivace.supervisor.scaling import Change, Scaler
 from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.service import Service
 from vivace.supervisor.signals import Signals
@@ -68,7 +72,7 @@ class Supervisor:
         canary = 0.0 if config.AUTO_RELOAD else 1.0
         delay = config.SHUTDOWN_DELAY or 0.0
         patience = Patience(config.GRACEFUL_SHUTDOWN_TIMEOUT, config.BOOT_TIMEOUT, 0.0, canary, delay)
-        self._fleet = Fleet(config.WORKERS, patience, surge=max(config.OVERLAP, 1))
+        self._fleet = Fleet(least_workers(config.WORKERS), patience, surge=max(config.OVERLAP, 1))
         self._voice = Voice(job, listeners)
         self._door = Door(listeners)
         self._channels = Channels()
@@ -100,6 +104,8 @@ class Supervisor:
         self._chores.append(Looking(self._board, self._fleet, self._workforce.send))
         self._block_guard = BlockGuard(self._board, self._fleet, self._condemn)
         self._chores.append(self._block_guard)
+        self._scaling = self._make_scaling(config)
+        self._chores += [self._scaling] if self._scaling is not None else []
         self._chores.append(MemoryGuard(config.WORKER_MEMORY_LIMIT, self._fleet, self._condemn))
 
     def run(self) -> int:
@@ -160,6 +166,19 @@ class Supervisor:
 
     def _recycle(self, pid: int, reason: str, now: float) -> None:
         self._do(self._fleet.recycle(pid, reason, now))
+
+    def _make_scaling(self, config: Config) -> Scaling | None:
+        least, most = least_workers(config.WORKERS), int(config.WORKERS)
+        if least == most:
+            return None
+        scaler = Scaler(least, most, config.WORKERS_IDLE_TIMEOUT)
+        return Scaling(scaler, self._fleet, self._board, self._rescale)
+
+    def _rescale(self, change: Change, now: float) -> None:
+        if change.leaving:
+            self._do(self._fleet.dismiss(change.leaving, change.why, now))
+        else:
+            self._do(self._fleet.resize(change.size, now, change.why))
 
     def _condemn(self, pid: int, limit: str, why: str, now: float) -> None:
         self._do(self._fleet.condemn(pid, limit, why, now))
@@ -304,6 +323,8 @@ class Supervisor:
         self._fleet.strict = bool(report.budgets)
         self._usage.watch(report.watched)
         self._block_guard.limit(report.loop_timeout)
+        if self._scaling is not None:
+            self._scaling.threads = report.threads
         self._do(self._fleet.ready(pid, time.monotonic()))
         if self._fleet.booted and not self._voice.greeted:
             self._greet(report)

@@ -1,0 +1,97 @@
+"""The chore that follows the load: it measures what workers do and lets the fleet have more or fewer.
+
+Rules of this file:
+
+- Nobody is asked: times of processors are the system's, the rest is on the scoreboard.
+- A worker's share is that of one processor, for its loop is one thread; or of its threads, if more of them
+  are in use; and it is whole when its loop comes to its turns late: then requests wait.
+- Follows proc_pid_stat(5).
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from vivace.supervisor.fleet import Fleet
+from vivace.supervisor.handle import State, WorkerHandle
+from vivace.supervisor.scaling import Change, Load, Scaler
+from vivace.supervisor.scoreboard import Scoreboard
+
+__all__ = ["LATE", "LOOK_EVERY", "Scaling", "processor_time"]
+
+LOOK_EVERY: Final = 0.5
+"""Seconds between two looks."""
+LATE: Final = 0.05
+"""Seconds by which a loop is late when requests wait for their turns."""
+_TICKS: Final = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+
+class Scaling:
+    """Asks a `Scaler` and does what it says.
+
+    Args:
+        scaler: Decides.
+        fleet: Has the workers.
+        board: Where they say how they fare.
+        change: Called with what is to be done, and the time.
+        measure: Tells the seconds of processor time that a process has used.
+
+    Attributes:
+        due: See `Chore`.
+        threads: THREADS of the app.
+    """
+
+    def __init__(
+        self,
+        scaler: Scaler,
+        fleet: Fleet,
+        board: Scoreboard,
+        change: Callable[[Change, float], object],
+        measure: "Callable[[int], float] | None" = None,
+    ) -> None:
+        self.due = 0.0
+        self.threads = 0
+        self._scaler = scaler
+        self._fleet = fleet
+        self._board = board
+        self._change = change
+        self._measure = measure or processor_time
+        self._used: dict[int, tuple[float, float]] = {}
+
+    def look(self, now: float) -> None:
+        """See `Chore`."""
+        self.due = now + LOOK_EVERY
+        fleet = self._fleet
+        workers = list(fleet.workers.values())
+        serving = sorted((w for w in workers if w.state is State.READY), key=lambda w: w.ready or 0.0)
+        used, self._used = self._used, {w.pid: (now, self._measure(w.pid)) for w in serving}
+        loads = {w.pid: self._load_of(w, used.get(w.pid)) for w in serving}
+        settled = fleet.booted and not fleet.restarting and not fleet.coming
+        settled = settled and len(serving) == fleet.size and not any(w.reason for w in serving)
+        change = self._scaler.decide(loads, fleet.size, now, settled=settled)
+        if change is not None:
+            self._change(change, now)
+
+    def _load_of(self, worker: WorkerHandle, before: tuple[float, float] | None) -> Load:
+        now, used = self._used[worker.pid]
+        passed = now - before[0] if before is not None else 0.0
+        share = (used - before[1]) / passed if before is not None and passed > 0 else 0.0
+        reading = self._board.read(worker.slot, worker.pid)
+        if reading is None:
+            return Load(min(max(share, 0.0), 1.0))
+        if reading.lag > LATE or reading.late(now) > 1.0:
+            share = 1.0
+        elif self.threads:
+            share = max(share, reading.threads_busy / self.threads)
+        return Load(min(max(share, 0.0), 1.0), reading.active)
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of processor time that a process has used so far; 0.0 if the system does not tell."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
+    except OSError:
+        return 0.0
+    fields = text.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
