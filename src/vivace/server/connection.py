@@ -209,6 +209,8 @@ class Connection(Intake):
                 raise
         except ClientDisconnected:
             pass
+        except GeneratorExit:  # it heeded no cancellation, and the process ends
+            raise
         except BaseException as error:
             logger.exception("the interface failed on %s %r", stream.head.method, stream.head.path)
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
@@ -461,8 +463,10 @@ class Connection(Intake):
         elif self._transport is not None:
             since = state.now
             if self.phase == IDLE and self.deadline < float("inf"):
-                # Whether it is the first request that is waited for is not known: be late rather than early.
-                since = min(since, self.deadline - min(state.idle_time, state.head_time))
+                # In doubt whether it is the first request that is waited for: be late rather than early.
+                sure = self.deadline > since + state.head_time
+                allowed = state.idle_time if sure else min(state.idle_time, state.head_time)
+                since = min(since, self.deadline - allowed)
             self.deadline = min(self.deadline, since + window + state.deadlines.tick)
 
     def expire_idle(self, now: float) -> None:

@@ -36,6 +36,8 @@ NOTED: Final = (
     signal.SIGWINCH,
 )
 """What a supervisor hears, some of it without doing anything."""
+_HARMLESS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+"""What must not end a process of a server before it has handlers of its own."""
 HEEDED: Final = (*STOPS, signal.SIGCHLD)
 
 _PDEATHSIG: Final = 1
@@ -65,7 +67,8 @@ def _live(child: Callable[[], int]) -> NoReturn:
         signal.set_wakeup_fd(-1)
         for number in (*HEEDED, *NOTED):
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, noted)
+        for number in (signal.SIGINT, *_HARMLESS):
+            signal.signal(number, noted)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
         code = child()
     except SystemExit as error:

@@ -85,6 +85,7 @@ class Generations:
         self._board = board
         self._pid = os.getpid()
         self._generations: dict[int, Generation] = {}
+        self._workers = job.config.WORKERS
         self._settings: dict[str, Any] = {}
         self.follow_files: Callable[[Iterable[str]], object] | None = None
 
@@ -189,8 +190,10 @@ class Generations:
             self._voice.warn([self._what_of_unsafe(generation, report.unsafe)])
         if self.follow_files is not None:
             self.follow_files(report.files)
-        if generation.number > 1:
-            self._do(self._fleet.resize(generation.job.config.WORKERS, now))
+        if (workers := generation.job.config.WORKERS) != self._workers:
+            # Only if it was changed: by signals there may have become more or fewer.
+            self._workers = workers
+            self._do(self._fleet.resize(workers, now))
         self._do(self._fleet.loaded(generation.number, now))
 
     def _what_of_unsafe(self, generation: Generation, why: str) -> str:

@@ -16,7 +16,7 @@ from typing import Final
 from vivace.server import Server
 from vivace.supervisor.stop import StopRequest
 
-__all__ = ["LONGEST_PATIENCE", "serve_until_stopped"]
+__all__ = ["LONGEST_PATIENCE", "abandon_tasks", "serve_until_stopped"]
 
 logger = logging.getLogger("vivace")
 
@@ -24,6 +24,9 @@ LONGEST_PATIENCE: Final = 30.0
 """Seconds for which a worker that is replaced serves connections that may idle for ever."""
 LONGEST_WINDOW: Final = 2.0
 """Seconds after its last request when a server that stops closes a connection, or KEEP_ALIVE_TIMEOUT."""
+
+TASKS_END: Final = 0.3
+"""Seconds that tasks have to end once they are cancelled at the end of the process."""
 
 
 async def serve_until_stopped(
@@ -71,6 +74,23 @@ async def serve_until_stopped(
             await _stop(server, idle, leave, bar, replaced=stop.retiring)
         finally:
             leave()
+
+
+async def abandon_tasks() -> None:
+    """Cancel the tasks that are left; those that heed no cancellation are not waited for any longer."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if not left:
+        return
+    _, pending = await asyncio.wait(left, timeout=TASKS_END)
+    for task in pending:
+        # Python's runner would wait for them for ever.
+        asyncio._unregister_task(task)
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    if pending:
+        names = sorted({getattr(task.get_coro(), "__qualname__", task.get_name()) for task in pending})
+        logger.warning("%d tasks heed no cancellation: %s", len(pending), ", ".join(names))
 
 
 async def _stop(

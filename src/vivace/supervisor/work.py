@@ -8,6 +8,7 @@ Rules of this file:
 
 from importlib import import_module
 
+from vivace.supervisor.groups import lead_group
 from vivace.supervisor.job import Job
 from vivace.supervisor.messages import Channel
 from vivace.supervisor.sockets import Listeners
@@ -24,4 +25,5 @@ def work(listeners: Listeners, job: Job, channel: Channel, slot: int) -> int:
     """Be a worker of a supervisor; the exit code."""
     from vivace.supervisor.worker import run_worker
 
+    lead_group()
     return run_worker(job._replace(main=False), listeners, channel.send, channel, slot)

@@ -34,7 +34,7 @@ from vivace.supervisor.messages import Channel, Order, Report, Told, Wish, faile
 from vivace.supervisor.pulse import Pulse
 from vivace.supervisor.quota import watch_requests
 from vivace.supervisor.scoreboard import Entry
-from vivace.supervisor.serve import LONGEST_PATIENCE, serve_until_stopped
+from vivace.supervisor.serve import LONGEST_PATIENCE, abandon_tasks, serve_until_stopped
 from vivace.supervisor.sockets import Listeners
 from vivace.supervisor.stop import Interrupted, StopRequest
 from vivace.supervisor.target import Loaded
@@ -161,6 +161,7 @@ class _Worker:
                 quota.cancel()
             if self._pulse is not None:
                 self._pulse.stop()
+            await abandon_tasks()
 
     def _leave(self) -> None:
         self._listeners.close()

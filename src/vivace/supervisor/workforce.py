@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from vivace.supervisor.actions import Action
 from vivace.supervisor.autopsy import Autopsy
@@ -18,11 +19,13 @@ from vivace.supervisor.channels import Channels
 from vivace.supervisor.children import fork
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.generation import Generation
-from vivace.supervisor.messages import Channel, Made, Order, Report, Wish
+from vivace.supervisor.groups import Groups
+from vivace.supervisor.handle import WorkerHandle, describe_exit
+from vivace.supervisor.messages import Channel, Made, Order, Report, Told, Wish
 from vivace.supervisor.reaper import Reaper
 from vivace.supervisor.template import MakeWorker
 
-__all__ = ["Child", "Workforce", "send_signal"]
+__all__ = ["Child", "Exit", "Workforce", "send_signal"]
 
 
 class Child:
@@ -37,6 +40,20 @@ class Child:
         self.pid = 0
 
 
+class Exit(NamedTuple):
+    """How the last worker of a place ended.
+
+    Attributes:
+        times: How many have ended there so far.
+        how: Its state, and its exit code or signal.
+        when: Monotonic seconds.
+    """
+
+    times: int
+    how: str
+    when: float
+
+
 class Workforce:
     """The processes of a fleet.
 
@@ -48,6 +65,10 @@ class Workforce:
         heard: Called with the process id and what a worker tells.
         become_worker: Runs in a worker that is forked from here.
         autopsy: Finds out about the dead.
+
+    Attributes:
+        exits: How the last worker of each place ended.
+        groups: What the workers that are gone have left.
     """
 
     def __init__(
@@ -56,7 +77,7 @@ class Workforce:
         do: Callable[[Sequence[Action]], None],
         channels: Channels,
         reaper: Reaper,
-        heard: Callable[[int, Report | Wish], None],
+        heard: Callable[[int, Report | Wish | Told], None],
         become_worker: MakeWorker,
         autopsy: Autopsy,
     ) -> None:
@@ -67,6 +88,8 @@ class Workforce:
         self._heard = heard
         self._become_worker = become_worker
         self._autopsy = autopsy
+        self.exits: dict[int, Exit] = {}
+        self.groups = Groups()
         self._children: dict[int, Child] = {}
         self._coming: dict[tuple[int, int], Child] = {}
 
@@ -125,7 +148,7 @@ class Workforce:
         """Read what is there; whether there may be more."""
         messages = self._channels.receive(child.channel)
         for message in messages or ():
-            if isinstance(message, Report | Wish):
+            if isinstance(message, Report | Wish | Told):
                 self._heard(child.pid, message)
         return bool(messages)
 
@@ -144,9 +167,17 @@ class Workforce:
             pass
         self._channels.forget(child.channel)
         worker = self._fleet.workers[pid]
+        self._note_exit(worker, code)
         now = time.monotonic()
+        self.groups.ended(pid, now)
         cause, facts = self._autopsy.cause(code), self._autopsy.facts(worker, now)
         self._do(self._fleet.exited(pid, code, now, cause, facts))
+
+    def _note_exit(self, worker: WorkerHandle, code: int) -> None:
+        before = self.exits.get(worker.slot)
+        times = before.times if before is not None else 0
+        how = f"{worker.state.value}: {describe_exit(code)}"
+        self.exits[worker.slot] = Exit(times + 1, how, time.monotonic())
 
 
 def send_signal(pid: int, number: int) -> None:
