@@ -23,7 +23,7 @@ PATIENCE = 10.0
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: a request at a time; responses need a Content-Length."""
+    """One connection: a request at a time; the content is as its framing has it, chunks and all."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -46,8 +46,12 @@ class _Connection(asyncio.Protocol):
         head, gap, body = self._data.partition(b"\r\n\r\n")
         if not gap or self._answer is None or self._answer.done():
             return
-        _, name, rest = head.lower().partition(b"content-length:")
-        length = int(rest.split(b"\r\n", 1)[0]) if name else 0
+        fields = head.lower()
+        if b"\r\ntransfer-encoding: chunked" in fields:
+            length = len(body) if body.endswith(b"0\r\n\r\n") else len(body) + 1
+        else:
+            _, name, rest = fields.partition(b"\r\ncontent-length:")
+            length = int(rest.split(b"\r\n", 1)[0]) if name else 0
         if len(body) >= length:
             self._data = body[length:]
             self._answer.set_result((head, body[:length]))

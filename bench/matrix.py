@@ -302,10 +302,7 @@ def platform(trial: Trial) -> Cell:
     with trial.start({"PORT": str(port), "WEB_CONCURRENCY": "3"}, bare=True) as stage:
         stage.port = port
         listens = until(lambda: stage.serves() or stage.code is not None, 5.0) < 5.0 and stage.serves()
-        three = (
-            listens
-            and until(lambda: len(set(stage.noted("served") + stage.noted("imported"))) >= 3, 3.0) < 3.0
-        )
+        three = listens and count_workers(stage, 3) >= 3
     return Cell(
         f"PORT {'heeded' if listens else 'ignored'}, workers {'heeded' if three else 'ignored'}", three
     )

@@ -45,7 +45,6 @@ def command(
     Without TARGET: app of [tool.vivace] in pyproject.toml or of vivace.toml, VIVACE_APP, else app.py, main.py
     or web.py. The environment may set PORT, WEB_CONCURRENCY and DEBUG, and VIVACE_<NAME> for every setting.
     """
-    from vivace.supervisor.budgets import load_with_budgets
     from vivace.supervisor.job import Job
     from vivace.supervisor.launch import launch
     from vivace.supervisor.target import Loaded, find_target, load_app
@@ -62,6 +61,8 @@ def command(
 
     def job(config: Config, wanted: Mapping[str, Any]) -> Job:
         def load() -> Loaded:
+            from vivace.supervisor.budgets import load_with_budgets  # never in the supervisor
+
             return load_with_budgets(lambda: load_app(named, config), config)
 
         return Job(load, config, wanted, again=again)
