@@ -87,7 +87,7 @@ def test_a_worker_that_ends_among_orphans_is_judged_as_a_worker(monkeypatch: pyt
     supervisor._workforce._children[pid] = Child(1, 0, ours)
     ended: list[tuple[int, int]] = []
 
-    def exited(pid: int, code: int, now: float) -> list[object]:
+    def exited(pid: int, code: int, now: float, cause: str, facts: str) -> list[object]:
         ended.append((pid, code))
         return []
 

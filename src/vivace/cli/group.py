@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "check": "vivace.cli.check",
     "exec": "vivace.cli.execute",
     "budget": "vivace.cli.budget",
+    "ctl": "vivace.cli.ctl",
 }
 
 

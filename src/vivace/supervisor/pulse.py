@@ -15,6 +15,7 @@ from vivace.protocols.events import RequestReceived
 from vivace.protocols.threads import count_threads
 from vivace.server import Server
 from vivace.server.stream import Stream
+from vivace.supervisor.dump import describe_worker
 from vivace.supervisor.scoreboard import Entry, Phase
 
 __all__ = ["BEAT", "Pulse"]
@@ -70,6 +71,12 @@ class Pulse:
         for stream in self._server.streams() if task is not None else ():
             if stream.task is task:
                 self._entry.blocked_by(_describe(stream))
+
+    def describe(self) -> str:
+        """What this worker is doing; from another thread."""
+        seen, now = self._seen, self._loop.time()
+        streams = {stream: seen.get(stream, now) for stream in self._server.streams()}
+        return describe_worker(self._loop, streams)
 
     def _note(self, head: RequestReceived) -> None:
         self._entry.note(b"%s %s" % (head.method.encode("ascii", "replace"), head.path))

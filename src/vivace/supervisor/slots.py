@@ -47,6 +47,10 @@ class Slots:
         """How many places wait."""
         return sum(due > now for due in self._due.values())
 
+    def due_times(self, now: float) -> dict[int, float]:
+        """Which places wait, and until when."""
+        return {number: due for number, due in self._due.items() if due > now}
+
     def next_due(self, now: float) -> float | None:
         """When the next of them may be filled."""
         return min((due for due in self._due.values() if due > now), default=None)

@@ -31,10 +31,12 @@ class Voice:
 
     Attributes:
         greeted: The start is over and was announced.
+        complaint: Why a process could not be started, the last time.
     """
 
     def __init__(self, job: Job, listeners: Listeners) -> None:
         self.greeted = False
+        self.complaint = ""
         self._job = job
         self._listeners = listeners
         self._told: set[str] = set()
@@ -46,6 +48,7 @@ class Voice:
 
     def complain(self, report: Report) -> None:
         """A process could not be started."""
+        self.complaint = report.text
         if self.greeted:
             logger.error("%s", report.text)
         elif report.text not in self._told:

@@ -1,0 +1,271 @@
+"""`vivace ctl`: look after a server that runs, over its control socket.
+
+Rules of this file:
+
+- Exit codes: 0 done; 1 no server was found, or it cannot do that now; 2 not understood; 3 the restart was
+  given up and the old code serves.
+- For people by default; ``--json`` prints the answer as it came, on one line.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+
+from vivace.config import Config
+from vivace.supervisor.servers import Line, NotFound, find_server
+
+__all__ = ["command"]
+
+LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@click.group(name="ctl")
+def command() -> None:
+    """Look after a server that runs: its state, restart, stop, number of workers.
+
+    The server is found by --socket, --pid or --pid-file; else by CONTROL or PID_FILE of the settings here;
+    else it is the only one of this user.
+    """
+
+
+def _for_server(function: _Command) -> _Command:
+    """The options that say which server, and how to print."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON."),
+        click.option("--pid-file", default="", metavar="PATH", help="Names the supervisor's process."),
+        click.option("--pid", default=0, metavar="PID", help="Of the supervisor."),
+        click.option("--socket", "place", default="", metavar="PATH", help="The control socket."),
+    ):
+        function = option(function)
+    return function
+
+
+class _Server:
+    """The server that the options name."""
+
+    def __init__(self, place: str, pid: int, pid_file: str, as_json: bool) -> None:
+        self._which = (place, pid, pid_file)
+        self._as_json = as_json
+
+    def ask(
+        self,
+        name: str,
+        show: Callable[[dict[str, Any]], Sequence[str]],
+        *,
+        timeout: float | None = 10.0,
+        until_gone: bool = False,
+        **arguments: Any,
+    ) -> None:
+        """Ask, print the answer and end with its exit code."""
+        try:
+            with Line(find_server(*self._named()), timeout) as line:
+                answer = line.ask(name, **arguments)
+                if until_gone and answer["ok"]:
+                    line.wait_closed()
+        except NotFound as error:
+            self._fail({"ok": False, "error": str(error), "code": 1})
+        if not answer["ok"]:
+            self._fail(answer)
+        if self._as_json:
+            click.echo(msgspec.json.encode(answer))
+            return
+        for text in show(answer):
+            click.echo(text)
+
+    def _named(self) -> tuple[str, int, str]:
+        if any(self._which):
+            return self._which
+        config = Config.load()
+        place = config.CONTROL if config.CONTROL not in ("auto", "off") else ""
+        return place, 0, config.PID_FILE
+
+    def _fail(self, answer: dict[str, Any]) -> None:
+        if self._as_json:
+            click.echo(msgspec.json.encode(answer))
+        else:
+            click.echo(f"Error: {answer['error']}", err=True)
+            if answer.get("why"):
+                click.echo(answer["why"], err=True)
+        sys.exit(answer.get("code", 1))
+
+
+@command.command()
+@_for_server
+def status(**which: Any) -> None:
+    """Show the server and its workers."""
+    _Server(**which).ask("status", lambda answer: [*_server(answer["server"]), *_table(answer["workers"])])
+
+
+@command.command()
+@_for_server
+def workers(**which: Any) -> None:
+    """Show the workers."""
+    _Server(**which).ask("workers", lambda answer: _table(answer["workers"]))
+
+
+@command.command()
+@_for_server
+def stats(**which: Any) -> None:
+    """Show sums, with the memory that workers share counted once (PSS)."""
+    _Server(**which).ask("stats", _stats)
+
+
+@command.command()
+@click.option("--wait", is_flag=True, help="Until every worker runs the new code; 3 if it is given up.")
+@_for_server
+def restart(wait: bool, **which: Any) -> None:
+    """Load the app anew and replace the workers, one after the other."""
+    _Server(**which).ask("restart", _restarted, timeout=None if wait else 10.0, wait=wait)
+
+
+@command.command()
+@click.option("--wait", is_flag=True, help="Until every worker runs the new code; 3 if it is given up.")
+@_for_server
+def reload(wait: bool, **which: Any) -> None:
+    """The same as restart, as SIGHUP is: settings and code are read anew."""
+    _Server(**which).ask("reload", _restarted, timeout=None if wait else 10.0, wait=wait)
+
+
+@command.command()
+@click.option("--force", is_flag=True, help="Do not wait for requests in progress.")
+@click.option("--wait/--no-wait", default=True, help="Until the server is gone [wait].")
+@_for_server
+def stop(force: bool, wait: bool, **which: Any) -> None:
+    """Stop the server: requests in progress get GRACEFUL_SHUTDOWN_TIMEOUT."""
+    done = "stopped" if wait else "stopping"
+    _Server(**which).ask(
+        "stop",
+        lambda answer: [f"{answer['server']['name']} (pid {answer['server']['pid']}) {done}"],
+        timeout=None,
+        until_gone=wait,
+        force=force,
+    )
+
+
+@command.command()
+@click.argument("number", type=int)
+@_for_server
+def scale(number: int, **which: Any) -> None:
+    """Have NUMBER workers, until the next restart of the supervisor."""
+    _Server(**which).ask(
+        "scale",
+        lambda answer: [f"{answer['before']} workers become {answer['workers']}"],
+        workers=number,
+    )
+
+
+@command.command()
+@click.argument("worker", type=int, required=False)
+@_for_server
+def dump(worker: int | None, **which: Any) -> None:
+    """Show what workers are doing: requests, tasks and threads, each with its stack."""
+    _Server(**which).ask("dump", _dumps, worker=worker)
+
+
+@command.command("log-level")
+@click.argument("level", type=click.Choice(LEVELS, case_sensitive=False))
+@_for_server
+def log_level(level: str, **which: Any) -> None:
+    """Set the level of the log in all processes, until they are replaced."""
+    _Server(**which).ask("log-level", lambda answer: [f"the level is {answer['level']}"], level=level)
+
+
+# Showing
+
+
+def _server(server: dict[str, Any]) -> list[str]:
+    ready = f"{server['ready']} of {server['wanted']} workers ready"
+    age = f"generation {server['generation']}, up {_age(server['uptime'])}"
+    return [
+        f"{server['name'] or 'a server'}: {server['state']}, {ready}, {age}",
+        f"supervisor pid {server['pid']}, {_size(server['memory'])}, Vivace {server['version']}",
+        f"listening on {', '.join(server['addresses'])}",
+    ]
+
+
+_COLUMNS: Final = ("WORKER", "PID", "GEN", "STATE", "UP", "SERVED", "ERRORS", "ACTIVE", "CONNS", "LAG", "CPU")
+
+
+def _table(workers: Sequence[dict[str, Any]]) -> list[str]:
+    weighed = any("pss" in one for one in workers)
+    head = [*_COLUMNS, "RSS", *(["PSS"] if weighed else []), "EXITS", "REQUEST"]
+    rows = [head, *(_row(one, weighed=weighed) for one in workers)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def _row(one: dict[str, Any], *, weighed: bool) -> list[str]:
+    lag = max(one.get("lag") or 0.0, (one.get("late") or 0.0) if one["state"] == "blocked" else 0.0)
+    return [
+        str(one["worker"]),
+        _number(one.get("pid") or None),
+        _number(one.get("generation")),
+        one["state"],
+        _age(one.get("uptime")),
+        *(_number(one.get(name)) for name in ("served", "errors", "active", "connections")),
+        f"{lag * 1000:.0f}ms" if one.get("lag") is not None else "-",
+        f"{one['cpu'] * 100:.0f}%" if one.get("cpu") is not None else "-",
+        _size(one.get("rss")),
+        *([_size(one.get("pss"))] if weighed else []),
+        str(one["restarts"]),
+        _request(one),
+    ]
+
+
+def _request(one: dict[str, Any]) -> str:
+    if one.get("suspect"):
+        return f"{one['suspect']} (blocks)"
+    if one["state"] == "backoff":
+        return f"next try in {one['due']:.1f}s; {one['last_exit']['how']}" if one["last_exit"] else ""
+    oldest = one.get("oldest")
+    return f"{oldest['request']} {oldest['age']:.1f}s" if oldest else ""
+
+
+def _stats(answer: dict[str, Any]) -> list[str]:
+    totals = answer["totals"]
+    sums = ", ".join(
+        f"{totals[key]} {word}"
+        for key, word in (
+            ("served", "requests"),
+            ("errors", "errors"),
+            ("active", "in progress"),
+            ("connections", "connections"),
+            ("restarts", "exits"),
+        )
+    )
+    memory = f"memory {_size(totals['pss'])} (resident {_size(totals['rss'])})"
+    lag = f"largest lag {totals['lag'] * 1000:.0f}ms"
+    return [*_server(answer["server"]), sums, f"{memory}, {lag}", *_table(answer["workers"])]
+
+
+def _restarted(answer: dict[str, Any]) -> list[str]:
+    return [answer.get("text") or f"generation {answer['generation']} is loaded; --wait tells how it ends"]
+
+
+def _dumps(answer: dict[str, Any]) -> list[str]:
+    return [f"worker {one['worker']} (pid {one['pid']}): {one['text']}\n" for one in answer["dumps"]]
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    if seconds < 100:
+        return f"{seconds:.0f}s"
+    minutes = int(seconds // 60)
+    if minutes < 100:
+        return f"{minutes}m"
+    return f"{minutes // 60}h" if minutes < 6000 else f"{minutes // 1440}d"
+
+
+def _size(octets: int | None) -> str:
+    return "-" if octets is None else f"{octets / 1048576:.0f}M"
