@@ -147,6 +147,8 @@ class StopRequest:
 
     def started(self) -> None:
         """The start is over: a signal cancels nothing any more."""
+        if self._starting is not None and self._count == 1:
+            self._arm(self.graceful + WATCHDOG_AFTER)
         self._starting = None
 
     @property
@@ -211,7 +213,8 @@ class StopRequest:
 
     def _begin(self) -> None:
         self._count = 1
-        self._arm(self.graceful + WATCHDOG_AFTER)
+        # A start that blocks has nobody to wait for.
+        self._arm(AT_ONCE if self._starting is not None else self.graceful + WATCHDOG_AFTER)
 
     def _tell_loop(self) -> None:
         assert self._loop is not None

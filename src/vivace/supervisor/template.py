@@ -130,7 +130,7 @@ class Template:
     def _fork_worker(self, slot: int, descriptor: int) -> None:
         told, tell = os.pipe()
         try:
-            between = fork(lambda: self._go_between(slot, descriptor, tell))
+            between = fork(lambda: self._go_between(slot, descriptor, told, tell))
             os.close(tell)
             pid = int(os.read(told, 32) or b"0")
             os.waitpid(between, 0)
@@ -142,8 +142,9 @@ class Template:
         os.close(descriptor)
         self._channel.send(made)
 
-    def _go_between(self, slot: int, descriptor: int, tell: int) -> int:
+    def _go_between(self, slot: int, descriptor: int, told: int, tell: int) -> int:
         """Fork the worker and leave at once: nothing that the app registered runs here."""
+        os.close(told)
         us = os.getpid()
         pid = fork(lambda: self._become_worker(slot, descriptor, tell, us))
         os.write(tell, b"%d" % pid)
