@@ -584,7 +584,9 @@ async def test_requests_beyond_the_concurrency_limit_are_503() -> None:
         for client in held_clients:
             await client.send(GET)
         await until(lambda: server.server.active == 2)
-        assert (await server.exchange(GET)).startswith(b"HTTP/1.1 503 ")
+        refused = await server.exchange(GET)
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 1\r\n" in refused.lower()
         release.set()
         for client in held_clients:
             assert (await client.read_response())[0] == 200

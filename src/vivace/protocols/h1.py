@@ -549,8 +549,14 @@ class H1Connection:
             self._expecting = False
         return render_head(_status_line(status), fields, b"", 0, WITH_NOTHING, 0, b"")[0]
 
-    def send_error(self, status: int, message: bytes, date: bytes) -> bytes:
+    def send_error(self, status: int, message: bytes, date: bytes, retry_after: int = 0) -> bytes:
         """Answer with a line of text and close; for what cannot be answered by an application.
+
+        Args:
+            status: Of the response.
+            message: The line.
+            date: The whole Date line.
+            retry_after: Seconds after which the client may try again (RFC 9110 section 10.2.3); 0: not said.
 
         Raises:
             LocalProtocolError: A response has started.
@@ -559,7 +565,8 @@ class H1Connection:
             self._ours = AWAITED
             self._head_only = self._begins_with_head()
         self.keep_alive = False
-        return self.send_response(status, _ERROR_FIELDS, message + b"\n", date)
+        fields = (*_ERROR_FIELDS, (b"retry-after", b"%d" % retry_after)) if retry_after else _ERROR_FIELDS
+        return self.send_response(status, fields, message + b"\n", date)
 
     def _check_start(self, status: int) -> bytes:
         """The status line, if a response with it can start now."""

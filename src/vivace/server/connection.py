@@ -44,6 +44,9 @@ _Fields = Sequence[tuple[bytes, bytes]]
 JOIN_SIZE: Final = 16_384
 """A body up to this size is copied behind its head; a larger one is handed to the transport beside it."""
 
+RETRY_AFTER: Final = 1
+"""Seconds after which a client that was turned away for want of room may come again."""
+
 _RESET: Final = struct.pack("ii", 1, 0)
 _Task: Any = asyncio.Task
 _EAGER: Final = sys.version_info >= (3, 12)
@@ -149,7 +152,7 @@ class Connection(Intake):
     def _begin(self, head: RequestReceived) -> None:
         state = self.state
         if state.active >= state.max_concurrent:
-            self.refuse(503, "too many requests are in progress")
+            self.refuse(503, "too many requests are in progress", RETRY_AFTER)
             return
         state.active += 1
         state.served += 1
@@ -374,11 +377,12 @@ class Connection(Intake):
             self.state.access.record(self.client, stream)
         self.shut_down()
 
-    def refuse(self, status: int, message: str) -> None:
+    def refuse(self, status: int, message: str, retry_after: int = 0) -> None:
         """Answer a message that is not a request we can serve, and close."""
         if self.state.access is not None:
             self.state.access.record_refused(self.client, status, message)
-        self.writer.write(self._h1.send_error(status, message.encode("ascii", "replace"), self.state.date))
+        text = message.encode("ascii", "replace")
+        self.writer.write(self._h1.send_error(status, text, self.state.date, retry_after))
         self.shut_down()
 
     # -- the end of the connection ------------------------------------------------------------------------
