@@ -147,7 +147,7 @@ def test_a_crash_loop_costs_little_and_ends_with_its_own_code(tmp_path: Path) ->
     (tmp_path / "soon.py").write_text(SOON)
     options = ("run", "sample.py", "--port", "0", "--no-access-log", "--workers", "2")
     with Serving(["soon.py", *options], tmp_path) as server:
-        pids = set()
+        pids: set[int] = set()
         while len(pids) < 2:
             pids.add(int(re.findall(r'"pid":(\d+)', server.get())[0]))
         (tmp_path / "bad").touch()
