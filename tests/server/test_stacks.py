@@ -138,7 +138,7 @@ def test_a_thread_is_shown_with_its_name_and_stack(team: FakeTeam) -> None:
     stream = make_stream()
     with Thread() as working:
         assert working.thread.ident
-        team.work = [AtWork(working.thread.ident, stream)]
+        team.work = [AtWork(working.thread.ident, working.thread.name, stream)]
         place = describe_place(stream, None)
     assert place.startswith("worker-of-test goes on with it")
     assert "in work_hard" in place
@@ -150,7 +150,7 @@ def test_a_request_without_a_thread_names_those_that_keep_them(team: FakeTeam) -
     late.timed_out = True
     with Thread() as working:
         assert working.thread.ident
-        team.work = [AtWork(working.thread.ident, late)]
+        team.work = [AtWork(working.thread.ident, working.thread.name, late)]
         team.waiting = [waiting]
         assert [one.describe() for one in late_workers()] == ["worker-of-test: GET /late"]
         place = describe_place(waiting, None)

@@ -37,7 +37,7 @@ class HandlerThreads:
         self.size = size
         self._pool = ThreadPoolExecutor(size, "vivace-handler")
         self._waiting: set[Stream] = set()
-        self._working: dict[int, Stream] = {}
+        self._working: dict[int, tuple[str, Stream]] = {}
         teams.add(self)
 
     async def call(self, stream: Stream, function: Callable[[], Any]) -> Any:
@@ -50,7 +50,7 @@ class HandlerThreads:
 
     def _run(self, stream: Stream, function: Callable[[], Any]) -> Any:
         me = threading.get_ident()
-        self._working[me] = stream
+        self._working[me] = threading.current_thread().name, stream
         try:
             return function()
         finally:
@@ -61,7 +61,7 @@ class HandlerThreads:
 
     def at_work(self) -> list[AtWork]:
         """The threads that run a handler right now."""
-        return [AtWork(thread, stream) for thread, stream in list(self._working.items())]
+        return [AtWork(thread, *work) for thread, work in list(self._working.items())]
 
     def waits(self, stream: Stream) -> bool:
         """Whether a request waits until one of the threads is free."""

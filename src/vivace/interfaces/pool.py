@@ -196,8 +196,8 @@ class ThreadPool:
 
     def at_work(self) -> list[AtWork]:
         """The threads that call the app right now; each answers one request."""
-        pairs = [(worker.thread.ident, getattr(worker.job, "stream", None)) for worker in self._threads]
-        return [AtWork(thread, stream) for thread, stream in pairs if thread and stream is not None]
+        found = [(worker.thread, getattr(worker.job, "stream", None)) for worker in self._threads]
+        return [AtWork(t.ident, t.name, stream) for t, stream in found if t.ident and stream is not None]
 
     def waits(self, stream: Any) -> bool:
         """Whether a request waits until one of the threads is free."""

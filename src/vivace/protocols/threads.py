@@ -6,7 +6,6 @@ Rules of this file:
 - What they tell may be old by the time it is read: a thread may have gone on to its next request.
 """
 
-import threading
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, Protocol
 from weakref import WeakSet
@@ -19,17 +18,13 @@ class AtWork(NamedTuple):
 
     Attributes:
         thread: Its identifier.
+        name: Its name.
         stream: The request; see `vivace.protocols.stream.Stream`.
     """
 
     thread: int
+    name: str
     stream: Any
-
-    @property
-    def name(self) -> str:
-        """The name of the thread."""
-        names = {thread.ident: thread.name for thread in threading.enumerate()}
-        return names.get(self.thread, f"thread {self.thread}")
 
     def describe(self) -> str:
         """The thread and its request, for the log."""
