@@ -42,6 +42,7 @@ __all__ = [
     "Forbidden",
     "HTTPException",
     "HeaderExpectationFailed",
+    "HeaderNotFound",
     "InternalServerError",
     "InvalidHeader",
     "InvalidRangeType",
@@ -218,6 +219,10 @@ class BadRequest(HTTPException):
 
     status_code = 400
     quiet = True
+
+
+class HeaderNotFound(BadRequest):
+    """400: a header field that the app needs is missing."""
 
 
 class InvalidHeader(BadRequest):

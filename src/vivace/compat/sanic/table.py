@@ -15,14 +15,14 @@ __all__ = ["MISSING", "MODULES"]
 
 _EXCEPTIONS: Final = """
 SanicException HTTPException BadRequest BadURL=BadRequest ContentRangeError=RangeNotSatisfiable
-ExpectationFailed FileNotFound Forbidden HeaderExpectationFailed HeaderNotFound=InvalidHeader
+ExpectationFailed FileNotFound Forbidden HeaderExpectationFailed HeaderNotFound
 InternalServerError InvalidHeader InvalidRangeType InvalidSignal InvalidUsage LoadFileException
 MethodNotAllowed MethodNotSupported NotFound PayloadTooLarge PyFileError RangeNotSatisfiable
 RequestCancelled=ClientDisconnected RequestTimeout ServerError ServerKilled=StartupError ServiceUnavailable
 URITooLong URLBuildError Unauthorized
 """
 _TOP_EXCEPTIONS: Final = """
-SanicException BadRequest ExpectationFailed FileNotFound Forbidden HeaderNotFound=InvalidHeader
+SanicException BadRequest ExpectationFailed FileNotFound Forbidden HeaderNotFound
 InternalServerError InvalidHeader MethodNotAllowed NotFound RangeNotSatisfiable ServerError
 ServiceUnavailable Unauthorized
 """
