@@ -21,6 +21,7 @@ from vivace.compat.sanic.request import Request
 from vivace.compat.sanic.response import HTTPResponse, JSONResponse, coerce
 from vivace.compat.sanic.router import AskingRouter, Router
 from vivace.compat.sanic.serving import REPLContext, Serving
+from vivace.compat.sanic.shared import SharedContext
 from vivace.errors import BadMethod, DeclarationError
 from vivace.framework.pattern import TypeTable
 from vivace.framework.route import Route
@@ -68,7 +69,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
         loads: Reads JSON.
         inspector: No effect: there is no inspector.
         inspector_class: The same.
-        certloader_class: No effect: there is no TLS yet.
+        certloader_class: No effect: `run` takes certificates.
 
     Attributes:
         start_method: How workers are started: they are forked, whatever is set.
@@ -132,6 +133,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
             loads=loads,
         )
         self._types = SanicTypes()
+        self.shared_ctx = SharedContext()
         self._adding = False
         self.configure_logging = configure_logging
         self.repl_ctx = REPLContext()

@@ -202,8 +202,8 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
             "Event GENERIC_SIGNAL_FORMAT RESERVED_NAMESPACES Signal=SignalSpec SignalGroup SignalRouter"
         )
     },
-    "sanic.types": {"vivace.framework.shared": "SharedContext"},
-    "sanic.types.shared_ctx": {"vivace.framework.shared": "SharedContext"},
+    "sanic.types": {_OURS + "shared": "SharedContext"},
+    "sanic.types.shared_ctx": {_OURS + "shared": "SharedContext"},
     "sanic.utils": {_OURS + "helpers": "import_string load_module_from_file_location str_to_bool"},
     "sanic.views": {"vivace.framework.views": "HTTPMethodView stream"},
     "sanic.worker": {"vivace.compat.gunicorn": "GunicornWorker"},
