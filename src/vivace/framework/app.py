@@ -124,6 +124,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
         "error_handler",
         "handle_stream",
         "loads",
+        "refuse_stream",
         "request_class",
         "response_chain",
         "shared_ctx",
@@ -162,6 +163,8 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
     ctx: CtxT
     handle_stream: Callable[[Stream], Coroutine[Any, Any, None]]
     """Answers one exchange; raises nothing but cancellation."""
+    refuse_stream: Callable[[Stream, Exception], Coroutine[Any, Any, None]]
+    """Answers a message that is no request, with a stream that stands for it."""
     _dispatcher: Dispatcher
     answer_stream: Callable[[MountTable, Stream], Coroutine[Any, Any, None] | None]
     """Answers one exchange by a route or a mount that serves; see `mount`."""

@@ -41,6 +41,10 @@ class NativeInterface:
         """Answer one request."""
         return self._handle(stream)
 
+    def refuse(self, stream: Stream, error: Exception) -> Coroutine[Any, Any, None]:
+        """Answer a message that is no request, by the exception handlers and pages of the app."""
+        return self._app.refuse_stream(stream, error)
+
     async def before_start(self) -> None:
         """Compile the routes, run the listeners of before_server_start, start what is mounted.
 

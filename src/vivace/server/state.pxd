@@ -5,7 +5,7 @@ from vivace.server.access cimport AccessLog
 cdef class ServerState:
     cdef object __weakref__
     cdef public AccessLog access
-    cdef public object _timer, answer, deadlines, loop, settings
+    cdef public object _timer, answer, deadlines, loop, refuse, settings
     cdef public set background, connections
     cdef public bytes date
     cdef public bint cancels, closing, draining, keep_alive

@@ -9,7 +9,7 @@ Rules of this file:
 import asyncio
 import heapq
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vivace.http.dates import format_date
 from vivace.server.deadlines import Deadlines
@@ -45,6 +45,7 @@ class ServerState:
         keep_alive: KEEP_ALIVE.
         max_concurrent: MAX_CONCURRENT_REQUESTS.
         now: The monotonic time of the last tick, in seconds.
+        refuse: What the interface answers messages with that are no requests; None: it does not.
         served: Requests that arrived.
     """
 
@@ -68,6 +69,7 @@ class ServerState:
         "loop",
         "max_concurrent",
         "now",
+        "refuse",
         "served",
         "settings",
     )
@@ -81,9 +83,10 @@ class ServerState:
     ) -> None:
         self.answer = interface.__call__
         self.cancels = interface.cancels
+        self.refuse = getattr(interface, "refuse", None)
         self.settings = settings
         self.loop = loop
-        self.access = access
+        self.access: Any = access  # never None for a stream with a time of arrival
         self.active = 0
         self.served = 0
         self.input_buffer = settings.input_buffer
