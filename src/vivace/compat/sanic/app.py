@@ -92,6 +92,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
     coerce_result = staticmethod(coerce)
     mixes_hosts = False
     checks_handlers = False
+    test_mode: ClassVar[bool] = False
     start_method: ClassVar[str] = "fork"
     START_METHOD_SET: ClassVar[bool] = True
 

@@ -1,0 +1,69 @@
+"""Small habits of Sanic's that programs and their tests look at."""
+
+from typing import Any
+
+import pytest
+
+from vivace import Request
+from vivace.compat.sanic.app import Sanic
+from vivace.compat.sanic.helpers import Default, default
+from vivace.errors import MethodNotAllowed
+from vivace.framework.response import HTTPResponse, text
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Sanic:
+    """An app with a route for GET."""
+    monkeypatch.setattr(Sanic, "test_mode", False)
+    app = Sanic("leftovers")
+
+    @app.get("/")
+    async def index(request: Request) -> HTTPResponse:
+        return text(repr(Sanic.test_mode))
+
+    return app
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_a_405_of_a_method_that_changes_things_is_empty(app: Sanic, method: str) -> None:
+    """Whatever Accept says; the other fields are there."""
+    response: Any = getattr(app.test_client, method)("/", headers={"accept": "application/json"})[1]
+    assert (response.status, response.text) == (405, "")
+    assert response.headers["content-length"] == "0"
+    assert response.headers["allow"] == "GET"
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+def test_a_405_of_post_has_its_page(app: Sanic) -> None:
+    """So has what a program's own handler answers to the others."""
+    assert "not allowed for URL /" in app.test_client.post("/")[1].text
+
+    @app.exception(MethodNotAllowed)
+    async def own(request: Request, error: MethodNotAllowed) -> HTTPResponse:
+        return text("own", 405)
+
+    assert app.test_client.put("/")[1].text == "own"
+
+
+def test_the_value_that_was_not_given_is_true() -> None:
+    """It is an object like any other."""
+    assert bool(default)
+    assert repr(default) == "<Default>"
+    assert isinstance(default, Default)
+
+
+def test_test_mode_is_on_once_there_is_a_test_client(app: Sanic) -> None:
+    """Not before."""
+    assert Sanic.test_mode is False
+    assert app.test_client.get("/")[1].text == "True"
+    assert Sanic.test_mode is True
+
+
+def test_field_names_of_the_test_client_are_written_in_capitals(app: Sanic) -> None:
+    """In the octets of the request; those that a test gives stay as they are."""
+    given = {"FOO": "bar", "Host": "example.com", "user-agent": "x"}
+    request: Any = app.test_client.get("/", headers=given)[0]
+    assert request.raw_headers == (
+        b"Host: example.com\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n"
+        b"FOO: bar\r\nuser-agent: x"
+    )
