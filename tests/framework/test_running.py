@@ -135,7 +135,7 @@ def test_what_arguments_set(
     [
         ({"colour": "blue"}, TypeError, "'colour': it is no setting either"),
         ({"keep_alive_timout": 5}, TypeError, "did you mean keep_alive_timeout"),
-        ({"loop": object()}, TypeError, "takes no loop"),
+        ({"loop": object()}, TypeError, "loop is not a valid argument"),
         ({"version": 3}, ConfigError, "HTTP/3"),
         ({"fast": True, "workers": 2}, RuntimeError, "leave workers= out"),
         ({"single_process": True, "workers": 2}, RuntimeError, "single_process=True excludes"),

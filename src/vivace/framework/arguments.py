@@ -118,7 +118,8 @@ def check(given: Mapping[str, Any], called: str = "prepare") -> None:
         raise ConfigError("HTTP/3 comes with a later version of Vivace: leave version= out", key="version")
     if given.get("loop") is not None:
         raise TypeError(
-            "run() takes no loop: the server makes its own; use `await app.create_server()` in yours"
+            "loop is not a valid argument. To use an existing loop, change to create_server().\n"
+            "The server makes its own; in yours there is `await app.create_server()`."
         )
     for name in given:
         if name not in _ARGUMENTS and name.upper() not in _SETTINGS:

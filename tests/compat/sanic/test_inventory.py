@@ -132,3 +132,12 @@ def test_an_answer_says_whether_it_is_a_success(app: Sanic) -> None:
 
     answer = app.test_client.get("/")[1]
     assert (answer.is_success, answer.is_error, answer.reason_phrase) == (True, False, "No Content")
+
+
+def test_what_was_prepared_may_be_served_in_one_process(app: Sanic, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[dict[str, Any]] = []
+    monkeypatch.setattr(Sanic, "run", lambda self, **given: ran.append(given))
+    app.prepare(port=81, workers=4)
+    Sanic.serve_single()
+    Sanic.serve_single(app)
+    assert ran == [{"port": 81, "single_process": True}, {}]
