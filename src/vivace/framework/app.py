@@ -273,6 +273,10 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
                 f"{type(self).__name__} has no attribute {name!r}" + (f": {word}" if word else "")
             )
 
+    def access_log(self) -> Any:
+        """What a server logs the requests by if ACCESS_LOG is on; None: by its own log."""
+        return None
+
     # Parts
 
     def mount(self, prefix: str, other: Any, *, kind: str | None = None) -> None:

@@ -39,7 +39,8 @@ class Server:
         interface: What answers.
         config: Read once, here.
         sockets: Listening and non-blocking (see `bind_tcp`, `bind_unix`); they stay the caller's.
-        access: Where requests are logged; default: standard output if ACCESS_LOG is on.
+        access: Where requests are logged; default, if ACCESS_LOG is on: what the interface's ``access_log()``
+            gives, if it has one, else standard output.
         tls: What encrypts the connections; None: nothing does.
         plain: More sockets, on which clients are sent to HTTPS; only with `tls`.
     """
@@ -57,9 +58,8 @@ class Server:
         self._interface = interface
         self._settings = ServerSettings.from_config(config)
         self._sockets = tuple(sockets)
-        if access is None and config.ACCESS_LOG:
-            access = AccessLog(json=_wants_json(config.LOG_FORMAT))
         self._access = access
+        self._log_format: str | None = config.LOG_FORMAT if config.ACCESS_LOG else None
         self._tls = tls
         self._tls_reload = config.TLS_RELOAD
         self._renewal: asyncio.TimerHandle | None = None
@@ -88,6 +88,9 @@ class Server:
             StartupError: The app could not start.
         """
         await self._interface.before_start()
+        if self._access is None and self._log_format is not None:
+            own = getattr(self._interface, "access_log", _no_log)()
+            self._access = own if own is not None else AccessLog(json=_wants_json(self._log_format))
         state = ServerState(self._interface, self._settings, asyncio.get_running_loop(), self._access)
         self._state = state
         state.start_clock()
@@ -191,6 +194,10 @@ class Server:
             logger.warning("a stop listener did not end in time and was cancelled")
         except Exception:
             logger.exception("a stop listener failed")
+
+
+def _no_log() -> None:
+    return None
 
 
 def _wants_json(log_format: str) -> bool:

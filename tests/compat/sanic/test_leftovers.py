@@ -1,14 +1,18 @@
 """Small habits of Sanic's that programs and their tests look at."""
 
+import logging
 from typing import Any
 
 import pytest
 
 from vivace import Request
+from vivace.compat.sanic.access import is_configured as not_default
 from vivace.compat.sanic.app import Sanic
 from vivace.compat.sanic.helpers import Default, default
+from vivace.compat.sanic.log import configure
 from vivace.errors import MethodNotAllowed
 from vivace.framework.response import HTTPResponse, text
+from vivace.testing import live
 
 
 @pytest.fixture
@@ -67,3 +71,55 @@ def test_field_names_of_the_test_client_are_written_in_capitals(app: Sanic) -> N
         b"Host: example.com\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n"
         b"FOO: bar\r\nuser-agent: x"
     )
+
+
+@pytest.fixture
+def access_logger(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
+    """The logger, put back afterwards."""
+    logger = logging.getLogger("sanic.access")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "level", logger.level)
+    monkeypatch.setattr(logger, "filters", list(logger.filters))
+    return logger
+
+
+def test_requests_of_a_real_server_are_records_if_the_program_looks_at_them(
+    access_logger: logging.Logger,
+) -> None:
+    """With the extras that Sanic's formatters take."""
+    seen: list[logging.LogRecord] = []
+
+    class Collecting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(record)
+
+    app = Sanic("recorded", configure_logging=False)
+    access_logger.setLevel(logging.INFO)
+    access_logger.addHandler(Collecting())
+    with live(app) as server, server.client() as client:
+        client.get("/nowhere?a=b")
+        host = f"{server.host}:{server.port}"
+    (record,) = seen
+    assert (record.name, record.levelname) == ("sanic.access", "INFO")
+    extra = vars(record)
+    assert (extra["status"], extra["request"]) == (404, f"GET http://{host}/nowhere?a=b")
+    assert extra["byte"] > 50
+    assert extra["host"].startswith("127.0.0.1:")
+
+
+def test_an_untouched_logger_leaves_requests_to_the_fast_log(
+    access_logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anything that a program makes of it counts."""
+    monkeypatch.setattr(logging.root, "handlers", [])  # those of pytest
+    assert not_default() is True
+    configure(None)
+    assert not_default() is False
+    access_logger.setLevel(logging.ERROR)
+    assert not_default() is True
+    configure(None)
+    access_logger.addFilter(lambda record: True)
+    assert not_default() is True
+    configure(None)
+    logging.root.addHandler(logging.NullHandler())
+    assert not_default() is True
