@@ -107,7 +107,7 @@ def test_a_killed_worker_takes_only_what_it_had_in_its_hands(tmp_path: Path, bui
             victim, other = sorted(workers)
             killed = time.monotonic()
             os.kill(victim, signal.SIGKILL)
-            server.wait_for("serves again")
+            server.wait_for(r"worker \d serves as pid")
             replaced = time.monotonic()
             until(lambda: ask_json(server, "/who")["pid"] not in workers)
         broken = [one for thread in threads for one in thread.broken]
@@ -130,7 +130,7 @@ def test_workers_killed_one_after_the_other(tmp_path: Path) -> None:
             for round_number in range(1, 4):
                 victim = min(find_workers(server))
                 os.kill(victim, signal.SIGKILL)
-                server.wait_for("serves again", round_number)
+                server.wait_for(r"worker \d serves as pid", round_number)
         broken = [one for thread in threads for one in thread.broken]
         assert len(broken) <= 3 * len(threads)
         assert not any("Refused" in reason for _, reason in broken)
