@@ -68,6 +68,7 @@ __all__ = [
     "SanicException",
     "ServerError",
     "ServiceUnavailable",
+    "SignalNotFound",
     "StartupError",
     "URITooLong",
     "URLBuildError",
@@ -272,6 +273,13 @@ class NotFound(HTTPException):
 
     status_code = 404
     quiet = True
+
+
+class SignalNotFound(NotFound):
+    """500: an event was dispatched, or is waited for, that nobody has declared."""
+
+    status_code = 500
+    quiet = False
 
 
 class FileNotFound(NotFound):

@@ -22,6 +22,7 @@ from vivace.compat.sanic.response import HTTPResponse, JSONResponse, coerce
 from vivace.compat.sanic.router import AskingRouter, Router
 from vivace.compat.sanic.serving import REPLContext, Serving
 from vivace.compat.sanic.shared import SharedContext
+from vivace.compat.sanic.signals import SignalRouter
 from vivace.errors import BadMethod, DeclarationError
 from vivace.framework.pattern import TypeTable
 from vivace.framework.route import Route
@@ -140,8 +141,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
         self.repl_ctx = REPLContext()
         self._sanic_router = Router() if router is None else router
         self._sanic_router.ctx.app = self
-        if signal_router is not None:
-            self.signal_router = signal_router
+        self.signal_router = SignalRouter() if signal_router is None else signal_router
         if configure_logging:
             configure(log_config)
         if inspector:

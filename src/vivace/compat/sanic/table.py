@@ -199,8 +199,9 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.server.protocols.websocket_protocol": {"vivace.framework.protocol": "WebSocketProtocol"},
     "sanic.signals": {
         "vivace.framework.signals": (
-            "Event GENERIC_SIGNAL_FORMAT RESERVED_NAMESPACES Signal=SignalSpec SignalGroup SignalRouter"
-        )
+            "Event GENERIC_SIGNAL_FORMAT RESERVED_NAMESPACES Signal=SignalSpec SignalGroup"
+        ),
+        _OURS + "signals": "SignalRouter",
     },
     "sanic.types": {_OURS + "shared": "SharedContext"},
     "sanic.types.shared_ctx": {_OURS + "shared": "SharedContext"},
