@@ -8,6 +8,7 @@ import pytest
 from vivace import Request
 from vivace.compat.sanic.access import is_configured as not_default
 from vivace.compat.sanic.app import Sanic
+from vivace.compat.sanic.formatter import ProdAccessFormatter
 from vivace.compat.sanic.helpers import Default, default
 from vivace.compat.sanic.log import configure
 from vivace.errors import MethodNotAllowed
@@ -123,3 +124,22 @@ def test_an_untouched_logger_leaves_requests_to_the_fast_log(
     configure(None)
     logging.root.addHandler(logging.NullHandler())
     assert not_default() is True
+
+
+def test_a_record_of_a_real_server_is_one_line(access_logger: logging.Logger) -> None:
+    """In the handlers that an app makes; a formatter of the program is left alone."""
+    own = logging.Formatter("%(message)s")
+    configure(None)
+    access_logger.addHandler(logging.NullHandler())
+    access_logger.handlers[1].setFormatter(own)
+    assert Sanic("lines", configure_logging=False).access_log() is not None
+    assert type(access_logger.handlers[0].formatter) is ProdAccessFormatter
+    assert access_logger.handlers[1].formatter is own
+
+
+def test_an_untouched_app_needs_no_records(
+    access_logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's own log is the fast one."""
+    monkeypatch.setattr(logging.root, "handlers", [])
+    assert Sanic("fast").access_log() is None

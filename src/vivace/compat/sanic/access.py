@@ -12,14 +12,14 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from vivace.compat.sanic.formatter import AutoAccessFormatter
+from vivace.compat.sanic.formatter import AutoAccessFormatter, DebugAccessFormatter, ProdAccessFormatter
 from vivace.compat.sanic.log import VerbosityFilter
 from vivace.server.access import AccessLog
 
 if TYPE_CHECKING:
     from vivace.server.stream import Stream
 
-__all__ = ["RecordedAccess", "is_configured"]
+__all__ = ["RecordedAccess", "is_configured", "shorten_lines"]
 
 logger = logging.getLogger("sanic.access")
 
@@ -35,6 +35,13 @@ def is_configured() -> bool:
         or not all(isinstance(one, VerbosityFilter) for one in logger.filters)
         or (logger.propagate and bool(logging.root.handlers))
     )
+
+
+def shorten_lines(debug: bool) -> None:
+    """Let handlers that an app has made write a line for a request, without the extras below it."""
+    for handler in logger.handlers:
+        if type(handler.formatter) is AutoAccessFormatter:
+            handler.setFormatter(DebugAccessFormatter() if debug else ProdAccessFormatter())
 
 
 def _logger() -> logging.Logger:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from inspect import iscoroutine
 from typing import Any, ClassVar, TypeVar
 
-from vivace.compat.sanic.access import RecordedAccess, is_configured
+from vivace.compat.sanic.access import RecordedAccess, is_configured, shorten_lines
 from vivace.compat.sanic.middleware import Middleware, middleware_of
 from vivace.framework.app import Vivace
 
@@ -27,7 +27,10 @@ class Around(Vivace[Any, Any]):
 
     def access_log(self) -> Any:
         """Records of ``sanic.access`` if the program has made something of that logger, else the fast log."""
-        return RecordedAccess() if is_configured() else None
+        if not is_configured():
+            return None
+        shorten_lines(self.config.DEBUG)
+        return RecordedAccess()
 
     @property
     def request_middleware(self) -> "deque[Middleware]":
