@@ -131,9 +131,9 @@ def _check_processes(given: Mapping[str, Any]) -> None:
     fast, single = bool(given.get("fast")), bool(given.get("single_process"))
     several = given.get("workers") not in (None, 1, "1")
     if fast and several:
-        raise RuntimeError("fast=True chooses the number of workers: leave workers= out")
+        raise RuntimeError("You cannot use both fast=True and workers=X")
     if single and (fast or several or given.get("auto_reload") or given.get("dev")):
-        raise RuntimeError("single_process=True excludes workers=, fast= and auto_reload=")
+        raise RuntimeError("Single process cannot be run with multiple workers or auto-reload")
     if not given.get("register_sys_signals", True) and (fast or several):
         raise RuntimeError("register_sys_signals=False needs one process: several are stopped by signals")
 
