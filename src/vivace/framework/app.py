@@ -562,6 +562,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
         self.state.leave(stage)
         if stage == "before_server_start":
             self._tasks.start_waiting(self)
+            await asyncio.sleep(0)  # they have begun when the server has
         elif stage == "after_server_stop":
             self._running = False
             self._dispatcher.close()

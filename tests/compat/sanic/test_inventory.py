@@ -12,6 +12,7 @@ from vivace.compat.sanic.app import Sanic
 from vivace.compat.sanic.config import Config
 from vivace.compat.sanic.shared import SharedContext
 from vivace.errors import HeaderNotFound, InvalidHeader, Unauthorized
+from vivace.testing import manager as pairs_manager
 from vivace.testing import pairs
 
 
@@ -141,3 +142,11 @@ def test_what_was_prepared_may_be_served_in_one_process(app: Sanic, monkeypatch:
     Sanic.serve_single()
     Sanic.serve_single(app)
     assert ran == [{"port": 81, "single_process": True}, {}]
+
+
+def test_the_clients_of_a_manager_are_those_of_the_app(app: Sanic) -> None:
+    before: Any = app._test_manager
+    assert before is None
+    manager = pairs_manager.TestManager(app)
+    assert app._test_manager is manager
+    assert (app.test_client, app.asgi_client) == (manager.test_client, manager.asgi_client)

@@ -114,6 +114,11 @@ class Serving(Vivace[Any, Any]):
             self.logger.info("%s: %s", name, value)
 
     @property
+    def _test_manager(self) -> Any:
+        """The `TestManager` of the app; None without one."""
+        return self._clients.get("manager")
+
+    @property
     def reload_dirs(self) -> Any:
         """The folders that are watched beside that of the program."""
         return self.state.reload_dirs
