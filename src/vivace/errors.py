@@ -42,6 +42,7 @@ __all__ = [
     "Forbidden",
     "HTTPException",
     "HeaderExpectationFailed",
+    "HeaderNotFound",
     "InternalServerError",
     "InvalidHeader",
     "InvalidRangeType",
@@ -67,6 +68,7 @@ __all__ = [
     "SanicException",
     "ServerError",
     "ServiceUnavailable",
+    "SignalNotFound",
     "StartupError",
     "URITooLong",
     "URLBuildError",
@@ -220,6 +222,10 @@ class BadRequest(HTTPException):
     quiet = True
 
 
+class HeaderNotFound(BadRequest):
+    """400: a header field that the app needs is missing."""
+
+
 class InvalidHeader(BadRequest):
     """400: a header field that the server has to read is malformed."""
 
@@ -267,6 +273,13 @@ class NotFound(HTTPException):
 
     status_code = 404
     quiet = True
+
+
+class SignalNotFound(NotFound):
+    """500: an event was dispatched, or is waited for, that nobody has declared."""
+
+    status_code = 500
+    quiet = False
 
 
 class FileNotFound(NotFound):

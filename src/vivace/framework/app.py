@@ -124,6 +124,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
         "error_handler",
         "handle_stream",
         "loads",
+        "refuse_stream",
         "request_class",
         "response_chain",
         "shared_ctx",
@@ -162,6 +163,8 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
     ctx: CtxT
     handle_stream: Callable[[Stream], Coroutine[Any, Any, None]]
     """Answers one exchange; raises nothing but cancellation."""
+    refuse_stream: Callable[[Stream, Exception], Coroutine[Any, Any, None]]
+    """Answers a message that is no request, with a stream that stands for it."""
     _dispatcher: Dispatcher
     answer_stream: Callable[[MountTable, Stream], Coroutine[Any, Any, None] | None]
     """Answers one exchange by a route or a mount that serves; see `mount`."""
@@ -269,6 +272,10 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
             raise AttributeError(
                 f"{type(self).__name__} has no attribute {name!r}" + (f": {word}" if word else "")
             )
+
+    def access_log(self) -> Any:
+        """What a server logs the requests by if ACCESS_LOG is on; None: by its own log."""
+        return None
 
     # Parts
 
@@ -555,6 +562,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
         self.state.leave(stage)
         if stage == "before_server_start":
             self._tasks.start_waiting(self)
+            await asyncio.sleep(0)  # they have begun when the server has
         elif stage == "after_server_stop":
             self._running = False
             self._dispatcher.close()

@@ -118,7 +118,8 @@ def check(given: Mapping[str, Any], called: str = "prepare") -> None:
         raise ConfigError("HTTP/3 comes with a later version of Vivace: leave version= out", key="version")
     if given.get("loop") is not None:
         raise TypeError(
-            "run() takes no loop: the server makes its own; use `await app.create_server()` in yours"
+            "loop is not a valid argument. To use an existing loop, change to create_server().\n"
+            "The server makes its own; in yours there is `await app.create_server()`."
         )
     for name in given:
         if name not in _ARGUMENTS and name.upper() not in _SETTINGS:
@@ -130,9 +131,9 @@ def _check_processes(given: Mapping[str, Any]) -> None:
     fast, single = bool(given.get("fast")), bool(given.get("single_process"))
     several = given.get("workers") not in (None, 1, "1")
     if fast and several:
-        raise RuntimeError("fast=True chooses the number of workers: leave workers= out")
+        raise RuntimeError("You cannot use both fast=True and workers=X")
     if single and (fast or several or given.get("auto_reload") or given.get("dev")):
-        raise RuntimeError("single_process=True excludes workers=, fast= and auto_reload=")
+        raise RuntimeError("Single process cannot be run with multiple workers or auto-reload")
     if not given.get("register_sys_signals", True) and (fast or several):
         raise RuntimeError("register_sys_signals=False needs one process: several are stopped by signals")
 

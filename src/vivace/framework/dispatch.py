@@ -17,7 +17,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vivace.errors import ClientDisconnected, ServiceUnavailable
+from vivace.errors import ClientDisconnected, RemoteProtocolError, ServiceUnavailable
 from vivace.framework.announce import Announcer
 from vivace.framework.middleware import Chain, run_request_middleware, run_response_middleware
 from vivace.framework.mount import Mounted, MountTable
@@ -154,6 +154,13 @@ class Dispatcher:
             if head.has_body and request is not None:
                 request.release()
 
+    async def refuse(self, stream: Stream, error: Exception) -> None:
+        """Answer a message that is no request, in the words of the app."""
+        request = self._request_class(self._app, stream, None, {})
+        if self._tracks:
+            current_request.set(request)
+        await self._fail(stream, request, error)
+
     async def _serve(self, stream: Stream, request: Request, route: Route) -> None:
         """The long way: a body, middleware, or a handler that is no coroutine function."""
         signals = self._signals
@@ -237,6 +244,8 @@ class Dispatcher:
         """Answer with an error, or end the connection if an answer had begun."""
         if isinstance(error, _Stopped):
             error = error.cause
+        elif isinstance(error, RemoteProtocolError):
+            error = self._app.error_handler.refusal(error)
         if request is None:
             request = self._request_class(self._app, stream, None, {})
         if isinstance(error, ClientDisconnected):

@@ -26,7 +26,7 @@ _ANEW: Final[dict[str, Any]] = {
     "response_chain": (),
     "stopper": None,
 }
-_CONNECTED: Final = ("_dispatcher", "answer_stream", "handle_stream")
+_CONNECTED: Final = ("_dispatcher", "answer_stream", "handle_stream", "refuse_stream")
 
 
 class Pickled:
@@ -40,7 +40,7 @@ class Pickled:
     def _connect(self, request_class: type[Request]) -> None:
         """Let a new dispatcher answer the requests."""
         dispatcher = self._make_dispatcher(request_class)
-        connected = (dispatcher, dispatcher.answer, dispatcher.handle)
+        connected = (dispatcher, dispatcher.answer, dispatcher.handle, dispatcher.refuse)
         for name, value in zip(_CONNECTED, connected, strict=True):
             setattr(self, name, value)
 

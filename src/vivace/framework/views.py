@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from vivace.errors import DeclarationError, MethodNotAllowed
 from vivace.framework.handler import is_async
+from vivace.framework.spec import VERSION_PREFIX, Version
 
 if TYPE_CHECKING:
     from vivace.framework.registry import Registry
@@ -117,8 +118,12 @@ class HTTPMethodView:
         to: "Registry",
         uri: str,
         methods: Iterable[str] | None = None,
-        *,
+        host: str | Iterable[str] | None = None,
+        strict_slashes: bool | None = None,
+        version: Version | None = None,
+        name: str | None = None,
         stream: bool | None = None,
+        version_prefix: str = VERSION_PREFIX,
         **options: Any,
     ) -> None:
         """Declare the class as a route of an app or a blueprint.
@@ -127,8 +132,14 @@ class HTTPMethodView:
             to: The app or blueprint.
             uri: The path.
             methods: Default: those that the class has.
+            host: As in `Registry.route`, like the rest.
+            strict_slashes: The same.
+            version: The same.
+            name: The same.
             stream: The body is not read; default: whether a method is marked by `stream`.
+            version_prefix: The same.
             options: The other arguments of `Registry.route`.
         """
         stream = cls.reads_body() if stream is None else stream
-        to.add_route(cls.as_view(), uri, methods, stream=stream, **options)
+        options |= {"version": version, "name": name, "version_prefix": version_prefix}
+        to.add_route(cls.as_view(), uri, methods, host, strict_slashes, stream=stream, **options)

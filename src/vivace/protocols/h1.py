@@ -549,6 +549,13 @@ class H1Connection:
             self._expecting = False
         return render_head(_status_line(status), fields, b"", 0, WITH_NOTHING, 0, b"")[0]
 
+    def begin_refusal(self) -> None:
+        """Let a response follow to what was no request; the connection ends behind it."""
+        if self._ours == IDLE:
+            self._ours = AWAITED
+            self._head_only = self._begins_with_head()
+        self.keep_alive = False
+
     def send_error(self, status: int, message: bytes, date: bytes, retry_after: int = 0) -> bytes:
         """Answer with a line of text and close; for what cannot be answered by an application.
 
@@ -561,10 +568,7 @@ class H1Connection:
         Raises:
             LocalProtocolError: A response has started.
         """
-        if self._ours == IDLE:
-            self._ours = AWAITED
-            self._head_only = self._begins_with_head()
-        self.keep_alive = False
+        self.begin_refusal()
         fields = (*_ERROR_FIELDS, (b"retry-after", b"%d" % retry_after)) if retry_after else _ERROR_FIELDS
         return self.send_response(status, fields, message + b"\n", date)
 

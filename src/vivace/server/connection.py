@@ -131,7 +131,7 @@ class Connection(Intake):
         try:
             event = self._h1.next_event()
         except ProtocolError as error:
-            self.refuse(error.status_hint, str(error))
+            self.decline(error)
             return
         if event is NEED_DATA:
             self._await_head()
@@ -248,7 +248,7 @@ class Connection(Intake):
             state.errors += 1
         self.stream = None
         self._last = stream
-        if state.access is not None:
+        if stream.started_at:
             state.access.record(self.client, stream)
         h1 = self._h1
         body = stream.body
@@ -373,12 +373,36 @@ class Connection(Intake):
             self.state.errors += 1
         self.stream = None
         self._last = stream
-        if self.state.access is not None:
+        if stream.started_at:
             self.state.access.record(self.client, stream)
         self.shut_down()
 
+    def decline(self, error: ProtocolError) -> None:
+        """Let the interface answer a message that is no request, or do it; close then."""
+        state = self.state
+        if state.refuse is None or state.active >= state.max_concurrent:
+            self.refuse(error.status_hint, str(error))
+            return
+        self._h1.begin_refusal()
+        state.active += 1
+        self.stream = stream = Stream(self, RequestReceived.refused(), None)
+        self.phase = HANDLER
+        self.deadline = state.now + state.handler_time
+        if self._eof:
+            self._watch_half_close(stream, self.writer.left())
+        stream.task = _Task(
+            self._run_refusal(stream, state.refuse(stream, error), str(error)),
+            loop=state.loop,
+            name="vivace-refusal",
+        )
+
+    async def _run_refusal(self, stream: Stream, answer: Coroutine[Any, Any, None], reason: str) -> None:
+        await self._run(stream, answer)
+        if self.state.access is not None:
+            self.state.access.record_refused(self.client, stream.status, reason)
+
     def refuse(self, status: int, message: str, retry_after: int = 0) -> None:
-        """Answer a message that is not a request we can serve, and close."""
+        """Answer a message that is not a request we can serve by a line, and close."""
         if self.state.access is not None:
             self.state.access.record_refused(self.client, status, message)
         text = message.encode("ascii", "replace")
@@ -410,7 +434,7 @@ class Connection(Intake):
         if self.stream is stream:
             self.stream = None
             self.state.active -= 1
-            if self.state.access is not None:
+            if stream.started_at:
                 self.state.access.record(self.client, stream)
         stream.lose()
         task = stream.task

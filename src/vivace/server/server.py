@@ -34,7 +34,8 @@ class Server:
         interface: What answers.
         config: Read once, here.
         sockets: Listening and non-blocking (see `bind_tcp`, `bind_unix`); they stay the caller's.
-        access: Where requests are logged; default: standard output if ACCESS_LOG is on.
+        access: Where requests are logged; default, if ACCESS_LOG is on: what the interface's ``access_log()``
+            gives, if it has one, else standard output.
         tls: What encrypts the connections; None: nothing does.
         plain: More sockets, on which clients are sent to HTTPS; only with `tls`.
 
@@ -55,10 +56,9 @@ class Server:
         self._interface = interface
         self._settings = ServerSettings.from_config(config)
         self._sockets = tuple(sockets)
-        if access is None and config.ACCESS_LOG:
-            path = config.ACCESS_LOG_FILE
-            access = AccessLog(json=bool(path) or _wants_json(config.LOG_FORMAT), path=path)
         self._access = access
+        self._log_format: str | None = config.LOG_FORMAT if config.ACCESS_LOG else None
+        self._log_file: str = config.ACCESS_LOG_FILE
         self._tls = tls
         self._tls_reload = config.TLS_RELOAD
         self._renewal: asyncio.TimerHandle | None = None
@@ -110,6 +110,11 @@ class Server:
             StartupError: The app could not start.
         """
         await self._interface.before_start()
+        if self._access is None and self._log_format is not None:
+            own = getattr(self._interface, "access_log", _no_log)()
+            path = self._log_file
+            json = bool(path) or _wants_json(self._log_format)
+            self._access = own if own is not None else AccessLog(json=json, path=path)
         state = ServerState(self._interface, self._settings, asyncio.get_running_loop(), self._access)
         self._state = state
         state.start_clock()
@@ -190,6 +195,10 @@ class Server:
         self._forced.set()
         if self._plain is not None:
             self._plain.force_stop()
+
+
+def _no_log() -> None:
+    return None
 
 
 def _wants_json(log_format: str) -> bool:

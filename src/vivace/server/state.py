@@ -10,7 +10,7 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vivace.http.dates import format_date
 from vivace.protocols.events import RequestReceived
@@ -52,6 +52,7 @@ class ServerState:
         note: Called with the head of a request that begins, unless the one before asked for the same.
         noted: The head that it was called with last.
         now: The monotonic time of the last tick, in seconds.
+        refuse: What the interface answers messages with that are no requests; None: it does not.
         served: Requests that arrived.
         stuck: Says where requests were whose time ran out.
     """
@@ -80,6 +81,7 @@ class ServerState:
         "note",
         "noted",
         "now",
+        "refuse",
         "served",
         "settings",
         "stuck",
@@ -94,9 +96,10 @@ class ServerState:
     ) -> None:
         self.answer = interface.__call__
         self.cancels = interface.cancels
+        self.refuse = getattr(interface, "refuse", None)
         self.settings = settings
         self.loop = loop
-        self.access = access
+        self.access: Any = access  # never None for a stream with a time of arrival
         self.active = 0
         self.served = 0
         self.errors = 0

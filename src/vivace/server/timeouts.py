@@ -11,8 +11,9 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from vivace.errors import RequestTimeout
+from vivace.errors import RemoteProtocolError, RequestTimeout
 from vivace.server.body import Body
+from vivace.server.intake import CANCEL_GRACE
 from vivace.server.phase import CLOSED, DRAIN, FAILING, HANDLER, HEAD, IDLE, LINGER
 from vivace.server.stream import Stream
 
@@ -23,10 +24,9 @@ __all__ = ["CANCEL_GRACE", "LATE_GRACE", "check"]
 
 logger = logging.getLogger("vivace.server")
 
-CANCEL_GRACE: Final = 1.0
-"""Seconds a handler whose body failed has before the server answers in its place."""
 LATE_GRACE: Final = 0.04
-"""The same for one that was cancelled because it was late: the client has waited long enough."""
+"""Seconds a handler that was cancelled because it was late has before the server answers in its place: the
+client has waited long enough."""
 
 
 def check(connection: "Connection", now: float) -> float:
@@ -70,7 +70,7 @@ def _expire(connection: "Connection", now: float) -> None:
     if phase == IDLE:
         connection.close()
     elif phase == HEAD:
-        connection.refuse(408, "the head of the request was not complete in time")
+        connection.decline(RemoteProtocolError("the head of the request was not complete in time", 408))
     elif phase == HANDLER and stream is not None:
         _time_out(connection, stream, now)
     elif phase == FAILING and stream is not None:
@@ -102,5 +102,6 @@ def _give_up(connection: "Connection", stream: Stream) -> None:
     if stream.response_started:
         connection.abort()
     else:
-        connection.answer_for(stream, 503 if stream.timed_out else 408, "the request took too long")
+        hint = getattr(stream.body.error, "status_hint", 408) if stream.body is not None else 408
+        connection.answer_for(stream, 503 if stream.timed_out else hint, "the request took too long")
     connection.lose(stream)

@@ -14,6 +14,7 @@ from vivace.compat.sanic.header import Header
 from vivace.compat.sanic.response import ResponseStream
 from vivace.errors import BadRequest
 from vivace.framework.response import HTTPResponse, text
+from vivace.framework.views import HTTPMethodView
 
 
 async def handler(request: Request, **values: Any) -> HTTPResponse:
@@ -165,3 +166,49 @@ def test_cookies_and_fields_by_their_other_names(app: Sanic) -> None:
 
     assert app.test_client.get("/", cookies={"a": "b"})[1].json == "b"
     assert Header([("A", "1"), ("a", "2"), ("b", "3")]).to_dict() == {"A": ["1", "2"], "b": ["3"]}
+
+
+def test_a_view_is_attached_by_position(app: Sanic) -> None:
+    class Items(HTTPMethodView):
+        async def get(self, request: Request) -> HTTPResponse:
+            return text("items")
+
+    Items.attach(app, "/items", ["GET"], "shop.example", True, 2, "items", False, "/api/v")
+    (spec,) = app.route_specs
+    assert (spec.host, spec.strict_slashes, spec.version, spec.name) == (("shop.example",), True, 2, "items")
+    assert app.test_client.get("/api/v2/items", headers={"host": "shop.example"})[1].text == "items"
+
+
+@pytest.mark.parametrize(
+    ("event", "inline", "status"),
+    [
+        ("shop.order.paid", True, 200),
+        ("shop.order.lost", True, 200),
+        ("shop.cart.lost", True, 500),
+        ("shop.cart.lost", False, 200),
+    ],
+)
+def test_an_event_that_nobody_hears_breaks_no_handler_that_does_not_wait_for_it(
+    app: Sanic, event: str, inline: bool, status: int
+) -> None:
+    @app.signal("shop.order.paid")
+    async def paid(**context: Any) -> None: ...
+
+    @app.get("/")
+    async def index(request: Request) -> HTTPResponse:
+        await app.dispatch(event, inline=inline)
+        return text("ok")
+
+    assert app.test_client.get("/")[1].status == status
+
+
+def test_a_streamed_file_says_nothing_of_caches(app: Sanic, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello")
+
+    @app.get("/<word>")
+    async def index(request: Request, word: str) -> Any:
+        headers = {"cache-control": "no-store"} if word == "own" else None
+        return await response.file_stream(tmp_path / "a.txt", headers=headers)
+
+    assert "cache-control" not in app.test_client.get("/plain")[1].headers
+    assert app.test_client.get("/own")[1].headers["cache-control"] == "no-store"

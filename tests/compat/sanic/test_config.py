@@ -113,3 +113,15 @@ def test_a_copy_is_a_dictionary() -> None:
     found: Any = Config(env_prefix=None).copy()
     assert type(found) is dict
     assert found["KEEP_ALIVE"] is True
+
+
+def test_more_is_loaded_into_a_configuration() -> None:
+    class Values:
+        X = 1
+        y = 2
+
+    config: Any = Config(env_prefix=None)
+    assert config.load({"A": 1, "b": 2}) is None
+    config.load(Values)
+    assert (config.A, config.get("b"), config.X, config.get("y")) == (1, None, 1, None)
+    assert isinstance(Config.load({}), Config)

@@ -21,6 +21,8 @@ from vivace.compat.sanic.request import Request
 from vivace.compat.sanic.response import HTTPResponse, JSONResponse, coerce
 from vivace.compat.sanic.router import AskingRouter, Router
 from vivace.compat.sanic.serving import REPLContext, Serving
+from vivace.compat.sanic.shared import SharedContext
+from vivace.compat.sanic.signals import SignalRouter
 from vivace.errors import BadMethod, DeclarationError
 from vivace.framework.pattern import TypeTable
 from vivace.framework.route import Route
@@ -68,7 +70,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
         loads: Reads JSON.
         inspector: No effect: there is no inspector.
         inspector_class: The same.
-        certloader_class: No effect: there is no TLS yet.
+        certloader_class: No effect: `run` takes certificates.
 
     Attributes:
         start_method: How workers are started: they are forked, whatever is set.
@@ -91,6 +93,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
     coerce_result = staticmethod(coerce)
     mixes_hosts = False
     checks_handlers = False
+    test_mode: ClassVar[bool] = False
     start_method: ClassVar[str] = "fork"
     START_METHOD_SET: ClassVar[bool] = True
 
@@ -132,13 +135,13 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
             loads=loads,
         )
         self._types = SanicTypes()
+        self.shared_ctx = SharedContext()
         self._adding = False
         self.configure_logging = configure_logging
         self.repl_ctx = REPLContext()
         self._sanic_router = Router() if router is None else router
         self._sanic_router.ctx.app = self
-        if signal_router is not None:
-            self.signal_router = signal_router
+        self.signal_router = SignalRouter() if signal_router is None else signal_router
         if configure_logging:
             configure(log_config)
         if inspector:

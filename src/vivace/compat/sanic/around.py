@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from inspect import iscoroutine
 from typing import Any, ClassVar, TypeVar
 
-from vivace.compat.sanic.access import RecordedAccess
+from vivace.compat.sanic.access import RecordedAccess, is_configured, shorten_lines
 from vivace.compat.sanic.middleware import Middleware, middleware_of
 from vivace.framework.app import Vivace
 
@@ -24,6 +24,13 @@ class Around(Vivace[Any, Any]):
     __slots__ = ()
 
     access_recorder: ClassVar[Callable[[], Any] | None] = RecordedAccess
+
+    def access_log(self) -> Any:
+        """Records of ``sanic.access`` if the program has made something of that logger, else the fast log."""
+        if not is_configured():
+            return None
+        shorten_lines(self.config.DEBUG)
+        return RecordedAccess()
 
     @property
     def request_middleware(self) -> "deque[Middleware]":

@@ -59,6 +59,14 @@ _SHARED: Final = (
 _INTERNAL: Final = frozenset({"sources", "warnings"})
 
 
+class _Load:
+    """`load`: `update_config` of an object; on the class, what reads files and environment."""
+
+    def __get__(self, found: "Config | None", owner: "type[Config]") -> Callable[..., Any]:
+        read: Callable[..., Any] = config.Config.__dict__["load"].__get__(None, owner)
+        return read if found is None else found.update_config
+
+
 class Config(config.Config):
     """The settings as upper-case attributes and items.
 
@@ -81,6 +89,8 @@ class Config(config.Config):
         converters: Iterable[Callable[..., Any]] | None = None,
     ) -> None:
         super().__init__(defaults, env_prefix, keep_alive, converters=converters or ())
+
+    load = _Load()  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
 
     @classmethod
     def _defaults(cls) -> dict[str, Any]:

@@ -75,9 +75,6 @@ class Default:
     def __repr__(self) -> str:
         return "<Default>"
 
-    def __bool__(self) -> bool:
-        return False
-
 
 default: Final = Default()
 """The value that was not given."""

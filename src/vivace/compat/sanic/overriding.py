@@ -9,6 +9,7 @@ Rules of this file:
 import asyncio
 from typing import Any, Final
 
+from vivace.errors import RemoteProtocolError
 from vivace.framework.announce import Announcer
 from vivace.framework.app import Vivace
 from vivace.framework.dispatch import Dispatcher
@@ -55,6 +56,14 @@ class OverriddenDispatcher(Dispatcher):
         finally:
             if stream.head.has_body:
                 request.release()
+
+    async def refuse(self, stream: Stream, error: Exception) -> None:
+        """Answer a message that is no request."""
+        request = self.request_class(self.app, stream, None, {})
+        current_request.set(request)
+        if isinstance(error, RemoteProtocolError):
+            error = self.app.error_handler.refusal(error)
+        await self.app.handle_exception(request, error)
 
     async def answer_request(self, request: Request) -> None:
         """What `handle_request` does unless it is overridden."""

@@ -387,4 +387,6 @@ async def file_stream(
     except FileNotFound as error:
         raise error.__cause__ or error from None
     made.conditional = made.ranged = False
+    if "cache-control" not in Header(headers or ()):
+        made.headers.pop("cache-control", None)
     return made
