@@ -24,13 +24,11 @@ from vivace.supervisor.autopsy import Autopsy
 from vivace.supervisor.channels import Channels
 from vivace.supervisor.children import NOTED, STOPS, adopt_orphans, tie_to
 from vivace.supervisor.chores import FileWatch, Recycler
-from vivace.supervisor.commands import Commands
-from vivace.supervisor.control import Control
+from vivace.supervisor.desk import Desk
 from vivace.supervisor.door import Door
 from vivace.supervisor.fleet import Fleet, Patience
 from vivace.supervisor.generations import Generations
 from vivace.supervisor.handle import describe_exit
-from vivace.supervisor.health import Health
 from vivace.supervisor.housekeeping import Chore, Looking, Recycling, Telling, UsageCheck, Watching
 from vivace.supervisor.job import Job
 from vivace.supervisor.limits import BlockGuard, MemoryGuard
@@ -42,7 +40,6 @@ from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.service import Service
 from vivace.supervisor.signals import Signals
 from vivace.supervisor.sockets import Listeners
-from vivace.supervisor.status import Status
 from vivace.supervisor.template import imported_files, run_main_listeners
 from vivace.supervisor.upgrade import Upgrade
 from vivace.supervisor.voice import Voice
@@ -119,16 +116,23 @@ class Supervisor:
         self._chores.append(Looking(self._board, self._fleet, self._workforce.send))
         self._block_guard = BlockGuard(self._board, self._fleet, self._condemn)
         self._chores.append(self._block_guard)
-        self._name = ""
-        status = Status(self._fleet, self._board, self._workforce.exits, lambda: self._name, self._addresses)
-        self._commands = Commands(
-            self._fleet, self._do, self._workforce.send, self.restart, status, lambda: self._voice.complaint
-        )
-        self._control = Control(config.CONTROL, self._channels.selector, self._commands.answer)
-        self._health = Health(config.ADMIN_BIND, config.UNIX_MODE, self._channels.selector, self._fleet)
+        self._desk = self._make_desk(config)
         self._scaling = self._make_scaling(config)
         self._chores += [self._scaling] if self._scaling is not None else []
         self._chores.append(MemoryGuard(config.WORKER_MEMORY_LIMIT, self._fleet, self._condemn))
+
+    def _make_desk(self, config: Config) -> Desk:
+        return Desk(
+            config,
+            self._addresses,
+            self._fleet,
+            self._board,
+            self._workforce,
+            self._voice,
+            self._channels,
+            self._do,
+            self.restart,
+        )
 
     def run(self) -> int:
         """Start the workers and keep them until a signal ends it; the exit code."""
@@ -138,8 +142,7 @@ class Supervisor:
         main = self._app_of_program()
         run_main_listeners(main, "main_process_start")
         self._follow_files()
-        self._control.open()
-        self._health.open(patient=bool(self._listeners.before))
+        self._desk.open(patient=bool(self._listeners.before))
         with self._signals.caught(self._channels.selector, self._on_signals):
             try:
                 self._do(self._fleet.start(time.monotonic()))
@@ -179,13 +182,13 @@ class Supervisor:
         dues = [
             due for due in (self._fleet.next_tick(), self._door.due, self._upgrade.due) if due is not None
         ]
-        dues += [self._workforce.groups.due, self._commands.due, self._health.due]
+        dues += [self._workforce.groups.due, self._desk.due]
         if not self._fleet.stopping:
             dues += [chore.due for chore in self._chores]
         due = min(dues, default=float("inf"))
         self._channels.wait(None if due == float("inf") else max(due - time.monotonic(), 0.0))
         now = time.monotonic()
-        for needed in (self._door, self._upgrade, self._workforce.groups, self._commands, self._health):
+        for needed in (self._door, self._upgrade, self._workforce.groups, self._desk):
             if needed.due <= now:
                 needed.look(now)
         for chore in self._chores:
@@ -290,7 +293,7 @@ class Supervisor:
         """The new supervisor serves."""
         logger.info("the new supervisor (pid %d) serves: the workers of this one retire", pid)
         self._service.replaced(pid)
-        self._health.stop()
+        self._desk.replaced()
         self._do(self._fleet.hand_over(time.monotonic()))
 
     def _take_back(self, code: int, served: bool) -> None:
@@ -336,7 +339,7 @@ class Supervisor:
         if isinstance(message, Report):
             self._take(pid, message)
         elif isinstance(message, Told):
-            self._commands.told(pid, message)
+            self._desk.told(pid, message)
         elif message.what == "restart":
             self.restart(message.settings)
         elif message.what == "recycle":
@@ -355,13 +358,13 @@ class Supervisor:
         self._block_guard.limit(report.loop_timeout)
         if self._scaling is not None:
             self._scaling.threads = report.threads
-        self._commands.welcome(pid)
+        self._desk.welcome(pid)
         self._do(self._fleet.ready(pid, time.monotonic()))
         if self._fleet.booted and not self._voice.greeted:
             self._greet(report)
 
     def _greet(self, report: Report) -> None:
-        self._name = report.name
+        self._desk.name = report.name
         self._voice.greet(report)
         self._service.ready(self._listeners, f"{self._fleet.size} workers")
         self._chores.append(Telling(self._service, self._fleet, report.name, self._addresses))
@@ -393,14 +396,14 @@ class Supervisor:
                 self._generations.unload(action.generation)
             elif isinstance(action, Done):
                 self._service.ready(status=action.text)
-                self._commands.done(action)
+                self._desk.restarted(action)
 
     def _leave(self) -> None:
         """A stop was asked for: readiness is over; once it begins, no client gets in any more."""
         if not self._told_of_stop:
             self._told_of_stop = True
             self._service.stopping()
-            self._commands.stopping()
+            self._desk.stopping()
         if self._fleet.stopping and not self._barred:
             self._barred = True
             self._door.bar(time.monotonic())
@@ -424,13 +427,11 @@ class Supervisor:
         atexit._clear()
         self._service.leave_in_child()
         self._board.leave()
-        self._control.close(remove=False)
-        self._health.close()
+        self._desk.leave()
         self._close_channels()
 
     def _close(self) -> None:
-        self._control.close()
-        self._health.close()
+        self._desk.close()
         self._close_channels()
         self._board.close()
 

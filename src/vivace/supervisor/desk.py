@@ -1,0 +1,114 @@
+"""Where a supervisor is spoken to: the control socket with its commands, and the address for probes.
+
+Rules of this file:
+
+- One place for the moments of a supervisor's life that concern who asks from outside.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from vivace.config import Config
+from vivace.supervisor.actions import Action, Done
+from vivace.supervisor.channels import Channels
+from vivace.supervisor.commands import Commands
+from vivace.supervisor.control import Control
+from vivace.supervisor.fleet import Fleet
+from vivace.supervisor.health import Health
+from vivace.supervisor.messages import Told
+from vivace.supervisor.scoreboard import Scoreboard
+from vivace.supervisor.status import Status
+from vivace.supervisor.voice import Voice
+from vivace.supervisor.workforce import Workforce
+
+__all__ = ["Desk"]
+
+
+class Desk:
+    """Answers whoever asks a supervisor.
+
+    Args:
+        config: Names CONTROL and ADMIN_BIND.
+        addresses: Where the server listens.
+        fleet: Its workers.
+        board: What they say.
+        workforce: Their processes.
+        voice: Remembers the last complaint.
+        channels: Has the selector that waits for clients too.
+        do: Does what the fleet says.
+        restart: Restarts with settings by name.
+
+    Attributes:
+        name: Of the app, once it is known.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        addresses: Sequence[str],
+        fleet: Fleet,
+        board: Scoreboard,
+        workforce: Workforce,
+        voice: Voice,
+        channels: Channels,
+        do: Callable[[Sequence[Action]], None],
+        restart: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        self.name = ""
+        status = Status(fleet, board, workforce.exits, lambda: self.name, addresses)
+        self._commands = Commands(fleet, do, workforce.send, restart, status, lambda: voice.complaint)
+        self._control = Control(config.CONTROL, channels.selector, self._commands.answer)
+        self._health = Health(config.ADMIN_BIND, config.UNIX_MODE, channels.selector, fleet)
+
+    def open(self, *, patient: bool) -> None:
+        """Begin to listen.
+
+        Args:
+            patient: Another supervisor has our address, and will give it up.
+
+        Raises:
+            StartupError: ADMIN_BIND cannot be used; exit code 4.
+        """
+        self._control.open()
+        self._health.open(patient=patient)
+
+    @property
+    def due(self) -> float:
+        """See `vivace.supervisor.housekeeping.Chore`."""
+        return min(self._commands.due, self._health.due)
+
+    def look(self, now: float) -> None:
+        """See `vivace.supervisor.housekeeping.Chore`."""
+        for one in (self._commands, self._health):
+            if one.due <= now:
+                one.look(now)
+
+    def told(self, pid: int, told: Told) -> None:
+        """A worker answers."""
+        self._commands.told(pid, told)
+
+    def welcome(self, pid: int) -> None:
+        """A worker serves: it learns what was said to the others."""
+        self._commands.welcome(pid)
+
+    def restarted(self, done: Done) -> None:
+        """A restart is over."""
+        self._commands.done(done)
+
+    def stopping(self) -> None:
+        """A stop was asked for."""
+        self._commands.stopping()
+
+    def replaced(self) -> None:
+        """Another supervisor takes over, and answers probes."""
+        self._health.stop()
+
+    def leave(self) -> None:
+        """In a child: nothing of this is its own."""
+        self._control.close(remove=False)
+        self._health.close()
+
+    def close(self) -> None:
+        """The end."""
+        self._control.close()
+        self._health.close()
