@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -45,7 +45,27 @@ async def in_task() -> None:
     await asyncio.create_task(middle())
 
 
-@pytest.mark.parametrize("outer", [middle, in_wait_for, in_gather, in_group, in_wait, in_task])
+async def in_generator() -> None:
+    async def generate() -> AsyncIterator[int]:
+        await middle()
+        yield 1
+
+    async for _ in generate():
+        pass
+
+
+class InAwait:
+    def __await__(self) -> Generator[Any, None, None]:
+        return middle().__await__()
+
+
+async def in_object() -> None:
+    await InAwait()
+
+
+@pytest.mark.parametrize(
+    "outer", [middle, in_wait_for, in_gather, in_group, in_wait, in_task, in_generator, in_object]
+)
 async def test_the_chain_goes_down_to_what_is_waited_for(outer: Callable[[], Any]) -> None:
     task = asyncio.ensure_future(outer())
     for _ in range(5):

@@ -9,6 +9,7 @@ Rules of this file:
 """
 
 import asyncio
+import gc
 import logging
 import sys
 import time
@@ -152,11 +153,21 @@ def _frames_of(awaitable: Any) -> Iterator[_Frame]:
         for frame_name, next_name in _LINKS:
             frame = getattr(awaitable, frame_name, None)
             if frame is not None:
-                yield frame, frame.f_lineno
+                yield frame, max(frame.f_lineno or 0, 0)
                 awaitable = getattr(awaitable, next_name, None)
                 break
         else:
-            return
+            awaitable = _inside(awaitable)
+            if awaitable is None:
+                return
+
+
+def _inside(awaitable: Any) -> Any:
+    """What an iterator of C code steps through: compiled code awaits by one, and so does ``async for``."""
+    for found in gc.get_referents(awaitable) if awaitable is not None else ():
+        if any(hasattr(found, name) for name, _ in _LINKS):
+            return found
+    return None
 
 
 def thread_stack(thread: int) -> str:
