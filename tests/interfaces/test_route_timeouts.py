@@ -110,8 +110,10 @@ async def test_the_time_stands_while_the_client_sends_its_body() -> None:
             writer.write(b"x")
         sent = time.monotonic()
         line = await reader.readline()
+        took = time.monotonic() - sent
         writer.close()
-        return int(line.split()[1]), time.monotonic() - sent
+        await writer.wait_closed()
+        return int(line.split()[1]), took
 
     with server_of(app) as (server, port):
         await server.start()

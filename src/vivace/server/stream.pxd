@@ -8,5 +8,5 @@ cdef class Stream:
     cdef public bint complete, disconnected, response_started, timed_out
     cdef Py_ssize_t _burst
     cdef public Py_ssize_t sent
-    cdef public double started_at
+    cdef public double limit, started_at
     cdef public int status

@@ -10,7 +10,6 @@ Rules of this file:
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,7 @@ class Stream:
     Attributes:
         body: The state of the request's body; None if it has none.
         complete: The response was handed over whole.
+        limit: What `limit_time` was given; not set, or 0.0, before.
         sent: Octets of the response's body so far.
         started_at: High-resolution time of the head's arrival; 0 when nothing is logged.
         status: The status of the response; 0 before it was chosen.
@@ -53,6 +53,7 @@ class Stream:
         "disconnected",
         "gone",
         "head",
+        "limit",
         "response_started",
         "sent",
         "started_at",
@@ -151,8 +152,7 @@ class Stream:
 
     def limit_time(self, seconds: float) -> None:
         """Bound the time until the response begins."""
-        if not self.started_at:  # its age is told when it was too long
-            self.started_at = time.perf_counter()
+        self.limit = seconds
         self._connection.limit_time(self, seconds)
 
     def respond(self, status: int, fields: _Fields, body: bytes) -> None:

@@ -84,7 +84,10 @@ def _expire(connection: "Connection", now: float) -> None:
 def _time_out(connection: "Connection", stream: Stream, now: float) -> None:
     """RESPONSE_TIMEOUT, or the route's own: let the app answer 503, or do it ourselves a moment later."""
     state = connection.state
-    age = time.perf_counter() - stream.started_at if stream.started_at else state.settings.response_timeout
+    if stream.started_at:
+        age = time.perf_counter() - stream.started_at
+    else:  # nobody noted when it began; so long it was, and a moment
+        age = getattr(stream, "limit", 0.0) or state.settings.response_timeout
     state.stuck.report(stream, stream.task, age)
     stream.timed_out = True
     if stream.task is None:  # nothing to cancel: a thread of a WSGI app

@@ -30,7 +30,16 @@ _STATES: Final = {
     State.RETIRING: "retiring",
     State.STOPPING: "draining",
 }
-_SUMS: Final = ("served", "errors", "active", "connections", "background", "restarts")
+_DEEDS: Final = (
+    "served",
+    "errors",
+    "active",
+    "connections",
+    "background",
+    "threads_busy",
+    "threads_late",
+)
+_SUMS: Final = (*_DEEDS, "restarts")
 
 
 class Status:
@@ -153,16 +162,10 @@ class Status:
 def _said(reading: Reading | None, now: float) -> dict[str, Any]:
     """What a worker has written of itself."""
     if reading is None or not reading.heartbeat:
-        return dict.fromkeys(
-            ("served", "errors", "active", "connections", "background", "lag", "late", "oldest")
-        )
+        return dict.fromkeys((*_DEEDS, "lag", "late", "oldest"))
     oldest = {"request": reading.oldest, "age": now - reading.oldest_since} if reading.oldest else None
     return {
-        "served": reading.served,
-        "errors": reading.errors,
-        "active": reading.active,
-        "connections": reading.connections,
-        "background": reading.background,
+        **{name: getattr(reading, name) for name in _DEEDS},
         "lag": reading.lag,
         "late": reading.late(now),
         "oldest": oldest,
