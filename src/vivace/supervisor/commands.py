@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from vivace.config.workers import MOST_WORKERS, is_possible
 from vivace.supervisor.actions import Action, Done
 from vivace.supervisor.control import Reply
 from vivace.supervisor.fleet import Fleet
@@ -22,15 +23,13 @@ from vivace.supervisor.messages import Order, Told
 from vivace.supervisor.status import Status
 from vivace.supervisor.workforce import send_signal
 
-__all__ = ["ABORTED", "LEVELS", "MOST_WORKERS", "Commands"]
+__all__ = ["ABORTED", "LEVELS", "Commands"]
 
 logger = logging.getLogger("vivace")
 
 ABORTED: Final = 3
 """The exit code of a restart that was given up."""
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-MOST_WORKERS: Final = 256
-"""What `scale` takes at most: a slip of the finger must not end a machine."""
 DUMP_PATIENCE: Final = 1.0
 """Seconds that a worker has to show its stacks; then its interpreter is asked to write them to its log."""
 
@@ -61,6 +60,7 @@ class Commands:
         do: Does what the fleet says.
         send: Sends an order to a worker, by process id.
         restart: Restarts with settings by name.
+        stop: Stops, by force if it is called with True.
         status: Tells what there is.
         why: Gives the last complaint of a process that could not be started.
 
@@ -75,6 +75,7 @@ class Commands:
         do: Callable[[Sequence[Action]], None],
         send: Callable[[int, Order], bool],
         restart: Callable[[Mapping[str, Any]], None],
+        stop: Callable[[bool], None],
         status: Status,
         why: Callable[[], str],
     ) -> None:
@@ -84,6 +85,7 @@ class Commands:
         self._do = do
         self._send = send
         self._restart_server = restart
+        self._stop_server = stop
         self._status = status
         self._why = why
         self._waiting: list[tuple[int, Reply]] = []
@@ -164,15 +166,11 @@ class Commands:
         force = _flag(request, "force")
         logger.info("a client of the control socket asks for a stop%s", " by force" if force else "")
         reply({"ok": True, "server": self._status.server(time.monotonic())})
-        if not self._fleet.stopping:
-            self._do(self._fleet.stop(time.monotonic()))
-        if force:
-            for _ in range(2):  # one ends a delay before the stop, one forces
-                self._do(self._fleet.stop(time.monotonic()))
+        self._stop_server(force)
 
     def _scale(self, request: Mapping[str, Any], reply: Reply) -> None:
         number = request.get("workers")
-        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_WORKERS:
+        if not isinstance(number, int) or not is_possible(number):
             raise _Refusal(f"workers is a whole number from 1 to {MOST_WORKERS}, not {number!r}", 2)
         self._check_serving()
         before = self._fleet.size

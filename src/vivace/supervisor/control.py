@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-- Nothing here blocks, and nothing a client does can: lines, clients and unsent answers have limits.
+- Nothing here blocks, and nothing a client does can: lines and clients have limits, and a client is heard
+  again when it has read its answer.
 - Only the user who runs the server, and root, are heard: the file's mode says so, and the kernel is asked who
   is there (SO_PEERCRED) also where a socket has no file.
 - On Linux the socket has no file unless CONTROL names one: nothing to create, nothing left behind. Where it
@@ -27,6 +28,7 @@ import msgspec
 
 from vivace.errors import StartupError
 from vivace.server import bind_unix
+from vivace.supervisor.socketfile import SocketFile
 
 __all__ = ["CLIENTS", "LONGEST_LINE", "Control", "Reply", "control_folder", "control_name", "peer_of"]
 
@@ -34,8 +36,6 @@ logger = logging.getLogger("vivace")
 
 LONGEST_LINE: Final = 65_536
 """Octets of a request at most."""
-LONGEST_ANSWERS: Final = 16_777_216
-"""Octets that may wait for a client that does not read; then it is dropped."""
 CLIENTS: Final = 16
 """Clients at most; for one more the longest silent one that waits for nothing has to go."""
 _ABSTRACT: Final = sys.platform == "linux"
@@ -113,7 +113,7 @@ class Control:
         self._selector = selector
         self._answer = answer
         self._listener: socket.socket | None = None
-        self._made: tuple[int, int] | None = None
+        self._file: SocketFile | None = None
         self._clients: dict[int, _Client] = {}
         self._turn = 0
 
@@ -140,8 +140,7 @@ class Control:
         if not self.place.startswith("@"):
             self.place = os.path.abspath(self.place)
             listener = bind_unix(self.place, 0o600, CLIENTS)
-            found = os.lstat(self.place)
-            self._made = (found.st_dev, found.st_ino)
+            self._file = SocketFile(self.place)
             return listener
         listener = socket.socket(socket.AF_UNIX)
         try:
@@ -217,7 +216,7 @@ class Control:
             self._reply(client, {"ok": False, "error": f"a request has {LONGEST_LINE} octets at most"})
             self._drop(client)
             return
-        if end and not client.waits:
+        if end and not (client.waits or client.unsent):  # who does not read is not heard either
             client.got = rest
             self._take(client, line)
         self._watch_on(client)
@@ -226,7 +225,7 @@ class Control:
         """Wait for what can come next, if anything can."""
         if client.sock.fileno() < 0:
             return
-        more = not client.waits and b"\n" in client.got
+        more = not client.waits and not client.unsent and b"\n" in client.got
         if client.ended and not (client.waits or client.unsent or more):
             self._drop(client)
             return
@@ -279,8 +278,6 @@ class Control:
         except OSError:
             self._drop(client)
             return
-        if len(client.unsent) > LONGEST_ANSWERS:
-            self._drop(client)
 
     # The end
 
@@ -296,8 +293,5 @@ class Control:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        if remove and self._made is not None:
-            with contextlib.suppress(OSError):
-                found = os.lstat(self.place)
-                if (found.st_dev, found.st_ino) == self._made:
-                    os.unlink(self.place)
+        if remove and self._file is not None:
+            self._file.remove()

@@ -37,6 +37,7 @@ class Desk:
         channels: Has the selector that waits for clients too.
         do: Does what the fleet says.
         restart: Restarts with settings by name.
+        stop: Stops, by force if it is called with True.
 
     Attributes:
         name: Of the app, once it is known.
@@ -53,10 +54,11 @@ class Desk:
         channels: Channels,
         do: Callable[[Sequence[Action]], None],
         restart: Callable[[Mapping[str, Any]], None],
+        stop: Callable[[bool], None],
     ) -> None:
         self.name = ""
         status = Status(fleet, board, workforce.exits, lambda: self.name, addresses)
-        self._commands = Commands(fleet, do, workforce.send, restart, status, lambda: voice.complaint)
+        self._commands = Commands(fleet, do, workforce.send, restart, stop, status, lambda: voice.complaint)
         self._control = Control(config.CONTROL, channels.selector, self._commands.answer)
         self._health = Health(config.ADMIN_BIND, config.UNIX_MODE, channels.selector, fleet)
 
@@ -106,7 +108,7 @@ class Desk:
     def leave(self) -> None:
         """In a child: nothing of this is its own."""
         self._control.close(remove=False)
-        self._health.close()
+        self._health.close(remove=False)
 
     def close(self) -> None:
         """The end."""

@@ -11,11 +11,10 @@ import asyncio
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from vivace.server.stacks import await_chain
+from vivace.server.stacks import await_chain, thread_stack
 from vivace.server.stream import Stream
 
 __all__ = ["LONGEST_DUMP", "MOST_TASKS", "describe_worker"]
@@ -73,8 +72,7 @@ def _chain(task: "asyncio.Task[Any] | None") -> list[str]:
 def _threads() -> Iterator[str]:
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     own = threading.get_ident()
-    for ident, frame in sys._current_frames().items():
+    for ident in sys._current_frames():
         if ident != own:
-            yield ""
-            yield f"thread {names.get(ident, str(ident))!r}"
-            yield from "".join(traceback.format_stack(frame)).rstrip("\n").splitlines()
+            yield f"\nthread {names.get(ident, str(ident))!r}"
+            yield thread_stack(ident)

@@ -24,6 +24,7 @@ from vivace.config.binds import parse_bind, split_binds
 from vivace.errors import StartupError
 from vivace.server import bind_tcp, bind_unix
 from vivace.supervisor.fleet import Fleet
+from vivace.supervisor.socketfile import SocketFile
 
 __all__ = ["CLIENTS", "LONGEST_HEAD", "PATIENCE", "Health"]
 
@@ -72,6 +73,7 @@ class Health:
         self._selector = selector
         self._fleet = fleet
         self._listeners: list[socket.socket] = []
+        self._files: list[SocketFile] = []
         self._clients: dict[int, _Client] = {}
         self._answers: dict[str, Callable[[], bool]] = {"/-/live": self._is_live, "/-/ready": self._is_ready}
 
@@ -105,6 +107,7 @@ class Health:
             for bind in map(parse_bind, split_binds(self._place)):
                 if bind.kind == "unix":
                     made.append(bind_unix(bind.name, self._mode, CLIENTS))
+                    self._files.append(SocketFile(bind.name))
                 elif bind.kind == "tcp":
                     made += bind_tcp(bind.name, bind.port, CLIENTS)
                 else:
@@ -113,8 +116,14 @@ class Health:
         except StartupError:
             for one in made:
                 one.close()
+            self._remove_files()
             raise
         return made
+
+    def _remove_files(self) -> None:
+        for file in self._files:
+            file.remove()
+        self._files = []
 
     def _url(self) -> str:
         first = self._listeners[0]
@@ -207,8 +216,14 @@ class Health:
             self._selector.unregister(one)
         self.close()
 
-    def close(self) -> None:
-        """Close everything, at the end or in a child: what the selector waits for stays the parent's."""
+    def close(self, *, remove: bool = True) -> None:
+        """Close everything, at the end or in a child: what the selector waits for stays the parent's.
+
+        Args:
+            remove: The files of sockets too; a child leaves them.
+        """
+        if remove:
+            self._remove_files()
         for one in [*self._listeners, *(client.sock for client in self._clients.values())]:
             one.close()
         self._clients.clear()

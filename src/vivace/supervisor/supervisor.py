@@ -132,6 +132,7 @@ class Supervisor:
             self._channels,
             self._do,
             self.restart,
+            lambda force: self._stop(forced=force),
         )
 
     def run(self) -> int:
@@ -342,6 +343,8 @@ class Supervisor:
             self._desk.told(pid, message)
         elif message.what == "restart":
             self.restart(message.settings)
+        elif message.what == "scale":
+            self._do(self._fleet.resize(message.workers, time.monotonic(), message.reason))
         elif message.what == "recycle":
             self._recycle(pid, message.reason, time.monotonic())
 
