@@ -8,7 +8,10 @@ Rules of this file:
 import re
 from typing import Final
 
-__all__ = ["WorkerRange", "least_workers", "parse_range", "show_workers"]
+__all__ = ["MOST_WORKERS", "WorkerRange", "is_possible", "least_workers", "parse_range", "show_workers"]
+
+MOST_WORKERS: Final = 256
+"""What a server that runs may be told to have at most: a slip of the finger must not end a machine."""
 
 _RANGE: Final = re.compile(r"([0-9]{1,5})\s*\.\.\s*([0-9]{1,5})", re.ASCII)
 
@@ -34,6 +37,11 @@ def parse_range(text: str) -> tuple[int, int] | None:
     """The two numbers of ``2..8``; None if it is not of that form."""
     found = _RANGE.fullmatch(text.strip())
     return (int(found[1]), int(found[2])) if found else None
+
+
+def is_possible(workers: object) -> bool:
+    """Whether a server that runs may be told to have so many."""
+    return isinstance(workers, int) and not isinstance(workers, bool) and 1 <= workers <= MOST_WORKERS
 
 
 def least_workers(workers: int) -> int:

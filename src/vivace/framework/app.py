@@ -60,10 +60,10 @@ else:
 __all__ = ["Vivace"]
 
 _ELSEWHERE: Final = {
-    "m": "workers are controlled from outside the app, by signals to the process that started them",
-    "multiplexer": "workers are controlled from outside the app, by signals to the process that started them",
+    "m": "write app.restart(), app.scale(3) or app.stop()",
+    "multiplexer": "write app.restart(), app.scale(3) or app.stop()",
     "manager": "the supervisor has no interface for apps; declare main_process_ready listeners instead",
-    "inspector": "there is none; look at the log and the exit codes",
+    "inspector": "there is none; `vivace ctl` asks and commands a server",
     "ext": "the app is not extended yet; from vivace.ext import Extend; Extend(app)",
     "extend": "write Extend(app); from vivace.ext import Extend",
     "websocket_handshake": "WebSocket is not there yet",

@@ -12,6 +12,7 @@ import signal as signals
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vivace.config.workers import MOST_WORKERS, is_possible
 from vivace.errors import ConfigError
 from vivace.framework.arguments import check, settings_of, settle
 from vivace.framework.registry import Registry
@@ -39,10 +40,11 @@ class Runnable(Registry):
 
     Attributes:
         restarter: What `restart` calls with settings; a server that can sets it.
+        scaler: What `scale` calls with a number; the same.
         stopper: What `stop` calls; the server sets it.
     """
 
-    __slots__ = ("_clients", "restarter", "stopper")
+    __slots__ = ("_clients", "restarter", "scaler", "stopper")
 
     _prepared: ClassVar[list[tuple[Any, dict[str, Any]]]] = []
     config: Any
@@ -51,6 +53,7 @@ class Runnable(Registry):
         super().__init__(name, ctx)
         self.stopper: Callable[[], None] | None = None
         self.restarter: Callable[[dict[str, Any]], None] | None = None
+        self.scaler: Callable[[int], None] | None = None
         self._clients: dict[str, Any] = {}
 
     def run(
@@ -256,6 +259,24 @@ class Runnable(Registry):
                 "a restart needs a supervisor: serve with several workers, or with SUPERVISE=on"
             )
         self.restarter(settings_of(settings, "restart"))
+
+    def scale(self, workers: int) -> None:
+        """Have another number of workers from now on, until the server ends; it returns at once.
+
+        Args:
+            workers: From 1 to `MOST_WORKERS`.
+
+        Raises:
+            ValueError: Less or more.
+            ConfigError: This process has no supervisor.
+        """
+        if not is_possible(workers):
+            raise ValueError(f"workers is a whole number from 1 to {MOST_WORKERS}, not {workers!r}")
+        if self.scaler is None:
+            raise ConfigError(
+                "another number of workers needs a supervisor: serve with several, or with SUPERVISE=on"
+            )
+        self.scaler(workers)
 
     def enable_auto_reload(self, reload_dir: str = ".") -> None:
         """AUTO_RELOAD, and RELOAD_DIRS for a folder.

@@ -11,10 +11,11 @@ import array
 import os
 import socket
 import threading
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
+from vivace.config.workers import MOST_WORKERS
 from vivace.supervisor.usage import Watched
 
 __all__ = ["Channel", "Made", "Message", "Order", "Report", "Told", "Wish", "failed"]
@@ -73,14 +74,16 @@ class Wish(msgspec.Struct, tag=True, frozen=True):
     """What a worker asks for.
 
     Attributes:
-        what: ``restart`` the server, or ``recycle`` this worker.
+        what: ``restart`` the server, ``scale`` it, or ``recycle`` this worker.
         reason: Why, for the log.
         settings: By name, for a restart.
+        workers: How many, for ``scale``.
     """
 
     what: str
     reason: str = ""
     settings: dict[str, Any] = {}
+    workers: Annotated[int, msgspec.Meta(ge=1, le=MOST_WORKERS)] = 1
 
 
 class Made(msgspec.Struct, tag=True, frozen=True):

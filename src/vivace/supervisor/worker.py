@@ -130,7 +130,7 @@ class _Worker:
                 runner.run(self._run_server(loaded, config, interface))
         finally:
             if self._app is not None:
-                self._app.stopper = self._app.restarter = None
+                self._app.stopper = self._app.restarter = self._app.scaler = None
             run_main_listeners(main, "main_process_stop")
 
     async def _run_server(self, loaded: Loaded, config: Config, interface: Interface) -> None:
@@ -178,10 +178,15 @@ class _Worker:
         else:  # app.stop() means the server, not this worker
             self._app.stopper = partial(os.kill, os.getppid(), signal.SIGTERM)
             self._app.restarter = self._ask_restart
+            self._app.scaler = self._ask_scale
 
     def _ask_restart(self, settings: dict[str, Any]) -> None:
         assert self._channel is not None, "it is set with a channel only"
         self._channel.send(Wish("restart", f"{self._app.name} asked for it", settings))
+
+    def _ask_scale(self, workers: int) -> None:
+        assert self._channel is not None, "it is set with a channel only"
+        self._channel.send(Wish("scale", f"{self._app.name} asked for it", workers=workers))
 
     def _tell_ready(self, loaded: Loaded, config: Config) -> None:
         self._served = True

@@ -19,11 +19,10 @@ __all__ = [
     "WebsocketClosed",
     "Worker",
     "WorkerManager",
-    "WorkerMultiplexer",
     "WorkerProcess",
 ]
 
-_PROCESSES = "processes are kept by vivace.supervisor, which has no API for programs yet"
+_PROCESSES = "workers are kept by vivace.supervisor; app.restart(), app.scale() and `vivace ctl` command it"
 
 
 class _Later:
@@ -66,7 +65,7 @@ class ASGIApp(_Later):
 class Inspector(_Later):
     """Answers questions about the server."""
 
-    nearest = "signals stop the server, and its log says what the workers do"
+    nearest = "`vivace ctl` asks and commands a server that runs"
 
 
 class WorkerManager(_Later):
@@ -74,12 +73,6 @@ class WorkerManager(_Later):
 
     nearest = _PROCESSES
     THRESHOLD: ClassVar[int] = 300
-
-
-class WorkerMultiplexer(_Later):
-    """A worker's way to its manager."""
-
-    nearest = _PROCESSES
 
 
 class WorkerProcess(_Later):
@@ -97,4 +90,4 @@ class Worker(_Later):
 class Reloader(_Later):
     """Restarts when a file changes."""
 
-    nearest = "reloading comes with a later version"
+    nearest = "AUTO_RELOAD restarts the app when a file changes"

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from vivace.compat.sanic.constants import VERSION
+from vivace.compat.sanic.multiplexer import WorkerMultiplexer
 from vivace.framework.app import Vivace
 
 __all__ = ["REPLContext", "Serving"]
@@ -122,6 +123,20 @@ class Serving(Vivace[Any, Any]):
     def reload_dirs(self) -> Any:
         """The folders that are watched beside that of the program."""
         return self.state.reload_dirs
+
+    @property
+    def multiplexer(self) -> WorkerMultiplexer:
+        """How a worker commands the server.
+
+        Raises:
+            AttributeError: This process is no worker of a supervisor.
+        """
+        if self.restarter is None:
+            raise AttributeError("multiplexer")
+        made: WorkerMultiplexer = self._clients.setdefault("multiplexer", WorkerMultiplexer(self))
+        return made
+
+    m = multiplexer
 
     def ack(self) -> None:
         """Nothing: the supervisor knows when a worker serves."""

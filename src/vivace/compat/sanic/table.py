@@ -255,7 +255,8 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         _OURS + "constants": "DEFAULT_APP_NAME",
     },
     "sanic.worker.manager": {_OURS + "later": "WorkerManager"},
-    "sanic.worker.multiplexer": {_OURS + "later": "WorkerMultiplexer"},
+    "sanic.worker.state": {_OURS + "multiplexer": "WorkerState"},
+    "sanic.worker.multiplexer": {_OURS + "multiplexer": "WorkerMultiplexer"},
     "sanic.worker.process": {_OURS + "later": "Worker WorkerProcess"},
     "sanic.worker.reloader": {_OURS + "later": "Reloader"},
     "sanic_ext": {
@@ -358,7 +359,9 @@ MODULES: Final[dict[str, dict[str, str]]] = {
 _NO_WEBSOCKETS: Final = "WebSockets come with a later version; server-sent events by request.respond() work"
 _NO_HTTP3: Final = "HTTP/3 comes with a later version; a proxy in front can speak it"
 _NO_STREAM: Final = "it left Sanic in 22.x; the nearest is ResponseStream, or `await request.respond()`"
-_PROCESSES: Final = "processes are kept by vivace.supervisor, which has no API for programs yet"
+_PROCESSES: Final = (
+    "workers are kept by vivace.supervisor; app.restart(), app.scale() and `vivace ctl` command it"
+)
 
 _INSIDE: Final = "it is a part of Sanic's inside; the nearest is "
 _LOOP: Final = "the event loop is the one that Python has; the nearest is asyncio.set_event_loop_policy()"
@@ -374,7 +377,6 @@ MISSING: Final[dict[str, str]] = {
     "sanic.worker.restarter": _PROCESSES,
     "sanic.worker.daemon": "systemd or a container keeps it in the background; see docs/deploy-systemd.md",
     "sanic.worker.serve": _INSIDE + "app.run() or Sanic.serve()",
-    "sanic.worker.state": _PROCESSES,
     "sanic.application.ext": _INSIDE + "app.extend()",
     "sanic.application.logo": _INSIDE + "the setting LOGO",
     "sanic.application.motd": _INSIDE + "app.motd() and the settings MOTD and MOTD_DISPLAY",
