@@ -102,6 +102,21 @@ def status(**which: Any) -> None:
 
 @command.command()
 @_for_server
+def health(**which: Any) -> None:
+    """Say whether requests are served; 1 if not. For the health check of a container."""
+    _Server(**which).ask("status", _health)
+
+
+def _health(answer: dict[str, Any]) -> list[str]:
+    server = answer["server"]
+    if not server["ready"] or server["state"] == "stopping":
+        click.echo(f"{server['state']}, {server['ready']} of {server['wanted']} workers ready", err=True)
+        sys.exit(1)
+    return [f"{server['state']}, {server['ready']} of {server['wanted']} workers ready"]
+
+
+@command.command()
+@_for_server
 def workers(**which: Any) -> None:
     """Show the workers."""
     _Server(**which).ask("workers", lambda answer: _table(answer["workers"]))

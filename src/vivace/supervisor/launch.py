@@ -66,8 +66,9 @@ def needs_supervisor(job: Job, *, told: bool) -> bool:
     limits = limits or config.WORKER_MEMORY_LIMIT
     if "LOOP_TIMEOUT" in config.sources:
         limits = limits or config.LOOP_TIMEOUT
-    wanted = config.WORKERS > 1 or config.SUPERVISE == "on" or config.AUTO_RELOAD or limits or told
-    return bool(wanted) and job.signals
+    # The first process of a container has orphans to reap, which a worker must not do under its app's hands.
+    asked = told or os.getpid() == 1 or config.SUPERVISE == "on" or config.ADMIN_BIND
+    return bool(config.WORKERS > 1 or asked or config.AUTO_RELOAD or limits) and job.signals
 
 
 def _tell(job: Job, listeners: Listeners, service: Service, report: Report) -> None:
