@@ -257,4 +257,6 @@ class Generations:
             generation.channel = None
         self._workforce.orphaned(generation.number)
         if not generation.ending:
+            if not generation.loaded and not self._voice.complaint:
+                self._voice.complaint = "its program ended before it served; the log says why"
             self._do(self._fleet.lost(generation.number, time.monotonic()))

@@ -315,6 +315,7 @@ class Supervisor:
         Args:
             settings: By name, on top of the files, the environment and the command line.
         """
+        self._voice.complaint = ""
         self._generations.override(settings)
         self._service.reloading()
         logger.info("restarting: the app is loaded anew")

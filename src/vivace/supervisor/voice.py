@@ -31,7 +31,7 @@ class Voice:
 
     Attributes:
         greeted: The start is over and was announced.
-        complaint: Why a process could not be started, the last time.
+        complaint: Why a process could not be started, since the last restart began.
     """
 
     def __init__(self, job: Job, listeners: Listeners) -> None:
