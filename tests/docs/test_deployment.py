@@ -199,7 +199,7 @@ def test_the_probes_of_the_manifest_are_answered(tmp_path: Path) -> None:
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     copy_app(tmp_path, "deploy-kubernetes.md")
     words = [word.replace("0.0.0.0:8001", f"unix:{tmp_path}/admin") for word in container["args"]]
-    environ = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "VIVACE_SHUTDOWN_DELAY": "1"}
+    environ = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "VIVACE_SHUTDOWN_DELAY": "2"}
     argv = [word.replace("8000", "{port}") for word in command_of(json.dumps(words))]
     with Stage(argv, tmp_path, environ) as stage:
         assert until(lambda: stage.ask() == '{"shop":"open"}', 20) < 20, stage.log

@@ -314,7 +314,7 @@ class Fleet:
         if self.stopping:
             return self._force(now)
         second = self._leave_at is not None
-        if self.patience.delay and self.booted and not (second or forced):
+        if self.patience.delay and self.ready_count and not (second or forced):
             self._leave_at = now + self.patience.delay
             text = f"stopping: not ready any more, accepting for {self.patience.delay:g} s"
             return [Say(logging.INFO, text)]
