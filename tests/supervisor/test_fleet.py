@@ -339,6 +339,27 @@ def test_of_two_restarts_the_later_one_wins() -> None:
     assert clock.done == [(2, False), (3, False), (4, True)]
 
 
+def test_a_restart_that_is_asked_for_during_the_start_follows_it() -> None:
+    clock = Clock(2)
+    clock.restart()
+    assert clock.loading == []
+    for _ in range(5):
+        clock.all_ready()
+        clock.advance(PATIENCE.canary)
+        clock.leave()
+    assert clock.generations() == [2, 2]
+    assert clock.done == [(2, True)]
+
+
+def test_a_stop_during_the_start_delays_for_those_who_serve() -> None:
+    clock = Clock(2, delay=5.0)
+    clock.ready(clock.pids()[0])
+    clock.stop()
+    assert clock.sent == []
+    clock.advance(5.0)
+    assert {number for _, number in clock.sent} == {signal.SIGTERM}
+
+
 def test_a_worker_that_does_not_leave_is_killed_and_delays_nobody() -> None:
     clock = serving(1)
     clock.restart()

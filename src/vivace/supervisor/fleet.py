@@ -93,6 +93,7 @@ class Fleet:
         self.exit_code = 0
         self.target = 0
         self.booted = False
+        self._owes_restart = False
         self.strict = False
         self._slots = Slots(chance or random.SystemRandom())
         self._newest = 0
@@ -162,7 +163,8 @@ class Fleet:
         if self.leaving:
             return []
         if not self.booted:
-            return [Say(logging.WARNING, "a restart before the first start is over is ignored")]
+            self._owes_restart = True
+            return [Say(logging.INFO, "a restart was asked for before the start is over: it follows")]
         actions: list[Action] = []
         for generation in [g for g in self._loading if g != self.target]:
             del self._loading[generation]
@@ -242,6 +244,7 @@ class Fleet:
         elif self.ready_count >= self.size:
             self.booted = True
             self._proven = self.target
+            said = self.restart(now) if self._owes_restart else []
         return [*said, *self.tick(now)]
 
     def recycle(self, pid: int, reason: str, now: float) -> list[Action]:
