@@ -143,7 +143,7 @@ def test_other_requests_are_served_meanwhile(tmp_path: Path) -> None:
         server.wait_for("has not turned")
         for _ in range(20):
             assert "200 OK" in server.get()
-        server.wait_for("is killed")
+        server.wait_for(r"is killed \(LOOP_TIMEOUT")
         client.close()
         assert server.stop() == 0
 
@@ -269,6 +269,6 @@ def test_a_limit_asks_for_a_supervisor(tmp_path: Path) -> None:
     with serve(tmp_path, "--loop-timeout", "1") as server:
         server.wait_for("supervisor pid")
         client = send(server, "/sleep")
-        server.wait_for("is killed")
+        server.wait_for(r"is killed \(LOOP_TIMEOUT")
         until(lambda: "200 OK" in server.get())
         client.close()
