@@ -28,11 +28,11 @@ def test_what_is_written_is_read(board: Scoreboard) -> None:
     assert read(board, 3).phase is Phase.BOOTING
     assert read(board, 3).late(time.monotonic()) == 0.0
     entry.enter(Phase.SERVING)
-    entry.beat(100.0, 0.5, 12, 1, 2, 3, 4, "GET /old", 99.0, 6, 5)
+    entry.beat(100.0, 0.5, 12, 1, 2, 3, 4, "GET /old", 99.0, 6, 5, 0.1, 0.2)
     reading = read(board, 3)
     assert reading[:2] == (os.getpid(), 7)
     assert reading.phase is Phase.SERVING
-    assert reading[4:15] == (100.0, 0.5, 12, 1, 2, 3, 4, 6, 5, "GET /old", 99.0)
+    assert reading[4:17] == (100.0, 0.5, 12, 1, 2, 3, 4, 6, 5, 0.1, 0.2, "GET /old", 99.0)
     assert reading.late(104.0) == 4.0
     board.close()
 
@@ -196,3 +196,16 @@ def test_a_generation_that_follows_has_the_same_memory(tmp_path: Path, way: str)
 
         until(lambda: newest() == [(2, Phase.SERVING)])
         board.close()
+
+
+def title_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
+
+
+def test_the_title_of_a_worker_says_what_it_does(tmp_path: Path) -> None:
+    (tmp_path / "sample.py").write_text(APP)
+    with Serving(WAYS["command"], tmp_path) as server, server.connect() as client:
+        pid = first_worker(server)
+        until(lambda: title_of(pid) == "sample: worker 1 gen 1 [busy 0]")
+        ask(client, "/wait")
+        until(lambda: title_of(pid) == "sample: worker 1 gen 1 [busy 1]")

@@ -202,7 +202,20 @@ def _server(server: dict[str, Any]) -> list[str]:
     ]
 
 
-_COLUMNS: Final = ("WORKER", "PID", "GEN", "STATE", "UP", "SERVED", "ERRORS", "ACTIVE", "CONNS", "LAG", "CPU")
+_COLUMNS: Final = (
+    "WORKER",
+    "PID",
+    "GEN",
+    "STATE",
+    "UP",
+    "SERVED",
+    "ERRORS",
+    "ACTIVE",
+    "THREADS",
+    "CONNS",
+    "DELAY",
+    "CPU",
+)
 
 
 def _table(workers: Sequence[dict[str, Any]]) -> list[str]:
@@ -216,15 +229,15 @@ def _table(workers: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _row(one: dict[str, Any], *, weighed: bool) -> list[str]:
-    lag = max(one.get("lag") or 0.0, (one.get("late") or 0.0) if one["state"] == "blocked" else 0.0)
+    delay = max(one.get("delay_p95") or 0.0, (one.get("late") or 0.0) if one["state"] == "blocked" else 0.0)
     return [
         str(one["worker"]),
         _number(one.get("pid") or None),
         _number(one.get("generation")),
         one["state"],
         _age(one.get("uptime")),
-        *(_number(one.get(name)) for name in ("served", "errors", "active", "connections")),
-        f"{lag * 1000:.0f}ms" if one.get("lag") is not None else "-",
+        *(_number(one.get(name)) for name in ("served", "errors", "active", "threads_busy", "connections")),
+        f"{delay * 1000:.0f}ms" if one.get("lag") is not None else "-",
         f"{one['cpu'] * 100:.0f}%" if one.get("cpu") is not None else "-",
         _size(one.get("rss")),
         *([_size(one.get("pss"))] if weighed else []),

@@ -8,6 +8,7 @@ Rules of this file:
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -22,6 +23,10 @@ __all__ = ["BEAT", "Pulse"]
 
 BEAT: Final = 0.25
 """Seconds between two beats."""
+_REMEMBERED: Final = 240
+"""Beats of which the delays are told: those of a minute."""
+_TITLED: Final = 4
+"""Beats from one title of the process to the next."""
 _LOOKED_AT: Final = 2000
 """So many connections are looked at for each beat, on average."""
 
@@ -33,9 +38,16 @@ class Pulse:
         entry: Where to.
         server: What it serves with; started.
         loop: Of the server.
+        title: Called each second with the number of requests in progress.
     """
 
-    def __init__(self, entry: Entry, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        entry: Entry,
+        server: Server,
+        loop: asyncio.AbstractEventLoop,
+        title: Callable[[int], object] | None = None,
+    ) -> None:
         self._entry = entry
         self._server = server
         self._loop = loop
@@ -44,6 +56,9 @@ class Pulse:
         self._seen: dict[Stream, float] = {}
         self._oldest = ("", 0.0)
         self._skip = 0
+        self._lags: deque[float] = deque(maxlen=_REMEMBERED)
+        self._beats = 0
+        self._title = title
 
     def start(self) -> None:
         """The server serves: from now on the heart beats."""
@@ -101,7 +116,17 @@ class Pulse:
             server.background,
             *self._oldest,
             *count_threads(),
+            *self._delays(lag),
         )
+        if self._title is not None and not self._beats % _TITLED:
+            self._title(server.active)
+        self._beats += 1
+
+    def _delays(self, lag: float) -> tuple[float, float]:
+        """The middle and the 95th of 100 of what a timer, or a request, waited for its turn."""
+        self._lags.append(lag)
+        ordered = sorted(self._lags)
+        return ordered[len(ordered) // 2], ordered[len(ordered) * 95 // 100]
 
     def _find_oldest(self, now: float) -> tuple[str, float]:
         before = self._seen

@@ -36,7 +36,7 @@ TEXT_SIZE: Final = 240
 _SIZE: Final = 1024
 _SEQUENCE: Final = struct.Struct("=Q")
 _WHO: Final = struct.Struct("=IIBxxxd")
-_BEAT: Final = struct.Struct("=ddQQIIIHHd")
+_BEAT: Final = struct.Struct("=ddQQIIIHHddd")
 _TEXT: Final = struct.Struct(f"={TEXT_SIZE}s")
 _TIMED: Final = struct.Struct(f"=d{TEXT_SIZE}s")
 _WHO_AT: Final = 8
@@ -72,6 +72,8 @@ class Reading(NamedTuple):
         background: Handlers at work after their response.
         threads_busy: Threads that work for a request.
         threads_late: Those of them whose request was answered in their place, because it took too long.
+        delay_p50: How long what arrives waits for its turn of the loop, in the middle, over the last minute.
+        delay_p95: The same, for 95 of 100.
         oldest: Method and path of the request that is longest in progress, at the last heartbeat; or empty.
         oldest_since: When that began, as far as a heartbeat saw it.
         newest: Method and path of the request that began last; it may be over.
@@ -92,6 +94,8 @@ class Reading(NamedTuple):
     background: int
     threads_busy: int
     threads_late: int
+    delay_p50: float
+    delay_p95: float
     oldest: str
     oldest_since: float
     newest: str
@@ -148,6 +152,8 @@ class Entry:
         oldest_since: float,
         threads_busy: int = 0,
         threads_late: int = 0,
+        delay_p50: float = 0.0,
+        delay_p95: float = 0.0,
     ) -> None:
         """The loop has turned; see `Reading`."""
         self._begin()
@@ -164,6 +170,8 @@ class Entry:
             threads_busy,
             threads_late,
             oldest_since,
+            delay_p50,
+            delay_p95,
         )
         _TEXT.pack_into(self._memory, self._at + _OLDEST_AT, _octets(oldest))
         self._end()
@@ -248,7 +256,7 @@ def _decode(record: bytes) -> Reading | None:
     if phase not in tuple(Phase):
         return None
     beat = _BEAT.unpack_from(record, _BEAT_AT)
-    heartbeat, lag, served, errors, active, connections, background, busy, late, began = beat
+    heartbeat, lag, served, errors, active, connections, background, busy, late, began, middle, most = beat
     (oldest,) = _TEXT.unpack_from(record, _OLDEST_AT)
     (newest,) = _TEXT.unpack_from(record, _NEWEST_AT)
     seen, blocking = _TIMED.unpack_from(record, _BLOCKING_AT)
@@ -266,6 +274,8 @@ def _decode(record: bytes) -> Reading | None:
         background,
         busy,
         late,
+        middle,
+        most,
         _text(oldest),
         began,
         _text(newest),

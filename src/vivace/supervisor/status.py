@@ -39,6 +39,7 @@ _DEEDS: Final = (
     "threads_busy",
     "threads_late",
 )
+_DELAYS: Final = ("lag", "delay_p50", "delay_p95")
 _SUMS: Final = (*_DEEDS, "restarts")
 
 
@@ -162,11 +163,11 @@ class Status:
 def _said(reading: Reading | None, now: float) -> dict[str, Any]:
     """What a worker has written of itself."""
     if reading is None or not reading.heartbeat:
-        return dict.fromkeys((*_DEEDS, "lag", "late", "oldest"))
+        return dict.fromkeys((*_DEEDS, *_DELAYS, "late", "oldest"))
     oldest = {"request": reading.oldest, "age": now - reading.oldest_since} if reading.oldest else None
     return {
         **{name: getattr(reading, name) for name in _DEEDS},
-        "lag": reading.lag,
+        **{name: getattr(reading, name) for name in _DELAYS},
         "late": reading.late(now),
         "oldest": oldest,
     }

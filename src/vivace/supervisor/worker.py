@@ -35,10 +35,12 @@ from vivace.supervisor.pulse import Pulse
 from vivace.supervisor.quota import watch_requests
 from vivace.supervisor.scoreboard import Entry
 from vivace.supervisor.serve import LONGEST_PATIENCE, abandon_tasks, serve_until_stopped
+from vivace.supervisor.service import worker_title
 from vivace.supervisor.sockets import Listeners
 from vivace.supervisor.stop import Interrupted, StopRequest
 from vivace.supervisor.target import Loaded
 from vivace.supervisor.template import run_main_listeners
+from vivace.supervisor.title import set_title
 
 __all__ = ["choose_loop", "run_worker", "serve_until_stopped"]
 
@@ -70,7 +72,7 @@ def run_worker(
         if not alone:
             place_process(job.config, slot)
         entry = None if alone or job.board is None else job.board.enter(slot, job.generation)
-        return _Worker(job, listeners, tell, channel, stop, entry).run()
+        return _Worker(job, listeners, tell, channel, stop, entry, slot).run()
     except Interrupted:
         return 0
     finally:
@@ -90,6 +92,7 @@ class _Worker:
         channel: Channel | None,
         stop: StopRequest,
         entry: Entry | None = None,
+        slot: int = 0,
     ) -> None:
         self._job = job
         self._listeners = listeners
@@ -98,6 +101,8 @@ class _Worker:
         self._stop = stop
         self._served = False
         self._entry = entry
+        self._slot = slot
+        self._title = ""
         self._pulse: Pulse | None = None
         self._app: Any = None
 
@@ -138,7 +143,9 @@ class _Worker:
         listeners, tls = self._listeners, self._job.tls
         server = Server(interface, config, listeners.sockets, tls=tls, plain=listeners.plain)
         if self._entry is not None:
-            self._pulse = Pulse(self._entry, server, asyncio.get_running_loop())
+            name = str(getattr(self._app, "name", loaded.target))
+            title = partial(self._show_title, name)
+            self._pulse = Pulse(self._entry, server, asyncio.get_running_loop(), title)
         self._stop.reopen = partial(_reopen_logs, server)
         quota = None
         if self._channel is not None:
@@ -162,6 +169,12 @@ class _Worker:
             if self._pulse is not None:
                 self._pulse.stop()
             await abandon_tasks()
+
+    def _show_title(self, name: str, busy: int) -> None:
+        title = worker_title(name, self._slot, self._job.generation, busy)
+        if title != self._title:
+            self._title = title
+            set_title(title)
 
     def _leave(self) -> None:
         self._listeners.close()
