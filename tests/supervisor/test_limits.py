@@ -1,5 +1,6 @@
 """Real processes: workers that block, deadlock or grow are dealt with from outside, and others serve on."""
 
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.test_ctl import ctl
 from tests.supervisor.serving import Serving, until
 from vivace.config import Config
 from vivace.supervisor.fleet import Fleet, Patience
@@ -156,6 +158,9 @@ def test_busy_threads_are_no_reason_to_kill_a_worker(tmp_path: Path) -> None:
             assert b" 503 " in client.recv(100)
         time.sleep(1.5)  # longer than LOOP_TIMEOUT
         assert "200 OK" in server.get()
+        answer = ctl("status", "--json", "--pid", str(server.process.pid), cwd=tmp_path).stdout
+        workers = json.loads(answer)["workers"]
+        assert sum(worker["threads_late"] for worker in workers) in (1, 2), "whoever took one of them"
         assert "is killed" not in server.log
         assert "in locked_here" in server.log
         assert "it waited for one of 1 threads, which were busy (vivace-handler_0: GET /lock)" in server.log
