@@ -65,7 +65,7 @@ class _Server:
             with Line(find_server(*self._named()), timeout) as line:
                 answer = line.ask(name, **arguments)
                 if until_gone and answer["ok"]:
-                    line.wait_closed()
+                    line.wait_gone(answer["server"]["pid"])
         except NotFound as error:
             self._fail({"ok": False, "error": str(error), "code": 1})
         if not answer["ok"]:

@@ -11,7 +11,9 @@ Rules of this file:
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -162,16 +164,29 @@ class Line:
         answer: dict[str, Any] = msgspec.json.decode(line)
         return answer
 
-    def wait_closed(self) -> None:
-        """Until the server is gone.
+    def wait_gone(self, pid: int) -> None:
+        """Until the server is gone: it closes the connection a moment before.
 
-        Raises:
-            NotFound: It is not, after the time.
+        Args:
+            pid: Of the supervisor.
         """
-        try:
+        with suppress(OSError):
             while self._file.read(4096):
                 pass
-        except TimeoutError:
-            raise NotFound(f"the server at {self._place} is still there") from None
-        except OSError:
-            return
+        while _lives(pid):
+            time.sleep(0.01)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
+    except OSError:  # gone meanwhile, or there is no /proc
+        return Path("/proc/self").exists() is False
+    return state != "Z"
