@@ -131,4 +131,4 @@ def test_more_is_loaded_into_a_configuration() -> None:
 def test_a_class_with_many_options_converts_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     key = UUID("c83fd4a5-0e5d-4b2c-bc83-9d7a6e11a3a5")
     monkeypatch.setenv("SANIC_KEY", str(key))
-    assert Config(converters=[UUID]).KEY == key
+    assert Config(converters=[UUID])["KEY"] == key
