@@ -26,7 +26,7 @@ def test_methods_compare_without_case() -> None:
 
 
 def test_helpers() -> None:
-    assert not helpers.default
+    assert helpers.default
     assert repr(helpers.default) == "<Default>"
     assert helpers.STATUS_CODES[404] == b"Not Found"
     assert helpers.has_message_body(200)

@@ -438,11 +438,17 @@ def _has_setter(cls: type, name: str) -> bool:
 
 def _bind(converter: Converter, variable: str, name: str, known: dict[str, Any]) -> Callable[[str], Any]:
     """The converter as a function of the text alone, whichever of the two kinds it is."""
-    try:
-        signature(converter).bind(variable, name, "", known)
-    except (TypeError, ValueError):
+    if _takes(converter, "") or not _takes(converter, variable, name, "", known):
         return converter
     return lambda text: converter(variable, name, text, known)
+
+
+def _takes(function: Callable[..., Any], *values: Any) -> bool:
+    try:
+        signature(function).bind(*values)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _known(key: str, source: str) -> Setting:

@@ -44,6 +44,8 @@ class HTTPMethodView:
     """
 
     decorators: ClassVar[list[Callable[..., Any]]] = []
+    hands_results: ClassVar[bool] = False
+    """Whether decorators of a class without coroutine functions get what methods return, not a coroutine."""
 
     def __init_subclass__(
         cls, attach: "Registry | None" = None, uri: str | None = None, **options: Any
@@ -105,7 +107,15 @@ class HTTPMethodView:
             result = await asyncio.to_thread(method, request, **values)
             return await result if isawaitable(result) else result
 
-        handler: Callable[..., Any] = view
+        def plain(request: "Request", **values: Any) -> Any:
+            name, _ = table.get(request.method, ("", False))
+            if not name:
+                raise MethodNotAllowed(None, request.method, sorted(table))
+            return getattr(cls(*class_args, **class_kwargs), name)(request, **values)
+
+        direct = cls.hands_results and not any(asynchronous for _, asynchronous in table.values())
+        handler: Callable[..., Any] = plain if direct else view
+        handler.__module__, handler.__doc__ = cls.__module__, cls.__doc__
         for decorator in cls.decorators:
             handler = decorator(handler)
         handler.__name__ = cls.__name__

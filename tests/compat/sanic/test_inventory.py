@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from vivace.compat.sanic import response
+from vivace.compat.sanic import constants, response
 from vivace.compat.sanic.app import Sanic
 from vivace.compat.sanic.config import Config
 from vivace.compat.sanic.shared import SharedContext
-from vivace.errors import HeaderNotFound, InvalidHeader, Unauthorized
+from vivace.errors import HeaderNotFound, InvalidHeader, MethodNotAllowed, Unauthorized
 from vivace.testing import manager as pairs_manager
 from vivace.testing import pairs
 
@@ -150,3 +150,50 @@ def test_the_clients_of_a_manager_are_those_of_the_app(app: Sanic) -> None:
     manager = pairs_manager.TestManager(app)
     assert app._test_manager is manager
     assert (app.test_client, app.asgi_client) == (manager.test_client, manager.asgi_client)
+
+
+def test_what_may_be_asked_is_told() -> None:
+    assert MethodNotAllowed("m", "GET", ["POST", "PUT"]).headers == {"Allow": "POST, PUT"}
+    assert MethodNotAllowed("m", "GET", []).headers == {"Allow": ""}
+
+
+def test_one_thing_has_one_url(app: Sanic) -> None:
+    @app.get("/p/<rest:path>")
+    async def index(request: Any, rest: str) -> Any:
+        return response.text(rest)
+
+    @app.get("/a")
+    async def a(request: Any) -> Any:
+        return response.text("a")
+
+    assert app.test_client.get("/p/a/b")[1].text == "a/b"
+    assert [app.test_client.get(url)[1].status for url in ("/p//a", "/a//", "/a/")] == [404, 404, 200]
+
+
+def test_a_response_without_a_type_has_none(app: Sanic) -> None:
+    @app.get("/")
+    async def index(request: Any) -> Any:
+        return response.HTTPResponse("x")
+
+    assert "content-type" not in app.test_client.get("/")[1].headers
+
+
+def test_methods_by_what_they_promise() -> None:
+    assert [str(method) for method in constants.HTTP_METHODS] == [
+        "GET",
+        "POST",
+        "PUT",
+        "HEAD",
+        "OPTIONS",
+        "PATCH",
+        "DELETE",
+    ]
+    assert {str(method) for method in constants.SAFE_HTTP_METHODS} == {"GET", "HEAD", "OPTIONS"}
+    assert {str(method) for method in constants.IDEMPOTENT_HTTP_METHODS} == {
+        "GET",
+        "HEAD",
+        "OPTIONS",
+        "PUT",
+        "DELETE",
+    }
+    assert {str(method) for method in constants.CACHEABLE_HTTP_METHODS} == {"GET", "HEAD"}

@@ -17,6 +17,7 @@ from vivace.compat.sanic.ext import Extending
 from vivace.compat.sanic.handlers import ErrorHandler
 from vivace.compat.sanic.log import configure
 from vivace.compat.sanic.overriding import Overridable
+from vivace.compat.sanic.preparing import Preparing
 from vivace.compat.sanic.request import Request
 from vivace.compat.sanic.response import HTTPResponse, JSONResponse, coerce
 from vivace.compat.sanic.router import AskingRouter, Router
@@ -51,7 +52,7 @@ _ADDED: Final = [
 """What a router is told of a route besides path, methods and handler."""
 
 
-class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ignore[reportIncompatibleMethodOverride]
+class Sanic(Around, Declaring, Overridable, Preparing, Serving, Extending):  # pyright: ignore[reportIncompatibleMethodOverride]
     """`Vivace`, as programs know it that were written for Sanic.
 
     Args:
@@ -117,12 +118,12 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
         certloader_class: Any = None,
     ) -> None:
         del inspector_class, certloader_class
-        if (
-            config is not None and env_prefix == SANIC_PREFIX
-        ):  # it has read the environment, or was told not to
+        if config is not None:  # it has read the environment, or was told not to
+            if env_prefix != SANIC_PREFIX:
+                raise DeclarationError(
+                    "When instantiating Sanic with config, you cannot also pass env_prefix"
+                )
             env_prefix = None
-        if config is not None and env_prefix is not None:
-            raise DeclarationError("When instantiating Sanic with config, you cannot also pass env_prefix")
         super().__init__(
             name,
             config,

@@ -76,7 +76,8 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.application": {},
     "sanic.asgi": {_OURS + "later": "ASGIApp"},
     "sanic.application.state": {
-        "vivace.framework.state": "ApplicationState=AppState Mode Server ServerStage"
+        "vivace.framework.state": "ApplicationState=AppState Mode Server ServerStage",
+        _OURS + "preparing": "ApplicationServerInfo",
     },
     "sanic.application.constants": {
         "vivace.framework.state": "Mode Server ServerStage",
@@ -227,10 +228,10 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.server": {
         "vivace.framework.conn_info": "ConnInfo=ConnectionInfo",
         "vivace.framework.protocol": "HttpProtocol",
-        "vivace.cli.embed": "AsyncioServer=AppServer",
+        "vivace.compat.sanic.async_server": "AsyncioServer",
         _OURS + "pieces": "Signal",
     },
-    "sanic.server.async_server": {"vivace.cli.embed": "AsyncioServer=AppServer"},
+    "sanic.server.async_server": {"vivace.compat.sanic.async_server": "AsyncioServer"},
     "sanic.server.protocols": {},
     "sanic.server.protocols.base_protocol": {"vivace.framework.protocol": "SanicProtocol=HttpProtocol"},
     "sanic.server.protocols.http_protocol": {"vivace.framework.protocol": "HttpProtocol"},
@@ -245,7 +246,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.types.hashable_dict": {_OURS + "pieces": "HashableDict"},
     "sanic.types.shared_ctx": {_OURS + "shared": "SharedContext"},
     "sanic.utils": {_OURS + "helpers": "import_string load_module_from_file_location str_to_bool"},
-    "sanic.views": {"vivace.framework.views": "HTTPMethodView stream"},
+    "sanic.views": {_OURS + "views": "HTTPMethodView", "vivace.framework.views": "stream"},
     "sanic.worker": {"vivace.compat.gunicorn": "GunicornWorker"},
     "sanic.worker.constants": {_OURS + "constants": "ProcessState RestartOrder"},
     "sanic.worker.inspector": {_OURS + "later": "Inspector"},
@@ -381,7 +382,6 @@ MISSING: Final[dict[str, str]] = {
     "sanic.application.logo": _INSIDE + "the setting LOGO",
     "sanic.application.motd": _INSIDE + "app.motd() and the settings MOTD and MOTD_DISPLAY",
     "sanic.application.spinner": _INSIDE + "the logger sanic.root",
-    "sanic.application.state.ApplicationServerInfo": _INSIDE + "app.state",
     "sanic.asgi.Lifespan": _INSIDE + "app.listener()",
     "sanic.base.meta": _INSIDE + "sanic.Sanic",
     "sanic.cli.app": _INSIDE + "the command `vivace run --sanic module:app`",
