@@ -565,6 +565,8 @@ EVENTS = st.lists(
                 "fail",
                 "recycle",
                 "resize",
+                "dismiss",
+                "condemn",
                 "lost",
                 "leave",
                 "stop",
@@ -605,7 +607,7 @@ def _happen(clock: Clock, event: str, which: int, code: int, seconds: float) -> 
     spawned = clock.next_pid
     was_stopping = clock.fleet.stopping
     before = clock.fleet.ready_count
-    planned = {"restart", "load", "fail", "recycle", "tick", "ready"}
+    planned = {"restart", "load", "fail", "recycle", "tick", "ready", "dismiss"}
     if event == "ready":
         clock.ready(pid)
     elif event == "exit":
@@ -620,6 +622,10 @@ def _happen(clock: Clock, event: str, which: int, code: int, seconds: float) -> 
         clock.do(clock.fleet.recycle(pid, "age", clock.now))
     elif event == "resize":
         clock.do(clock.fleet.resize(which % 4 + 1, clock.now))
+    elif event == "dismiss":
+        clock.do(clock.fleet.dismiss(pid, "idle", clock.now))
+    elif event == "condemn":
+        clock.do(clock.fleet.condemn(pid, "LOOP_TIMEOUT", "it stands still", clock.now))
     elif event == "lost":
         clock.do(clock.fleet.lost(clock.fleet.target, clock.now))
     elif event in ("leave", "restart", "stop", "hand", "back"):

@@ -169,7 +169,7 @@ def test_busy_threads_are_no_reason_to_kill_a_worker(tmp_path: Path) -> None:
 
 
 def test_a_debugged_or_developed_app_may_stand_still(tmp_path: Path) -> None:
-    with serve(tmp_path, "--workers", "2", "--loop-timeout", "0.5", "--debug") as server:
+    with serve(tmp_path, "--workers", "2", "--loop-timeout", "1", "--debug") as server:
         client = send(server, "/sleep")
         time.sleep(1.5)  # nothing comes that could be awaited
         assert "its loop" not in server.log

@@ -265,11 +265,11 @@ class Fleet:
         return [Say(logging.INFO, text), *self.tick(now)]
 
     def dismiss(self, pid: int, why: str, now: float) -> list[Action]:
-        """One worker fewer, and which one; nothing happens while workers are replaced."""
+        """One worker fewer, and which one; nothing happens while workers are replaced or missing."""
         worker = self.workers.get(pid)
         if worker is None or worker.state is not State.READY or self.size <= 1:
             return []
-        if self.stopping or self.restarting or self._is_stale(worker):
+        if self.stopping or self.restarting or self._is_stale(worker) or self.ready_count < self.size:
             return []
         text = f"{self.size} workers become {self.size - 1} ({why}): {worker.name} (pid {pid}) leaves"
         self.size -= 1

@@ -17,7 +17,7 @@ import signal
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from vivace.config import SETTINGS, Config
 from vivace.errors import ConfigError
@@ -45,6 +45,9 @@ from vivace.supervisor.title import set_title
 __all__ = ["choose_loop", "run_worker", "serve_until_stopped"]
 
 logger = logging.getLogger("vivace")
+
+SHORTEST_LIMIT: Final = 1.0
+"""Seconds for which a loop may stand still whatever LOOP_TIMEOUT says."""
 
 
 def run_worker(
@@ -283,14 +286,16 @@ def loop_timeout(config: Config, *, reloads: bool) -> float:
     """For how many seconds a worker's loop may stand still; 0 is for ever.
 
     Not while developing, for a debugger holds it; nor where handlers run on the loop by THREADS=0, unless
-    somebody set it: there a long request is no fault.
+    somebody set it: there a long request is no fault. Less than `SHORTEST_LIMIT` is taken for that, since a
+    loop says four times a second that it turns.
 
     Args:
         config: To serve with.
         reloads: AUTO_RELOAD.
     """
     inline = not config.THREADS and not explicit(config, "LOOP_TIMEOUT")
-    return 0.0 if config.DEBUG or reloads or inline else config.LOOP_TIMEOUT
+    seconds = 0.0 if config.DEBUG or reloads or inline else config.LOOP_TIMEOUT
+    return max(seconds, SHORTEST_LIMIT) if seconds else 0.0
 
 
 def _make_interface(loaded: Loaded, config: Config) -> Interface:
