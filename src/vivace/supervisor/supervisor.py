@@ -29,12 +29,13 @@ from vivace.supervisor.door import Door
 from vivace.supervisor.fleet import Fleet, Patience
 from vivace.supervisor.generations import Generations
 from vivace.supervisor.handle import describe_exit
-from vivace.supervisor.housekeeping import Chore, Looking, Recycling, Telling, UsageCheck, Watching
+from vivace.supervisor.housekeeping import Looking, Recycling, Telling, UsageCheck, Watching
 from vivace.supervisor.job import Job
 from vivace.supervisor.limits import BlockGuard, MemoryGuard
 from vivace.supervisor.logs import attach_logging, reopen_files
 from vivace.supervisor.messages import Channel, Order, Report, Told, Wish
 from vivace.supervisor.reaper import Reaper
+from vivace.supervisor.rota import Rota
 from vivace.supervisor.scaling import Change, Scaler
 from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.service import Service
@@ -112,14 +113,15 @@ class Supervisor:
         self._watch = FileWatch(config.RELOAD_DIRS.split()) if config.AUTO_RELOAD else None
         self._usage = UsageCheck(self._fleet)
         recycler = Recycler(config.WORKER_MAX_LIFETIME, config.WORKER_MAX_MEMORY)
-        self._chores: list[Chore] = [Recycling(recycler, self._fleet, self._recycle), self._usage]
-        self._chores.append(Looking(self._board, self._fleet, self._workforce.send))
+        self._chores = Rota([Recycling(recycler, self._fleet, self._recycle), self._usage])
+        self._chores.add(Looking(self._board, self._fleet, self._workforce.send))
         self._block_guard = BlockGuard(self._board, self._fleet, self._condemn)
-        self._chores.append(self._block_guard)
+        self._chores.add(self._block_guard)
         self._desk = self._make_desk(config)
         self._scaling = self._make_scaling(config)
-        self._chores += [self._scaling] if self._scaling is not None else []
-        self._chores.append(MemoryGuard(config.WORKER_MEMORY_LIMIT, self._fleet, self._condemn))
+        if self._scaling is not None:
+            self._chores.add(self._scaling)
+        self._chores.add(MemoryGuard(config.WORKER_MEMORY_LIMIT, self._fleet, self._condemn))
 
     def _make_desk(self, config: Config) -> Desk:
         return Desk(
@@ -143,7 +145,7 @@ class Supervisor:
         main = self._app_of_program()
         run_main_listeners(main, "main_process_start")
         self._follow_files()
-        self._desk.open(patient=bool(self._listeners.before))
+        self._desk.open(self._listeners.before)
         with self._signals.caught(self._channels.selector, self._on_signals):
             try:
                 self._do(self._fleet.start(time.monotonic()))
@@ -185,16 +187,15 @@ class Supervisor:
         ]
         dues += [self._workforce.groups.due, self._desk.due]
         if not self._fleet.stopping:
-            dues += [chore.due for chore in self._chores]
+            dues.append(self._chores.due)
         due = min(dues, default=float("inf"))
         self._channels.wait(None if due == float("inf") else max(due - time.monotonic(), 0.0))
         now = time.monotonic()
         for needed in (self._door, self._upgrade, self._workforce.groups, self._desk):
             if needed.due <= now:
                 needed.look(now)
-        for chore in self._chores:
-            if chore.due <= now and not self._fleet.stopping:
-                chore.look(now)
+        if not self._fleet.stopping:
+            self._chores.look(now)
 
     def _recycle(self, pid: int, reason: str, now: float) -> None:
         self._do(self._fleet.recycle(pid, reason, now))
@@ -307,6 +308,7 @@ class Supervisor:
             return
         logger.error("the new supervisor ended with %s: this one serves again", how)
         self._service.resume()
+        self._desk.taken_back()
         self._do(self._fleet.take_back(time.monotonic()))
 
     def restart(self, settings: Mapping[str, Any]) -> None:
@@ -368,12 +370,12 @@ class Supervisor:
             self._greet(report)
 
     def _greet(self, report: Report) -> None:
-        self._desk.name = report.name
         self._voice.greet(report)
+        self._desk.serving(report.name)
         self._service.ready(self._listeners, f"{self._fleet.size} workers")
-        self._chores.append(Telling(self._service, self._fleet, report.name, self._addresses))
+        self._chores.add(Telling(self._service, self._fleet, report.name, self._addresses))
         if self._watch is not None:
-            self._chores.append(Watching(self._watch, self._reload))
+            self._chores.add(Watching(self._watch, self._reload))
         stages = ["reload_process_start"] if self._watch is not None else []
         run_main_listeners(self._app_of_program(), "main_process_ready", *stages)
         self._generations.order(Order("ready"))

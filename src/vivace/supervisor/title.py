@@ -42,7 +42,7 @@ def set_title(title: str, name: str = "") -> None:
 def _find_package() -> Callable[[str], None] | None:
     try:
         found: Callable[[str], None] = import_module("setproctitle").setproctitle
-    except (ImportError, AttributeError):
+    except (ImportError, AttributeError, OSError):  # the last one: no descriptor is left
         return None
     return found
 

@@ -4,9 +4,13 @@ Rules of this file:
 
 - The supervisor has no event loop, no TLS and no server in its memory: that is a third of it.
 - A template has them before it forks: all its workers share these pages.
+- When the memory of the machine runs out, a worker has to go and not the supervisor, which replaces it.
 """
 
+import contextlib
 from importlib import import_module
+from pathlib import Path
+from typing import Final
 
 from vivace.supervisor.groups import lead_group
 from vivace.supervisor.job import Job
@@ -14,6 +18,9 @@ from vivace.supervisor.messages import Channel
 from vivace.supervisor.sockets import Listeners
 
 __all__ = ["prepare", "work"]
+
+_BADNESS: Final = 100
+"""How much more willingly than its parent a worker is ended by a system without memory, of 1000."""
 
 
 def prepare() -> None:
@@ -25,5 +32,13 @@ def work(listeners: Listeners, job: Job, channel: Channel, slot: int) -> int:
     """Be a worker of a supervisor; the exit code."""
     from vivace.supervisor.worker import run_worker
 
+    _go_first()
     lead_group()
     return run_worker(job._replace(main=False), listeners, channel.send, channel, slot)
+
+
+def _go_first() -> None:
+    """Follows proc(5), oom_score_adj: everybody may raise his own."""
+    place = Path("/proc/self/oom_score_adj")
+    with contextlib.suppress(OSError, ValueError):
+        place.write_text(str(min(int(place.read_text()) + _BADNESS, 1000)))
