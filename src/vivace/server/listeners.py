@@ -4,7 +4,7 @@ Rules of this file:
 
 - A listening socket is shared by descriptor; nobody who leaves closes it for the others.
 - A bounded number of connections a turn, so that open requests go on, and one only where workers share
-  the socket, so that a burst is spread over them.
+  the socket, so that a burst is spread over them; they take turns then (`vivace.server.turns`).
 - At the limit on connections one without a request makes room; if all have one, the new one gets a 503.
   Out of descriptors: connections without a request make room; if there are none, accepting pauses
   for `ACCEPT_PAUSE` seconds. It is said once a minute.
@@ -25,6 +25,7 @@ from vivace.server.preface import Preface
 from vivace.server.state import ServerState
 from vivace.server.tls import Tls
 from vivace.server.tls_transport import TlsTransport
+from vivace.server.turns import Turns
 
 __all__ = ["ACCEPT_PAUSE", "Acceptor"]
 
@@ -68,11 +69,14 @@ class Acceptor:
         self._resume: asyncio.TimerHandle | None = None
         self._complained = state.now - COMPLAIN_EVERY
         self._running = False
+        self._turns: Turns | None = None
 
     def start(self) -> None:
         """Begin to accept."""
         self._running = True
         self._state.loop.add_reader(self._listener, self._accept)
+        if self._state.settings.accepts_per_turn == 1:
+            self._turns = Turns(self._state.loop, self._listener)
 
     def stop(self, *, empty: bool = True) -> None:
         """Accept what is queued, unless that is left to others (`empty`), and then no more.
@@ -86,8 +90,14 @@ class Acceptor:
             self._resume.cancel()
             self._resume = None
         elif self._running:
-            self._state.loop.remove_reader(self._listener)
+            self._pause()
         self._running = False
+
+    def _pause(self) -> None:
+        if self._turns is not None:
+            self._turns.close()
+            self._turns = None
+        self._state.loop.remove_reader(self._listener)
 
     def _accept(self) -> bool:
         """Accept what waits, up to a turn's worth; whether more may be waiting."""
@@ -100,13 +110,15 @@ class Acceptor:
                 continue
             except OSError as error:
                 if error.errno == errno.EINVAL:  # the supervisor that stops has shut it
-                    self._state.loop.remove_reader(self._listener)
+                    self._pause()
                     self._running = False
                     return False
                 if error.errno not in _EXHAUSTED:
                     raise
                 self._make_room(f"no more connections can be opened: {error.strerror}")
                 return False
+            if self._turns is not None:
+                self._turns.pass_on()
             if self._full() and not self._state.shed(1):
                 self._turn_away(accepted)
             else:
@@ -173,7 +185,7 @@ class Acceptor:
         state = self._state
         shed = state.shed(SHED_AT_ONCE)
         if not shed:
-            state.loop.remove_reader(self._listener)
+            self._pause()
             self._resume = state.loop.call_later(ACCEPT_PAUSE, self._go_on)
         what = f"closed {shed} without a request" if shed else "accepting pauses"
         self._complain(f"{reason}: {what}")

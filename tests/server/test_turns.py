@@ -1,0 +1,63 @@
+"""The line for a listening socket: who has accepted goes to its end; pauses and stops leave no trace."""
+
+import asyncio
+import os
+import socket
+
+import pytest
+
+from tests.server.support import hello, running, until
+from vivace.server.turns import Turns
+
+GET = b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def test_a_server_beside_others_serves_each_connection_and_leaves_nothing_open() -> None:
+    async with running(hello, WORKERS=2) as server:
+        for _ in range(50):
+            assert (await server.exchange(GET)).endswith(b"hello /a")
+        for client in server.clients:
+            await client.close()
+        server.clients.clear()
+        before = descriptors()
+        await server.server.stop()
+        assert descriptors() < before
+
+
+async def test_connections_that_come_at_once_are_all_accepted() -> None:
+    async with running(hello, WORKERS=2) as server:
+        answers = await asyncio.gather(*(server.exchange(GET) for _ in range(100)))
+        assert [one.endswith(b"hello /a") for one in answers] == [True] * 100
+
+
+async def test_a_connection_is_seen_though_it_came_while_nobody_was_in_line() -> None:
+    loop = asyncio.get_running_loop()
+    seen = 0
+
+    def accept() -> None:
+        nonlocal seen
+        with listener.accept()[0]:
+            seen += 1
+        turns.pass_on()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        loop.add_reader(listener, accept)
+        turns = Turns(loop, listener)
+        for count in range(1, 6):
+            with socket.create_connection(listener.getsockname()):
+                await until(lambda count=count: seen == count)  # type: ignore[misc]
+        loop.remove_reader(listener)
+        turns.close()
+        turns.pass_on()
+        turns.close()
+
+
+async def test_a_loop_that_does_not_show_its_epoll_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vivace.server.turns._epoll_of", lambda loop: None)
+    async with running(hello, WORKERS=2) as server:
+        assert (await server.exchange(GET)).endswith(b"hello /a")
