@@ -296,6 +296,16 @@ def test_dump_shows_requests_tasks_and_threads(tmp_path: Path) -> None:
         assert "there is no worker 9" in server.ctl("dump", "9", code=1)
 
 
+def test_dump_is_quick(shared: Controlled) -> None:
+    times = []
+    for _ in range(10):
+        began = time.monotonic()
+        (answer,) = talk(shared, b'{"command": "dump"}')
+        times.append(time.monotonic() - began)
+        assert len(answer["dumps"]) == 2
+    assert min(times) < 0.05
+
+
 def test_dump_of_a_blocked_worker_shows_where_it_blocks(tmp_path: Path) -> None:
     with Controlled(tmp_path) as server, server.connect() as client:
         ask(client, "/block")

@@ -117,13 +117,17 @@ class Control:
         self._clients: dict[int, _Client] = {}
         self._turn = 0
 
-    def open(self) -> None:
-        """Listen, or say why not, and go on."""
+    def open(self, before: int = 0) -> None:
+        """Listen, or say why not, and go on.
+
+        Args:
+            before: The process id of a server that gives its place to this one; 0: nobody does.
+        """
         if self.place == "off":
             self.place = ""
             return
         try:
-            self._listener = self._listen()
+            self._listener = self._listen(before)
         except (OSError, StartupError) as error:
             logger.info("no control socket, so `vivace ctl` does not find this server: %s", error)
             self.place = ""
@@ -131,7 +135,15 @@ class Control:
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
-    def _listen(self) -> socket.socket:
+    def reopen(self) -> None:
+        """Who took our place is gone: listen again, if that is needed."""
+        if self._file is not None and self._listener is not None and not os.path.exists(self.place):
+            self._selector.unregister(self._listener)
+            self._listener.close()
+            self._listener = None
+            self.open()
+
+    def _listen(self, before: int) -> socket.socket:
         if self.place == "auto":
             if _ABSTRACT:
                 self.place = control_name(os.getpid(), os.geteuid())
@@ -139,6 +151,8 @@ class Control:
                 self.place = os.path.join(control_folder(), f"{os.getpid()}.sock")
         if not self.place.startswith("@"):
             self.place = os.path.abspath(self.place)
+            if before and _owner(self.place) == before:
+                os.unlink(self.place)
             listener = bind_unix(self.place, 0o600, CLIENTS)
             self._file = SocketFile(self.place)
             return listener
@@ -295,3 +309,15 @@ class Control:
             self._listener = None
         if remove and self._file is not None:
             self._file.remove()
+
+
+def _owner(path: str) -> int:
+    """The process that listens at a path; 0 if none does."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(0.1)
+        try:
+            probe.connect(path)
+            peer = peer_of(probe)
+        except OSError:
+            return 0
+    return peer[0] if peer is not None else 0

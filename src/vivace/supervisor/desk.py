@@ -57,22 +57,31 @@ class Desk:
         stop: Callable[[bool], None],
     ) -> None:
         self.name = ""
+        self._before = 0
         status = Status(fleet, board, workforce.exits, lambda: self.name, addresses)
         self._commands = Commands(fleet, do, workforce.send, restart, stop, status, lambda: voice.complaint)
         self._control = Control(config.CONTROL, channels.selector, self._commands.answer)
         self._health = Health(config.ADMIN_BIND, config.UNIX_MODE, channels.selector, fleet)
 
-    def open(self, *, patient: bool) -> None:
+    def open(self, before: int = 0) -> None:
         """Begin to listen.
 
         Args:
-            patient: Another supervisor has our address, and will give it up.
+            before: The supervisor that this one replaces, which has both addresses until this one serves.
 
         Raises:
             StartupError: ADMIN_BIND cannot be used; exit code 4.
         """
-        self._control.open()
-        self._health.open(patient=patient)
+        self._before = before
+        if not before:
+            self._control.open()
+        self._health.open(patient=bool(before))
+
+    def serving(self, name: str) -> None:
+        """The server serves an app of this name."""
+        self.name = name
+        if self._before:
+            self._control.open(self._before)
 
     @property
     def due(self) -> float:
@@ -104,6 +113,11 @@ class Desk:
     def replaced(self) -> None:
         """Another supervisor takes over, and answers probes."""
         self._health.stop()
+
+    def taken_back(self) -> None:
+        """The other supervisor is gone again."""
+        self._health.open(patient=True)
+        self._control.reopen()
 
     def leave(self) -> None:
         """In a child: nothing of this is its own."""

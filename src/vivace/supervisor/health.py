@@ -36,7 +36,8 @@ CLIENTS: Final = 64
 """Connections at a time; for one more the oldest has to go."""
 PATIENCE: Final = 5.0
 """Seconds that a client has from its connection to its request."""
-_AGAIN: Final = 1.0
+_AGAIN: Final = 0.1
+"""Seconds between two tries to listen where another supervisor still does."""
 _PHRASES: Final = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
@@ -70,6 +71,7 @@ class Health:
         self.address = ""
         self._place = place
         self._mode = mode
+        self._waits = False
         self._selector = selector
         self._fleet = fleet
         self._listeners: list[socket.socket] = []
@@ -93,8 +95,10 @@ class Health:
         except StartupError:
             if not patient:
                 raise
+            self._waits = True
             self.due = time.monotonic() + _AGAIN
             return
+        self._waits = False
         for listener in self._listeners:
             listener.setblocking(False)
             self._selector.register(listener, selectors.EVENT_READ, partial(self._accept, listener))
@@ -207,14 +211,16 @@ class Health:
         for client in [client for client in self._clients.values() if client.until <= now]:
             self._drop(client)
         self.due = min((client.until for client in self._clients.values()), default=float("inf"))
-        if self._place and not self._listeners:
+        if self._waits:
             self.open(patient=True)
 
     def stop(self) -> None:
-        """Nobody is answered any more: another supervisor takes over."""
+        """Nobody is answered any more: another supervisor takes over; `open` takes back."""
         for one in [*self._listeners, *(client.sock for client in self._clients.values())]:
             self._selector.unregister(one)
+        place = self._place
         self.close()
+        self._place = place
 
     def close(self, *, remove: bool = True) -> None:
         """Close everything, at the end or in a child: what the selector waits for stays the parent's.
@@ -229,4 +235,5 @@ class Health:
         self._clients.clear()
         self._listeners = []
         self._place = self.address = ""
+        self._waits = False
         self.due = float("inf")
