@@ -1,41 +1,15 @@
 """What is said of a worker that died."""
 
+import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
 from vivace.supervisor import autopsy
-from vivace.supervisor.autopsy import Autopsy, oom_kills
+from vivace.supervisor.autopsy import Autopsy
 from vivace.supervisor.handle import WorkerHandle
 from vivace.supervisor.scoreboard import Phase, Scoreboard
-
-
-@pytest.mark.parametrize(
-    ("own", "file"),
-    [
-        ("0::/web.slice/x\n", "web.slice/x/memory.events"),
-        ("0::/of/the/host\n", "memory.events"),
-        ("5:devices:/\n4:cpu,memory:/box\n0::/\n", "memory/box/memory.oom_control"),
-        ("4:memory:/of/the/host\n", "memory/memory.oom_control"),
-    ],
-)
-def test_the_counter_of_the_control_group_is_found(tmp_path: Path, own: str, file: str) -> None:
-    groups = tmp_path / "cgroup"
-    (tmp_path / "own").write_text(own)
-    place = groups / file
-    place.parent.mkdir(parents=True)
-    place.write_text("oom 9\noom_kill 4\n")
-    assert oom_kills(tmp_path / "own", groups) == 4
-
-
-@pytest.mark.parametrize("text", ["", "low 0\n", "oom_kill many\n", "oom_kill 1 2\n"])
-def test_what_cannot_be_read_counts_as_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / "own").write_text("0::/\n")
-    (tmp_path / "memory.events").write_text(text)
-    assert oom_kills(tmp_path / "own", tmp_path) == 0
-    assert oom_kills(tmp_path / "missing", tmp_path) == 0
 
 
 def test_only_a_kill_is_blamed_on_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +29,7 @@ def test_the_last_deeds_are_told() -> None:
     board = Scoreboard()
     entry = board.enter(1, 2)
     assert entry is not None
-    reading = board.read(1, __import__("os").getpid())
+    reading = board.read(1, os.getpid())
     assert reading is not None
     worker = WorkerHandle(1, reading.pid, 100.0, 2)
     dead = Autopsy(board)

@@ -245,6 +245,37 @@ def test_what_a_worker_does_is_the_most_of_time_threads_and_lateness() -> None:
     board.close()
 
 
+@pytest.mark.parametrize(
+    ("free", "weight", "expected"),
+    [(None, 50, 5), (1000, 50, 5), (110, 50, 4), (99, 50, 3), (49, 50, 0), (0, 0, 5)],
+)
+def test_there_are_no_more_than_there_is_memory_for(
+    free: int | None, weight: int, expected: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = serving(2)
+
+    class Grower(Scaler):
+        def decide(self, loads: Any, size: int, now: float, *, settled: bool) -> Change:
+            return Change(5, 0, "busy")
+
+    sizes: list[int] = []
+    board = Scoreboard()
+    scaling = Scaling(
+        Grower(1, 8, 1.0),
+        clock.fleet,
+        board,
+        lambda change, _: sizes.append(change.size),
+        lambda pid: 0.0,
+        lambda pid: weight,
+        lambda: free,
+    )
+    for now in range(3):
+        scaling.look(float(now))
+    assert sizes == ([expected] * 3 if expected else [])
+    assert caplog.text.count("there is no memory for another") == (0 if expected else 1)
+    board.close()
+
+
 def test_time_of_processors_is_that_of_the_system() -> None:
     assert processor_time(os.getpid()) == pytest.approx(sum(os.times()[:2]), abs=0.1)
     assert processor_time(0) == 0.0

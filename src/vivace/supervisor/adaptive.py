@@ -5,20 +5,26 @@ Rules of this file:
 - Nobody is asked: times of processors are the system's, the rest is on the scoreboard.
 - A worker's share is that of one processor, for its loop is one thread; or of its threads, if more of them
   are in use; and it is whole when its loop comes to its turns late: then requests wait.
+- There are no more than there is memory for: each new one may come to weigh as much as the heaviest does.
 - Follows proc_pid_stat(5).
 """
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from vivace.supervisor.cgroup import free_memory
+from vivace.supervisor.chores import proportional_memory
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.handle import State, WorkerHandle
 from vivace.supervisor.scaling import Change, Load, Scaler
 from vivace.supervisor.scoreboard import Scoreboard
 
 __all__ = ["LATE", "LOOK_EVERY", "Scaling", "processor_time"]
+
+logger = logging.getLogger("vivace")
 
 LOOK_EVERY: Final = 0.5
 """Seconds between two looks."""
@@ -36,6 +42,8 @@ class Scaling:
         board: Where they say how they fare.
         change: Called with what is to be done, and the time.
         measure: Tells the seconds of processor time that a process has used.
+        weigh: Tells the memory of a process in octets; 0 if that cannot be told.
+        free: Tells the memory that is left, in octets; None if that cannot be told.
 
     Attributes:
         due: See `Chore`.
@@ -49,6 +57,8 @@ class Scaling:
         board: Scoreboard,
         change: Callable[[Change, float], object],
         measure: "Callable[[int], float] | None" = None,
+        weigh: "Callable[[int], int] | None" = None,
+        free: "Callable[[], int | None] | None" = None,
     ) -> None:
         self.due = 0.0
         self.threads = 0
@@ -57,6 +67,9 @@ class Scaling:
         self._board = board
         self._change = change
         self._measure = measure or processor_time
+        self._weigh = weigh or proportional_memory
+        self._free = free or free_memory
+        self._full = False
         self._used: dict[int, tuple[float, float]] = {}
 
     def look(self, now: float) -> None:
@@ -70,8 +83,21 @@ class Scaling:
         settled = fleet.booted and not fleet.restarting and not fleet.coming
         settled = settled and len(serving) == fleet.size and not any(w.reason for w in serving)
         change = self._scaler.decide(loads, fleet.size, now, settled=settled)
+        if change is not None and not change.leaving:
+            change = self._afford(change)
         if change is not None:
             self._change(change, now)
+
+    def _afford(self, change: Change) -> Change | None:
+        """As much of a growth as there is memory for; None: nothing of it."""
+        free = self._free()
+        heaviest = max((self._weigh(pid) for pid in self._fleet.workers), default=0)
+        more = change.size - self._fleet.size
+        room = more if free is None or not heaviest else min(free // heaviest, more)
+        full, self._full = self._full, room <= 0
+        if self._full and not full:
+            logger.warning("workers are busy, but there is no memory for another (%d MiB)", heaviest >> 20)
+        return None if self._full else change._replace(size=self._fleet.size + room)
 
     def _load_of(self, worker: WorkerHandle, before: tuple[float, float] | None) -> Load:
         now, used = self._used[worker.pid]

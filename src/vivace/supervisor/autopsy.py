@@ -5,20 +5,15 @@ Rules of this file:
 - It reads what is left and never fails: what cannot be found out is left out.
 - Out of memory is a fact of the control group, whose counter rises with each process that is killed for it;
   when several die at a time, one of them may be blamed for another.
-- Follows the kernel's cgroup-v2 documentation (memory.events) and memory controller of version 1.
 """
 
 import signal
-from pathlib import Path
-from typing import Final
 
+from vivace.supervisor.cgroup import oom_kills
 from vivace.supervisor.handle import WorkerHandle
 from vivace.supervisor.scoreboard import Reading, Scoreboard
 
-__all__ = ["Autopsy", "oom_kills"]
-
-_GROUPS: Final = Path("/sys/fs/cgroup")
-_OWN: Final = Path("/proc/self/cgroup")
+__all__ = ["Autopsy"]
 
 
 class Autopsy:
@@ -60,29 +55,3 @@ def _deeds(reading: Reading, now: float) -> str:
         age = now - reading.oldest_since
         return f"{text}, {reading.active} in progress, the longest {reading.oldest} for {age:.1f} s"
     return f"{text}, the last to begin {reading.newest}" if reading.newest else text
-
-
-def oom_kills(own: Path = _OWN, groups: Path = _GROUPS) -> int:
-    """How many processes of our control group were killed for want of memory so far; 0 if unknown."""
-    try:
-        lines = own.read_text("utf-8").splitlines()
-    except OSError:
-        return 0
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        file = "memory/{}/memory.oom_control" if controllers else "{}/memory.events"
-        for place in (path.strip("/"), ""):  # in a container the path may be that of the host
-            count = _count_in(groups / file.format(place).lstrip("/"))
-            if count is not None:
-                return count
-    return 0
-
-
-def _count_in(file: Path) -> int | None:
-    try:
-        words = dict(line.split() for line in file.read_text("ascii").splitlines())
-        return int(words["oom_kill"])
-    except (OSError, ValueError, KeyError):
-        return None
