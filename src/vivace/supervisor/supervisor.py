@@ -112,16 +112,19 @@ class Supervisor:
         )
         self._watch = FileWatch(config.RELOAD_DIRS.split()) if config.AUTO_RELOAD else None
         self._usage = UsageCheck(self._fleet)
-        recycler = Recycler(config.WORKER_MAX_LIFETIME, config.WORKER_MAX_MEMORY)
-        self._chores = Rota([Recycling(recycler, self._fleet, self._recycle), self._usage])
-        self._chores.add(Looking(self._board, self._fleet, self._workforce.send))
         self._block_guard = BlockGuard(self._board, self._fleet, self._condemn)
-        self._chores.add(self._block_guard)
         self._desk = self._make_desk(config)
         self._scaling = self._make_scaling(config)
+        self._chores = self._make_chores(config)
+
+    def _make_chores(self, config: Config) -> Rota:
+        recycler = Recycler(config.WORKER_MAX_LIFETIME, config.WORKER_MAX_MEMORY)
+        chores = Rota([Recycling(recycler, self._fleet, self._recycle), self._usage, self._block_guard])
+        chores.add(Looking(self._board, self._fleet, self._workforce.send))
+        chores.add(MemoryGuard(config.WORKER_MEMORY_LIMIT, self._fleet, self._condemn))
         if self._scaling is not None:
-            self._chores.add(self._scaling)
-        self._chores.add(MemoryGuard(config.WORKER_MEMORY_LIMIT, self._fleet, self._condemn))
+            chores.add(self._scaling)
+        return chores
 
     def _make_desk(self, config: Config) -> Desk:
         return Desk(
