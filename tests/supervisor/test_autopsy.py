@@ -40,7 +40,7 @@ def test_the_last_deeds_are_told() -> None:
     worker.ready = now - 2.0
     entry.enter(Phase.SERVING)
     entry.beat(now, 0.0, 7, 0, 0, 1, 0, "", 0.0)
-    entry.note(b"GET /last")
+    entry.note("GET", b"/last")
     assert dead.facts(worker, now).endswith("had served for 2.0 s, 7 requests, the last to begin GET /last")
     entry.beat(now, 0.0, 8, 0, 2, 1, 0, "GET /slow", now - 5)
     assert dead.facts(worker, now).endswith("8 requests, 2 in progress, the longest GET /slow for 5.0 s")

@@ -42,7 +42,7 @@ def test_who_is_suspected_of_blocking(board: Scoreboard) -> None:
     assert entry is not None
     entry.beat(time.monotonic(), 0.0, 1, 0, 1, 1, 0, "GET /old", 1.0)
     assert read(board).suspect == "GET /old"
-    entry.note(b"GET /new")
+    entry.note("GET", b"/new")
     assert read(board).suspect == "GET /new"
     entry.blocked_by("GET /this")
     assert read(board).suspect == "GET /this"
@@ -65,7 +65,7 @@ def test_other_processes_and_places_that_are_not_there_say_nothing(board: Scoreb
 def test_a_new_worker_begins_with_a_clean_place(board: Scoreboard) -> None:
     entry = board.enter(0, 1)
     assert entry is not None
-    entry.note(b"GET /secret")
+    entry.note("GET", b"/secret")
     board.enter(0, 2)
     assert read(board).newest == ""
     assert read(board).generation == 2
@@ -75,9 +75,9 @@ def test_a_new_worker_begins_with_a_clean_place(board: Scoreboard) -> None:
 def test_texts_are_cut_and_made_printable(board: Scoreboard) -> None:
     entry = board.enter(0, 1)
     assert entry is not None
-    entry.note(b"GET /" + b"a" * TEXT_SIZE)
-    assert read(board).newest == "GET /" + "a" * (TEXT_SIZE - 5)
-    entry.note(b"GET /\x1b[2J\xff")
+    entry.note("GET", b"/" + b"a" * TEXT_SIZE)
+    assert read(board).newest == "GET /" + "a" * (TEXT_SIZE - 1)
+    entry.note("GET", b"/\x1b[2J\xff")
     assert read(board).newest == "GET /\\x1b[2J\\xff"
     board.close()
 

@@ -160,7 +160,7 @@ class Connection(Intake):
             last = state.noted
             if last is None or head.path != last.path or head.method != last.method:
                 state.noted = head
-                state.note(head)
+                state.note(head.method, head.path)
         body = Body(state.now) if head.has_body else None
         self.stream = stream = Stream(self, head, body)
         if state.access is not None:

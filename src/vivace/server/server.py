@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vivace.config import Config
-from vivace.protocols.events import RequestReceived
 from vivace.server.access import AccessLog
 from vivace.server.interface import Interface
 from vivace.server.listeners import Acceptor
@@ -98,8 +97,8 @@ class Server:
         found = [connection.stream for connection in list(self._state.connections)]
         return [stream for stream in found if stream is not None]
 
-    def watch(self, note: Callable[[RequestReceived], object]) -> None:
-        """Call `note` with the head of each request that begins, unless the one before asked for the same."""
+    def watch(self, note: Callable[[str, bytes], object]) -> None:
+        """Call `note` with method and path of each request that begins, unless they are as before."""
         if self._state is not None:
             self._state.note = note
 

@@ -49,8 +49,8 @@ class ServerState:
         input_buffer: REQUEST_BUFFER_SIZE; here and the next two: read too often to go through `settings`.
         keep_alive: KEEP_ALIVE.
         max_concurrent: MAX_CONCURRENT_REQUESTS.
-        note: Called with the head of a request that begins, unless the one before asked for the same.
-        noted: The head that it was called with last.
+        note: Called with method and path of a request that begins, unless the one before had the same.
+        noted: The head of the request that it was called for last.
         now: The monotonic time of the last tick, in seconds.
         refuse: What the interface answers messages with that are no requests; None: it does not.
         served: Requests that arrived.
@@ -103,7 +103,7 @@ class ServerState:
         self.active = 0
         self.served = 0
         self.errors = 0
-        self.note: Callable[[RequestReceived], object] | None = None
+        self.note: Callable[[str, bytes], object] | None = None
         self.noted: RequestReceived | None = None
         self.input_buffer = settings.input_buffer
         self.keep_alive = settings.keep_alive

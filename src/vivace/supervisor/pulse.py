@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from vivace.protocols.events import RequestReceived
 from vivace.protocols.threads import count_threads
 from vivace.server import Server
 from vivace.server.stream import Stream
@@ -63,7 +62,7 @@ class Pulse:
     def start(self) -> None:
         """The server serves: from now on the heart beats."""
         self._entry.enter(Phase.SERVING)
-        self._server.watch(self._note)
+        self._server.watch(self._entry.note)
         self._due = self._loop.time()
         self._beat()
 
@@ -92,9 +91,6 @@ class Pulse:
         seen, now = self._seen, self._loop.time()
         streams = {stream: seen.get(stream, now) for stream in self._server.streams()}
         return describe_worker(self._loop, streams)
-
-    def _note(self, head: RequestReceived) -> None:
-        self._entry.note(b"%s %s" % (head.method.encode("ascii", "replace"), head.path))
 
     def _beat(self) -> None:
         now = self._loop.time()

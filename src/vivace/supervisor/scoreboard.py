@@ -38,6 +38,7 @@ _SEQUENCE: Final = struct.Struct("=Q")
 _WHO: Final = struct.Struct("=IIBxxxd")
 _BEAT: Final = struct.Struct("=ddQQIIIHHddd")
 _TEXT: Final = struct.Struct(f"={TEXT_SIZE}s")
+_NEWEST: Final = struct.Struct(f"=16s{TEXT_SIZE}s")
 _TIMED: Final = struct.Struct(f"=d{TEXT_SIZE}s")
 _WHO_AT: Final = 8
 _BEAT_AT: Final = 32
@@ -128,7 +129,8 @@ class Entry:
         self._generation = generation
         self._sequence = 0
         memory[offset : offset + _SIZE] = bytes(_SIZE)
-        self._note = _TEXT.pack_into
+        self._note = _NEWEST.pack_into
+        self._newest_at = offset + _NEWEST_AT
         self.enter(Phase.BOOTING)
 
     def enter(self, phase: Phase) -> None:
@@ -176,9 +178,9 @@ class Entry:
         _TEXT.pack_into(self._memory, self._at + _OLDEST_AT, _octets(oldest))
         self._end()
 
-    def note(self, text: bytes) -> None:
-        """A request has begun: its method and path."""
-        self._note(self._memory, self._at + _NEWEST_AT, text)
+    def note(self, method: str, path: bytes) -> None:
+        """A request has begun."""
+        self._note(self._memory, self._newest_at, method.encode("ascii", "replace"), path)
 
     def blocked_by(self, text: str) -> None:
         """A thread saw what the loop does."""
@@ -258,7 +260,7 @@ def _decode(record: bytes) -> Reading | None:
     beat = _BEAT.unpack_from(record, _BEAT_AT)
     heartbeat, lag, served, errors, active, connections, background, busy, late, began, middle, most = beat
     (oldest,) = _TEXT.unpack_from(record, _OLDEST_AT)
-    (newest,) = _TEXT.unpack_from(record, _NEWEST_AT)
+    method, path = _NEWEST.unpack_from(record, _NEWEST_AT)
     seen, blocking = _TIMED.unpack_from(record, _BLOCKING_AT)
     return Reading(
         pid,
@@ -278,7 +280,7 @@ def _decode(record: bytes) -> Reading | None:
         most,
         _text(oldest),
         began,
-        _text(newest),
+        f"{_text(method)} {_text(path)}".strip(),
         _text(blocking),
         seen,
     )
