@@ -125,6 +125,7 @@ def test_status_tells_of_the_server_and_of_each_worker(tmp_path: Path) -> None:
         assert overview["name"] == "shop"
         assert overview["state"] == "serving"
         assert (overview["ready"], overview["wanted"], overview["generation"]) == (2, 2, 1)
+        assert overview["threads"] == 4
         assert overview["addresses"] == [f"http://127.0.0.1:{server.port}"]
         assert overview["pid"] == int(server.supervisor)
         assert [one["worker"] for one in status["workers"]] == [1, 2]
@@ -166,6 +167,32 @@ def test_a_blocked_worker_is_told_with_its_request_and_without_its_help(tmp_path
         began = time.monotonic()
         server.json("status")
         assert time.monotonic() - began < 5
+
+
+def test_what_became_of_earlier_workers_is_told(tmp_path: Path) -> None:
+    with Controlled(tmp_path) as server:
+        assert server.port
+
+        def first() -> dict[str, Any]:
+            found: dict[str, Any] = talk(server, b'{"command": "workers"}')[0]["workers"][0]
+            return found
+
+        def kill() -> int:
+            pid = int(first()["pid"])
+            os.kill(pid, signal.SIGKILL)
+            return pid
+
+        pid = kill()
+        until(lambda: first().get("pid") != pid and first()["state"] == "ready")
+        assert first()["restarts"] == 1
+        assert first()["last_exit"]["how"] == "ready: SIGKILL"
+        kill()
+        until(lambda: first()["state"] == "backoff")
+        (answer,) = talk(server, b'{"command": "status"}')
+        assert answer["server"]["state"] == "degraded"
+        assert 0 < answer["workers"][0]["due"] < 1
+        until(lambda: first()["state"] == "ready")
+        assert first()["restarts"] == 2
 
 
 def test_a_stopped_process_keeps_nobody_from_an_answer(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from vivace.supervisor.commands import Commands
 from vivace.supervisor.control import Control
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.health import Health
-from vivace.supervisor.messages import Told
+from vivace.supervisor.messages import Report, Told
 from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.status import Status
 from vivace.supervisor.voice import Voice
@@ -38,9 +38,6 @@ class Desk:
         do: Does what the fleet says.
         restart: Restarts with settings by name.
         stop: Stops, by force if it is called with True.
-
-    Attributes:
-        name: Of the app, once it is known.
     """
 
     def __init__(
@@ -56,10 +53,11 @@ class Desk:
         restart: Callable[[Mapping[str, Any]], None],
         stop: Callable[[bool], None],
     ) -> None:
-        self.name = ""
         self._before = 0
-        status = Status(fleet, board, workforce.exits, lambda: self.name, addresses)
-        self._commands = Commands(fleet, do, workforce.send, restart, stop, status, lambda: voice.complaint)
+        self._status = Status(fleet, board, workforce.exits, addresses)
+        self._commands = Commands(
+            fleet, do, workforce.send, restart, stop, self._status, lambda: voice.complaint
+        )
         self._control = Control(config.CONTROL, channels.selector, self._commands.answer)
         self._health = Health(config.ADMIN_BIND, config.UNIX_MODE, channels.selector, fleet)
 
@@ -77,9 +75,10 @@ class Desk:
             self._control.open()
         self._health.open(patient=bool(before))
 
-    def serving(self, name: str) -> None:
-        """The server serves an app of this name."""
-        self.name = name
+    def serving(self, report: Report) -> None:
+        """The server serves, as its first worker told."""
+        self._status.name = report.name
+        self._status.threads = report.threads
         if self._before:
             self._control.open(self._before)
 

@@ -9,7 +9,7 @@ Rules of this file:
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,8 +50,11 @@ class Status:
         fleet: The workers.
         board: What they say.
         exits: How the last worker of each place ended.
-        name: Gives the name of the app.
         addresses: Where it listens.
+
+    Attributes:
+        name: Of the app, once it is known.
+        threads: THREADS of each worker, likewise.
     """
 
     def __init__(
@@ -59,13 +62,13 @@ class Status:
         fleet: Fleet,
         board: Scoreboard,
         exits: dict[int, Exit],
-        name: Callable[[], str],
         addresses: Sequence[str],
     ) -> None:
         self._fleet = fleet
         self._board = board
         self._exits = exits
-        self._name = name
+        self.name = ""
+        self.threads = 0
         self._addresses = list(addresses)
         self._began = time.monotonic()
         self._cpu: dict[int, tuple[float, float]] = {}
@@ -74,7 +77,7 @@ class Status:
         """Of the server as a whole."""
         fleet = self._fleet
         return {
-            "name": self._name(),
+            "name": self.name,
             "version": vivace.__version__,
             "pid": os.getpid(),
             "state": self._state(),
@@ -83,6 +86,7 @@ class Status:
             "generation": fleet.target,
             "ready": fleet.ready_count,
             "wanted": fleet.size,
+            "threads": self.threads,
             "memory": _resident(os.getpid()),
         }
 
@@ -112,7 +116,7 @@ class Status:
                 past = self._past(slot, now)
                 found.append({"worker": slot + 1, "state": "backoff", "due": due - now, **past})
         self._cpu = {pid: sample for pid, sample in self._cpu.items() if pid in fleet.workers}
-        return found
+        return sorted(found, key=lambda one: int(one["worker"]))
 
     def _worker(self, worker: WorkerHandle, now: float, *, weigh: bool) -> dict[str, Any]:
         reading = self._board.read(worker.slot, worker.pid) if worker.pid else None

@@ -374,7 +374,7 @@ class Supervisor:
 
     def _greet(self, report: Report) -> None:
         self._voice.greet(report)
-        self._desk.serving(report.name)
+        self._desk.serving(report)
         self._service.ready(self._listeners, f"{self._fleet.size} workers")
         self._chores.add(Telling(self._service, self._fleet, report.name, self._addresses))
         if self._watch is not None:
