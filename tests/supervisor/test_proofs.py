@@ -2,11 +2,12 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from bench.restarts import TRIALS, Options, change, resident, serving
-from bench.stage import until
+from bench.restarts import RUN, TRIALS, Options, change, resident, serving
+from bench.stage import Stage, app_text, until
 from vivace.supervisor import children
 
 SHORT = Options(restarts=3, requests=2000, clients=64, pause=0.05, boot=0.3, spawns=150)
@@ -51,3 +52,11 @@ def test_a_process_whose_parent_is_gone_ends_at_once() -> None:
     pid = children.fork(child)
     took = until(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None, 5.0)
     assert took < 1.0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_whoever_comes_while_the_app_is_imported_waits(tmp_path: Path, workers: str) -> None:
+    (tmp_path / "trial.py").write_text(app_text(tmp_path, boot=0.8, package="vivace"))
+    with Stage([*RUN, "--workers", workers], tmp_path) as stage:
+        until(lambda: stage.noted("imported"))
+        assert stage.ask(patience=10.0).startswith("1 ")

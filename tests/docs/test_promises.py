@@ -1,0 +1,29 @@
+"""The table of promises: none is left out, and each that holds names a test that exists."""
+
+import re
+
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "docs" / "promises.md").read_text()
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line[:2] == "| "
+]
+NUMBERED = [row for row in ROWS if row[0].isdigit()]
+NAMED = re.findall(r"`([a-z_/]+\.py)::(\w+)`", PAGE)
+
+
+def test_every_statement_has_its_row() -> None:
+    assert [int(row[0]) for row in NUMBERED] == list(range(1, 66))
+
+
+def test_states_are_said_in_known_words() -> None:
+    for number, _, state, tests in NUMBERED:
+        assert re.match(r"(yes|other|not yet)\b", state), number
+        assert state.startswith("not yet") == (tests == "-"), number
+
+
+def test_the_tests_that_are_named_exist() -> None:
+    assert len(NAMED) > 65
+    for place, name in NAMED:
+        text = (ROOT / "tests" / place).read_text()
+        assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), f"{place}::{name}"
