@@ -31,13 +31,14 @@ __all__ = ["Child", "Exit", "Workforce", "send_signal"]
 class Child:
     """A worker, as the selector knows it; its process id is 0 until it is known."""
 
-    __slots__ = ("channel", "generation", "pid", "slot")
+    __slots__ = ("channel", "early", "generation", "pid", "slot")
 
     def __init__(self, generation: int, slot: int, channel: Channel) -> None:
         self.generation = generation
         self.slot = slot
         self.channel = channel
         self.pid = 0
+        self.early: list[Report | Wish | Told] = []
 
 
 class Exit(NamedTuple):
@@ -125,6 +126,9 @@ class Workforce:
         child.pid = made.pid
         self._children[made.pid] = child
         self._do(self._fleet.spawned(made.slot, made.pid))
+        early, child.early = child.early, []
+        for message in early:
+            self._heard(made.pid, message)
         self._reap(made.pid)
 
     def orphaned(self, generation: int) -> None:
@@ -148,8 +152,12 @@ class Workforce:
         """Read what is there; whether there may be more."""
         messages = self._channels.receive(child.channel)
         for message in messages or ():
-            if isinstance(message, Report | Wish | Told):
+            if not isinstance(message, Report | Wish | Told):
+                continue
+            if child.pid:
                 self._heard(child.pid, message)
+            else:  # it was faster than its template, which has yet to say who it is
+                child.early.append(message)
         return bool(messages)
 
     # Burying

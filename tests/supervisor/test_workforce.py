@@ -1,0 +1,115 @@
+"""What workers say is heard, in whatever order it and the news of their birth arrive."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.supervisor.test_fleet import PATIENCE
+from vivace.supervisor.actions import Action, Spawn
+from vivace.supervisor.autopsy import Autopsy
+from vivace.supervisor.channels import Channels
+from vivace.supervisor.fleet import Fleet
+from vivace.supervisor.messages import Channel, Made, Order, Report, Wish
+from vivace.supervisor.reaper import Reaper
+from vivace.supervisor.scoreboard import Scoreboard
+from vivace.supervisor.workforce import Workforce
+
+READY = Report(True, "app")
+
+
+class Template:
+    """A generation whose template is played by the test."""
+
+    number = 1
+    unsafe = ""
+
+    def __init__(self) -> None:
+        self.channel, self.other = Channel.pair()
+
+    def take(self) -> Channel:
+        """The channel of the worker that is to be forked."""
+        orders = self.other.receive()
+        assert orders == [Order("fork", 0)]
+        return Channel(socket.socket(fileno=self.other.take_descriptor()))
+
+
+class Scene:
+    """A workforce with a fleet of one."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, Any]] = []
+        self.fleet = Fleet(1, PATIENCE)
+        self.channels = Channels()
+        self.board = Scoreboard()
+        self.template = Template()
+        self.workforce = Workforce(
+            self.fleet,
+            self.do,
+            self.channels,
+            Reaper(),
+            lambda pid, message: self.heard.append((pid, message)),
+            lambda *_: 0,
+            Autopsy(self.board),
+        )
+        self.fleet.start(0.0)
+        self.do(self.fleet.loaded(1, 0.0))
+        self.worker = self.template.take()
+        self.process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+
+    def do(self, actions: Any) -> None:
+        for action in actions:
+            self.act(action)
+
+    def act(self, action: Action) -> None:
+        if isinstance(action, Spawn):
+            self.workforce.spawn(self.template, action.slot)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for channel in (self.worker, self.template.channel, self.template.other):
+            channel.close()
+        self.channels.close()
+        self.board.close()
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    made = Scene()
+    yield made
+    made.close()
+
+
+def test_what_a_worker_says_before_its_process_is_known_is_heard_then(scene: Scene) -> None:
+    scene.worker.send(READY)
+    scene.worker.send(Wish("recycle", "why"))
+    scene.channels.wait(5)
+    assert scene.heard == []
+    scene.channels.wait(0)  # nothing is left that would wake it again and again
+    scene.workforce.made(1, Made(0, scene.process.pid))
+    assert scene.heard == [(scene.process.pid, READY), (scene.process.pid, Wish("recycle", "why"))]
+
+
+def test_what_it_says_afterwards_is_heard_at_once(scene: Scene) -> None:
+    scene.workforce.made(1, Made(0, scene.process.pid))
+    scene.worker.send(READY)
+    scene.channels.wait(5)
+    assert scene.heard == [(scene.process.pid, READY)]
+
+
+def test_a_worker_that_ended_before_it_was_known_is_heard_and_buried(scene: Scene) -> None:
+    scene.worker.send(Report(False, "it failed", code=3))
+    scene.worker.close()
+    for _ in range(2):
+        scene.channels.wait(0.1)
+    os.kill(scene.process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, scene.process.pid, os.WEXITED | os.WNOWAIT)
+    scene.workforce.made(1, Made(0, scene.process.pid))
+    assert scene.heard == [(scene.process.pid, Report(False, "it failed", code=3))]
+    assert not scene.fleet.workers
