@@ -173,8 +173,10 @@ def test_the_manifest_agrees_with_the_settings(tmp_path: Path) -> None:
 
     ports = {one["name"]: one["containerPort"] for one in container["ports"]}
     assert ports == {"http": config.PORT, "admin": int(str(config.ADMIN_BIND).rpartition(":")[2])}
-    assert config.SHUTDOWN_DELAY == 5.0
-    needed = config.SHUTDOWN_DELAY + config.GRACEFUL_SHUTDOWN_TIMEOUT + 3
+    delay = config.SHUTDOWN_DELAY
+    assert delay is not None
+    assert delay == 5.0
+    needed = delay + config.GRACEFUL_SHUTDOWN_TIMEOUT + 3
     assert needed < pod["terminationGracePeriodSeconds"]
     assert "lifecycle" not in container
     probes = [container[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
