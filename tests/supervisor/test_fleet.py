@@ -524,6 +524,7 @@ def test_a_stop_while_workers_retire_takes_no_longer_than_a_stop() -> None:
     clock = serving(1)
     clock.hand()
     clock.stop()
+    assert clock.fleet.handed
     clock.advance(PATIENCE.graceful + KILL_AFTER)
     assert clock.sent == [(1, signal.SIGKILL)]
 

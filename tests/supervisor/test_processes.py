@@ -126,8 +126,8 @@ def test_workers_leave_with_their_supervisor(tmp_path: Path) -> None:
     with serve(tmp_path, "--workers", "2") as server:
         pids = workers_of(server, 2)
         os.kill(server.process.pid, signal.SIGKILL)
-        assert until(lambda: all(is_gone(pid) for pid in pids)) < 3
-        assert is_refused(server.port)
+        assert until(lambda: all(is_gone(pid) for pid in pids)) < 1 + _slack()
+        assert until(lambda: is_refused(server.port)) < 1
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -352,3 +352,8 @@ def test_an_app_reads_how_many_threads_it_may_use_wherever_that_was_said(tmp_pat
         server.wait_for("threads 7")
     with serve(tmp_path) as server:
         server.wait_for("threads None")
+
+
+def _slack() -> float:
+    """What a busy machine may add to a time that is measured."""
+    return min(os.getloadavg()[0], 4.0) / 4

@@ -106,6 +106,7 @@ class Fleet:
         self._nobody_since: float | None = None
         self._load_due: float | None = None
         self._forced = False
+        self._hurried = False
         self._leave_at: float | None = None
         self._deadline: float | None = None
         self._now = 0.0
@@ -312,7 +313,7 @@ class Fleet:
             now: The time.
             forced: Already the first one forces.
         """
-        if self.handed:
+        if self.handed and not self._hurried:
             return self._hurry(now)
         if self.stopping:
             return self._force(now)
@@ -337,7 +338,7 @@ class Fleet:
         """The other server is gone before this one was: new workers serve in place of those that retire."""
         if not self.handed:
             return []
-        self.stopping = self.handed = False
+        self.stopping = self.handed = self._hurried = self._forced = False
         self._deadline = None
         self._nobody_since = now
         for worker in self._all():
@@ -548,7 +549,7 @@ class Fleet:
 
     def _hurry(self, now: float) -> list[Action]:
         """A signal while the workers of a server that was replaced retire: no longer than a stop takes."""
-        self.handed = False
+        self._hurried = True
         self._deadline = min(self._deadline or now, now + self.patience.graceful + KILL_AFTER)
         return []
 
