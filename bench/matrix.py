@@ -308,6 +308,48 @@ def platform(trial: Trial) -> Cell:
     )
 
 
+HANDSHAKE = (
+    "GET /socket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def websocket(trial: Trial) -> Cell:
+    """SIGTERM with an open WebSocket: it is closed with 1001, "going away" (RFC 6455 section 7.4.1)."""
+    trial.change()
+    with trial.serving() as stage, socket.create_connection(("127.0.0.1", stage.port), 10.0) as client:
+        client.sendall(HANDSHAKE.encode())
+        data = b""
+        while b"\r\n\r\n" not in data and (piece := client.recv(65536)):
+            data += piece
+        if not data.startswith(b"HTTP/1.1 101 "):
+            return Cell("no WebSockets", True)
+        stage.send(signal.SIGTERM)
+        start = time.monotonic()
+        code = _closing_code(client, data.partition(b"\r\n\r\n")[2])
+        ended = stage.wait(20.0) is not None
+        took = time.monotonic() - start
+    text = f"closed with {code or 'no code'}, stopped in {took:.1f} s" if ended else "does not stop in 20 s"
+    return Cell(text, code == 1001 and ended and took < 6.0)
+
+
+def _closing_code(client: socket.socket, data: bytes) -> int:
+    """The code of the close frame, which is answered; 0 if the connection ends without one."""
+    try:
+        while len(data) < 2 or len(data) < 2 + data[1]:  # short frames only: nothing else is sent
+            piece = client.recv(65536)
+            if not piece:
+                return 0
+            data += piece
+        if data[0] & 0x0F != 8:
+            return _closing_code(client, data[2 + data[1] :])
+        content = data[2 : 2 + data[1]]
+        client.sendall(bytes([0x88, 0x80 | len(content), 0, 0, 0, 0]) + content)
+        return int.from_bytes(content[:2], "big")
+    except OSError:
+        return 0
+
+
 CASES: dict[str, tuple[str, Callable[[Trial], Cell]]] = {
     "A": ("app raises at import", import_raises),
     "B": ("SIGHUP under load, boot 1.5 s", restart),
@@ -319,6 +361,7 @@ CASES: dict[str, tuple[str, Callable[[Trial], Cell]]] = {
     "H": ("blank WEB_CONCURRENCY", blank_variables),
     "K": ("SIGKILL of a worker", killed),
     "P": ("only PORT and WEB_CONCURRENCY", platform),
+    "W": ("SIGTERM, an open WebSocket", websocket),
 }
 
 

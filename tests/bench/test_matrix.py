@@ -12,7 +12,7 @@ def test_our_column_is_right(name: str) -> None:
 
 
 @pytest.mark.parametrize("server", ["vivace asgi", "vivace wsgi"])
-@pytest.mark.parametrize("name", ["B", "C", "D"])
+@pytest.mark.parametrize("name", ["B", "C", "D", "W"])
 def test_hosted_apps_are_no_worse_off(name: str, server: str) -> None:
     cell = try_case(name, OURS[server])
     assert cell.right, cell.text
