@@ -17,7 +17,7 @@ from tests.supervisor.test_fleet import serving
 from vivace.config import Config
 from vivace.config.workers import WorkerRange, least_workers
 from vivace.errors import ConfigError
-from vivace.supervisor.adaptive import Scaling, processor_time
+from vivace.supervisor.adaptive import Scaling
 from vivace.supervisor.banner import banner
 from vivace.supervisor.fleet import Fleet, Patience
 from vivace.supervisor.handle import State, WorkerHandle
@@ -274,11 +274,6 @@ def test_there_are_no_more_than_there_is_memory_for(
     assert sizes == ([expected] * 3 if expected else [])
     assert caplog.text.count("there is no memory for another") == (0 if expected else 1)
     board.close()
-
-
-def test_time_of_processors_is_that_of_the_system() -> None:
-    assert processor_time(os.getpid()) == pytest.approx(sum(os.times()[:2]), abs=0.1)
-    assert processor_time(0) == 0.0
 
 
 # The setting

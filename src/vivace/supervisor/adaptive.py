@@ -6,23 +6,21 @@ Rules of this file:
 - A worker's share is that of one processor, for its loop is one thread; or of its threads, if more of them
   are in use; and it is whole when its loop comes to its turns late: then requests wait.
 - There are no more than there is memory for: each new one may come to weigh as much as the heaviest does.
-- Follows proc_pid_stat(5).
 """
 
 import logging
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from vivace.supervisor.cgroup import free_memory
 from vivace.supervisor.chores import proportional_memory
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.handle import State, WorkerHandle
+from vivace.supervisor.procfs import processor_time
 from vivace.supervisor.scaling import Change, Load, Scaler
 from vivace.supervisor.scoreboard import Scoreboard
 
-__all__ = ["LATE", "LOOK_EVERY", "Scaling", "processor_time"]
+__all__ = ["LATE", "LOOK_EVERY", "Scaling"]
 
 logger = logging.getLogger("vivace")
 
@@ -30,7 +28,6 @@ LOOK_EVERY: Final = 0.5
 """Seconds between two looks."""
 LATE: Final = 0.05
 """Seconds by which a loop is late when requests wait for their turns."""
-_TICKS: Final = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 class Scaling:
@@ -56,9 +53,9 @@ class Scaling:
         fleet: Fleet,
         board: Scoreboard,
         change: Callable[[Change, float], object],
-        measure: "Callable[[int], float] | None" = None,
-        weigh: "Callable[[int], int] | None" = None,
-        free: "Callable[[], int | None] | None" = None,
+        measure: Callable[[int], float | None] = processor_time,
+        weigh: Callable[[int], int] = proportional_memory,
+        free: Callable[[], int | None] = free_memory,
     ) -> None:
         self.due = 0.0
         self.threads = 0
@@ -66,9 +63,9 @@ class Scaling:
         self._fleet = fleet
         self._board = board
         self._change = change
-        self._measure = measure or processor_time
-        self._weigh = weigh or proportional_memory
-        self._free = free or free_memory
+        self._measure = measure
+        self._weigh = weigh
+        self._free = free
         self._full = False
         self._used: dict[int, tuple[float, float]] = {}
 
@@ -78,7 +75,7 @@ class Scaling:
         fleet = self._fleet
         workers = list(fleet.workers.values())
         serving = sorted((w for w in workers if w.state is State.READY), key=lambda w: w.ready or 0.0)
-        used, self._used = self._used, {w.pid: (now, self._measure(w.pid)) for w in serving}
+        used, self._used = self._used, {w.pid: (now, self._measure(w.pid) or 0.0) for w in serving}
         loads = {w.pid: self._load_of(w, used.get(w.pid)) for w in serving}
         settled = fleet.booted and not fleet.restarting and not fleet.coming
         settled = settled and len(serving) == fleet.size and not any(w.reason for w in serving)
@@ -111,13 +108,3 @@ class Scaling:
         elif self.threads:
             share = max(share, reading.threads_busy / self.threads)
         return Load(min(max(share, 0.0), 1.0), reading.active)
-
-
-def processor_time(pid: int) -> float:
-    """Seconds of processor time that a process has used so far; 0.0 if the system does not tell."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
-    except OSError:
-        return 0.0
-    fields = text.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS

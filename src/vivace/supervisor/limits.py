@@ -5,29 +5,27 @@ Rules of this file:
 - From outside: a worker that holds the interpreter, or a thread of it that does, cannot judge itself.
 - A worker that somebody debugs is left alone, however long it stands still.
 - What happened is said before it is done, with the stacks: faulthandler writes them in C, on a signal.
-- Follows proc(5).
 """
 
 import logging
 import signal
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 from vivace.supervisor.blocked import BlockJudge, Sign, Step, Verdict
 from vivace.supervisor.chores import proportional_memory
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.handle import State, WorkerHandle
+from vivace.supervisor.procfs import catches, is_traced, resident_memory
 from vivace.supervisor.scoreboard import Reading, Scoreboard
 from vivace.supervisor.workforce import send_signal
 
-__all__ = ["BlockGuard", "MemoryGuard", "is_traced", "resident_memory", "status_of"]
+__all__ = ["BlockGuard", "MemoryGuard"]
 
 logger = logging.getLogger("vivace")
 
 WEIGH_EVERY: Final = 0.5
 """Seconds between two looks at the memory of workers that have a hard limit."""
-_PAGE_KIB: Final = 1024
 
 Condemn = Callable[[int, str, str, float], object]
 
@@ -113,47 +111,20 @@ class MemoryGuard:
         fleet: Fleet,
         condemn: Condemn,
         weigh: Callable[[int], int] = proportional_memory,
-        estimate: "Callable[[int], int] | None" = None,
+        estimate: Callable[[int], int | None] = resident_memory,
     ) -> None:
         self.due = 0.0 if limit else float("inf")
         self._limit = limit
         self._fleet = fleet
         self._condemn = condemn
         self._weigh = weigh
-        self._estimate = estimate or resident_memory
+        self._estimate = estimate
 
     def look(self, now: float) -> None:
         """See `Chore`."""
         self.due = now + WEIGH_EVERY
         for pid in list(self._fleet.workers):
             # To weigh exactly takes a walk through all pages: only who may be too heavy is worth it.
-            if self._estimate(pid) > self._limit and (weight := self._weigh(pid)) > self._limit:
+            if (self._estimate(pid) or 0) > self._limit and (weight := self._weigh(pid)) > self._limit:
                 why = f"it takes {weight >> 20} MiB, more than {self._limit >> 20}"
                 self._condemn(pid, "WORKER_MEMORY_LIMIT", why, now)
-
-
-def status_of(pid: int) -> Mapping[str, str]:
-    """What the system says of a process (proc_pid_status(5)); empty if nothing."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text("utf-8", "replace")
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in text.splitlines())
-    return {name: value.strip() for name, _, value in pairs}
-
-
-def is_traced(pid: int) -> bool:
-    """Whether a debugger holds a process."""
-    return status_of(pid).get("TracerPid", "0") != "0"
-
-
-def catches(pid: int, number: int) -> bool:
-    """Whether a process has a handler for a signal; True if that cannot be told."""
-    caught = status_of(pid).get("SigCgt")
-    return caught is None or bool(int(caught, 16) >> (number - 1) & 1)
-
-
-def resident_memory(pid: int) -> int:
-    """The resident set size of a process in octets, shared pages included; 0 if the system does not tell."""
-    size, _, unit = status_of(pid).get("VmRSS", "").partition(" ")
-    return int(size) * _PAGE_KIB if size.isdecimal() and unit else 0

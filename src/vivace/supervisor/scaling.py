@@ -9,7 +9,6 @@ Rules of this file:
 - Nobody who is busy is sent away; and nobody at all whose part the others could not take over.
 """
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -68,7 +67,7 @@ class Scaler:
         self._idle = idle
         self._busy_since: float | None = None
         self._idle_since: float | None = None
-        self._grown: deque[float] = deque(maxlen=1)
+        self._grown = float("-inf")
         self._step = 1
 
     def decide(self, loads: Mapping[int, Load], size: int, now: float, *, settled: bool) -> Change | None:
@@ -97,9 +96,8 @@ class Scaler:
     def _grow(self, share: float, size: int, now: float) -> Change | None:
         if size >= self._most:
             return None
-        together = self._grown and now - self._grown[0] <= STEPS_TOGETHER
-        self._step = self._step * 2 if together else 1
-        self._grown.append(now)
+        self._step = self._step * 2 if now - self._grown <= STEPS_TOGETHER else 1
+        self._grown = now
         self._busy_since = None
         return Change(min(size + self._step, self._most), 0, f"{share:.0%} busy for {GROW_AFTER:g} s")
 

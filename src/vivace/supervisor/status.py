@@ -10,13 +10,13 @@ Rules of this file:
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import vivace
 from vivace.supervisor.chores import proportional_memory
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.handle import State, WorkerHandle
+from vivace.supervisor.procfs import processor_time, resident_memory
 from vivace.supervisor.scoreboard import Phase, Reading, Scoreboard
 from vivace.supervisor.workforce import Exit
 
@@ -87,7 +87,7 @@ class Status:
             "ready": fleet.ready_count,
             "wanted": fleet.size,
             "threads": self.threads,
-            "memory": _resident(os.getpid()),
+            "memory": resident_memory(os.getpid()),
         }
 
     def _state(self) -> str:
@@ -133,7 +133,7 @@ class Status:
             **_said(reading, now),
             "suspect": reading.suspect if reading is not None and state == "blocked" else "",
             "cpu": self._cpu_of(worker, now),
-            "rss": _resident(worker.pid),
+            "rss": resident_memory(worker.pid),
             **({"pss": proportional_memory(worker.pid) or None} if weigh else {}),
             **self._past(worker.slot, now),
         }
@@ -146,7 +146,7 @@ class Status:
 
     def _cpu_of(self, worker: WorkerHandle, now: float) -> float | None:
         """Processors that a worker used, since the last look at it."""
-        used = _cpu_time(worker.pid)
+        used = processor_time(worker.pid)
         if used is None:
             return None
         then, before = self._cpu.get(worker.pid, (worker.started, 0.0))
@@ -175,21 +175,3 @@ def _said(reading: Reading | None, now: float) -> dict[str, Any]:
         "late": reading.late(now),
         "oldest": oldest,
     }
-
-
-def _resident(pid: int) -> int | None:
-    """Memory of a process, in octets; what it shares is counted too."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _cpu_time(pid: int) -> float | None:
-    """Seconds of processor time that a process has used."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
-        return None
