@@ -73,6 +73,7 @@ class FakeStream:
         self.limit = (-1, 0.0)
         self.seconds = -1.0
         self.gone = asyncio.Event()
+        self.leaving = asyncio.Event()
         self.memo: Any = None
 
     @property
@@ -137,6 +138,9 @@ class FakeStream:
 
     async def wait_disconnected(self) -> None:
         await self.gone.wait()
+
+    async def wait_draining(self) -> None:
+        await self.leaving.wait()
 
     def abort(self) -> None:
         self.aborted = True

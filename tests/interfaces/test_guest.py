@@ -525,3 +525,12 @@ async def test_no_content_needs_no_body_message_with_content() -> None:
 
     server = await call(app_of(nothing))
     assert (server.status, server.fields, server.body) == (204, {}, b"")
+
+
+async def test_the_end_of_another_server_is_never_told() -> None:
+    async def wait(request: Request) -> HTTPResponse:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(request.draining(), 0.01)
+        return raw(b"never")
+
+    assert (await call(app_of(wait))).body == b"never"

@@ -55,6 +55,14 @@ async def stream(request):
         await asyncio.sleep(0.05)
 
 
+@app.get("/polite")
+async def polite(request):
+    response = await request.respond(content_type="text/plain")
+    await response.send("part")
+    await request.draining()
+    await response.send("goodbye")
+
+
 @app.before_server_stop
 async def before(app):
     say(f"before stop {os.getpid()}")
@@ -322,6 +330,18 @@ def test_a_stream_that_is_cut_is_seen_to_be_cut(tmp_path: Path, workers: str, pa
             with pytest.raises(ConnectionResetError):
                 read_all(old)
         assert end(server) < 3
+
+
+@BOTH
+def test_a_stream_may_end_by_itself_before_it_is_cut(tmp_path: Path, workers: str) -> None:
+    with serve(tmp_path, "--workers", workers) as server, server.connect() as client:
+        client.sendall(b"GET /polite HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(partial(_has_part, client))
+        server.signal(signal.SIGTERM)
+        assert read_all(client).endswith("goodbye\r\n0\r\n\r\n")
+        client.close()
+        assert end(server) < 3
+        assert "WARNING" not in server.log
 
 
 def _has_part(client: socket.socket) -> bool:

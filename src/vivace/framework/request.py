@@ -241,6 +241,13 @@ class Request:
         """The exchange below the framework."""
         return self._transport
 
+    async def draining(self) -> None:
+        """Return when the server stops or the app is restarted: for those that stream for long.
+
+        What is not sent when GRACEFUL_SHUTDOWN_TIMEOUT is over is cut. Under another server it never returns.
+        """
+        await self._transport.wait_draining()
+
     # The route
 
     @property

@@ -267,6 +267,10 @@ class GuestStream:
         self._incoming().look_ahead()
         await self._until_gone()
 
+    async def wait_draining(self) -> None:
+        """Never return: other servers do not say when they stop."""
+        await self._loop.create_future()
+
     async def _until_gone(self) -> None:
         if self.disconnected or self.complete:
             return

@@ -128,6 +128,10 @@ class Stream(Protocol):
         """Return when the client is gone or the response is complete."""
         ...
 
+    async def wait_draining(self) -> None:
+        """Return when the server stops, or another worker has taken the place of this one; else never."""
+        ...
+
     def abort(self) -> None:
         """Drop the connection at once, unless the response is complete; what was not sent is lost."""
         ...

@@ -7,7 +7,7 @@ cdef class ServerState:
     cdef object __weakref__
     cdef public AccessLog access
     cdef public RequestReceived noted
-    cdef public object _timer, answer, deadlines, loop, note, refuse, settings, stuck
+    cdef public object _timer, answer, deadlines, leaving, loop, note, refuse, settings, stuck
     cdef public set background, connections
     cdef public bytes date
     cdef public bint cancels, closing, draining, keep_alive

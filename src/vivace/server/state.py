@@ -48,6 +48,7 @@ class ServerState:
         idle_time: KEEP_ALIVE_TIMEOUT, likewise.
         input_buffer: REQUEST_BUFFER_SIZE; here and the next two: read too often to go through `settings`.
         keep_alive: KEEP_ALIVE.
+        leaving: Set when `draining` is.
         max_concurrent: MAX_CONCURRENT_REQUESTS.
         note: Called with method and path of a request that begins, unless the one before had the same.
         noted: The head of the request that it was called for last.
@@ -76,6 +77,7 @@ class ServerState:
         "idle_time",
         "input_buffer",
         "keep_alive",
+        "leaving",
         "loop",
         "max_concurrent",
         "note",
@@ -112,6 +114,7 @@ class ServerState:
         self.connections: set[Connection] = set()
         self.closing = False
         self.draining = False
+        self.leaving = asyncio.Event()
         self.now = time.monotonic()
         horizon = settings.horizon()
         self.deadlines = Deadlines(min(_SLOWEST_TICK, max(horizon / 4, _FASTEST_TICK)), horizon, self.now)

@@ -71,6 +71,7 @@ class Stopping:
         """Accept what is queued, and then no more."""
         state = self._state
         state.draining = True
+        state.leaving.set()
         state.closing = not self._window
         self._established = list(state.connections)
         if self._window and not self._replaced:

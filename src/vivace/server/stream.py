@@ -215,6 +215,10 @@ class Stream:
             self.gone = self._connection.new_future()
         await asyncio.shield(self.gone)
 
+    async def wait_draining(self) -> None:
+        """Return when the server stops, or another worker has taken the place of this one."""
+        await self._connection.state.leaving.wait()
+
     def abort(self) -> None:
         """Drop the connection at once; nothing happens when the response is complete."""
         if not (self.disconnected or self.complete):
