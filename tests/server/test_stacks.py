@@ -214,7 +214,7 @@ async def test_it_is_answered_in_time_and_others_are_not_disturbed(caplog: pytes
         await slow.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await slow.read_response())[0] == 200
     assert status == 503
-    assert 0.5 <= took < 0.5 + 0.2
+    assert 0.5 <= took < 0.5 + 1.0
     (line,) = [line for line in caplog.messages if "had no answer" in line]
     assert line.startswith(
         "GET /stuck had no answer after 0.5 s, request id r1: answered with 503; it waited"
@@ -235,6 +235,6 @@ async def test_one_that_does_not_give_in_is_answered_for_in_time() -> None:
     async with running(stubborn, RESPONSE_TIMEOUT=0.3) as server:
         begun = time.monotonic()
         answer = await server.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert time.monotonic() - begun < 0.3 + 0.3
+        assert time.monotonic() - begun < 0.3 + 1.0
         released.set()
     assert answer.startswith(b"HTTP/1.1 503 ")

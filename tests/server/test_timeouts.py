@@ -244,6 +244,38 @@ async def test_a_handler_over_response_timeout_is_cancelled_and_503() -> None:
     assert scene.transport.written.startswith(b"HTTP/1.1 503 ")
 
 
+@pytest.mark.parametrize("gives_in", [True, False])
+@pytest.mark.parametrize("limit", [0.0, 0.3, 2.0])
+async def test_a_late_handler_is_answered_within_a_fifth_of_a_second(limit: float, gives_in: bool) -> None:
+    async def late(stream: Stream) -> None:
+        if limit:
+            stream.limit_time(limit)
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if gives_in or stream.complete:
+                    raise
+
+    scene = Scene(late, RESPONSE_TIMEOUT=5)
+    tick = scene.state.deadlines.tick
+    seconds = limit or 5.0
+    for part in range(5):  # of a tick, by which the clock of the server is behind when the request comes
+        scene.connection = Connection(scene.state)
+        scene.transport = FakeTransport()
+        scene.connection.connection_made(scene.transport)  # type: ignore[arg-type]
+        begun = scene.now + part * tick / 5
+        await scene.receive(GET)
+        while not scene.transport.written:
+            scene.now = scene.state.now = scene.now + tick
+            scene.state.deadlines.turn(scene.now)
+            await scene.settle()
+        assert scene.transport.written.startswith(b"HTTP/1.1 503 ")
+        assert seconds <= scene.now - begun < seconds + 0.2
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+
+
 async def test_a_handler_that_ignores_its_cancellation_is_answered_for(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

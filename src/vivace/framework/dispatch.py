@@ -238,6 +238,8 @@ class Dispatcher:
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
+        if stream.complete:  # it took too long over its cancellation too, and was answered for
+            return
         await self._fail(stream, request, ServiceUnavailable("Response Timeout"))
 
     async def _fail(self, stream: Stream, request: Request | None, error: BaseException) -> None:

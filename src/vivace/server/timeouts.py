@@ -101,7 +101,7 @@ def _time_out(connection: "Connection", stream: Stream, now: float) -> None:
 def _give_up(connection: "Connection", stream: Stream) -> None:
     """The handler ignored its cancellation or the failure of its body."""
     where = f"{stream.head.method} {stream.head.path.decode('latin-1')}"
-    logger.error("%s does not end: answered in its place", where)
+    logger.error("%s does not end%s: answered in its place", where, " at once" if stream.timed_out else "")
     if stream.response_started:
         connection.abort()
     else:
