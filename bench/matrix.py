@@ -264,7 +264,13 @@ def killed(trial: Trial) -> Cell:
     with trial.serving() as stage:
         victim = workers_of(stage).pop()
         os.kill(int(victim), signal.SIGKILL)
-        took = until(lambda: len(workers_of(stage) - {victim}) > 1, 6.0)
+        seen: set[str] = set()
+
+        def two_more() -> bool:
+            seen.update(workers_of(stage))
+            return len(seen - {victim}) > 1
+
+        took = until(two_more, 6.0)
     return Cell(f"replaced in {took * 1e3:.0f} ms" if took < 6 else "not replaced in 6 s", took <= 1.5)
 
 
@@ -303,9 +309,9 @@ def platform(trial: Trial) -> Cell:
         stage.port = port
         listens = until(lambda: stage.serves() or stage.code is not None, 5.0) < 5.0 and stage.serves()
         three = listens and count_workers(stage, 3) >= 3
-    return Cell(
-        f"PORT {'heeded' if listens else 'ignored'}, workers {'heeded' if three else 'ignored'}", three
-    )
+    if not listens:
+        return Cell("PORT ignored", False)
+    return Cell(f"PORT heeded, workers {'heeded' if three else 'ignored'}", three)
 
 
 HANDSHAKE = (
