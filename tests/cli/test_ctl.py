@@ -324,6 +324,26 @@ def test_scale_changes_the_number_of_workers_and_a_restart_keeps_it(tmp_path: Pa
             assert "from 1 to 256" in server.ctl("scale", wrong, code=2)
 
 
+def test_a_worker_that_finishes_a_long_request_is_listed_as_retiring(tmp_path: Path) -> None:
+    with Controlled(tmp_path) as server, server.connect() as client:
+        ask(client, "/wait/1")
+        until(lambda: server.json("stats")["totals"]["active"] == 1)
+        server.ctl("restart", "--wait")
+        workers = server.json("workers")["workers"]
+        states = sorted((one["state"], one["generation"], one["active"]) for one in workers)
+        assert states[-1] == ("retiring", 1, 1)
+        assert [state[:2] for state in states[:2]] == [("ready", 2), ("ready", 2)]
+
+
+def test_what_signals_change_is_seen_within_a_second(tmp_path: Path) -> None:
+    with Controlled(tmp_path) as server:
+        assert server.port
+        os.kill(int(server.supervisor), signal.SIGTTIN)
+        assert until(lambda: server.json("status")["server"]["wanted"] == 3) < 1.0
+        os.kill(int(server.supervisor), signal.SIGTTOU)
+        assert until(lambda: server.json("status")["server"]["wanted"] == 2) < 1.0
+
+
 def test_dump_shows_requests_tasks_and_threads(tmp_path: Path) -> None:
     with Controlled(tmp_path) as server, server.connect() as client:
         ask(client, "/wait/7?secret=x")

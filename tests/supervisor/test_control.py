@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vivace.supervisor import control as module
 from vivace.supervisor.control import CLIENTS, LONGEST_LINE, Control, Reply, control_folder
@@ -29,10 +31,13 @@ class Desk:
 
     def _answer(self, request: Mapping[str, Any], reply: Reply) -> None:
         self.asked.append(dict(request))
+        if request.get("fail"):
+            raise RuntimeError("a fault of ours")
         if request.get("later"):
             self.replies.append(reply)
         else:
-            reply({"ok": True, "echo": request.get("say", "x" * request.get("size", 0))})
+            odd = "\udcff" if request.get("odd") else ""
+            reply({"ok": True, "echo": request.get("say", "x" * request.get("size", 0)) + odd})
 
     def turn(self, until: Callable[[], bool]) -> None:
         """Let the selector work until something is true."""
@@ -88,6 +93,39 @@ def test_a_line_is_answered_with_a_line(desk: Desk) -> None:
     client.sendall(b'"three"}\n')
     desk.turn(lambda: len(desk.asked) == 3)
     assert lines(client) == [{"ok": True, "echo": "three"}]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.one_of(st.binary(max_size=200), st.sampled_from([b"\n", b'{"say": "x"}\n', b"{"]))))
+def test_whatever_comes_the_next_client_is_answered(pieces: list[bytes]) -> None:
+    desk = Desk("auto")
+    try:
+        client = desk.connect()
+        for piece in pieces:
+            client.sendall(piece)
+            for key, _ in desk.selector.select(0):
+                key.data()
+        client.shutdown(socket.SHUT_WR)
+        other = desk.connect()
+        other.sendall(b'{"say": "me"}\n')
+        desk.turn(lambda: any(one.get("say") == "me" for one in desk.asked))
+        assert lines(other) == [{"ok": True, "echo": "me"}]
+        desk.turn(lambda: len(desk.control._clients) == 1)
+        for answer in lines(client, 10_000):
+            assert answer["ok"] or answer["error"]
+    finally:
+        desk.close()
+
+
+def test_a_fault_of_ours_is_an_answer_and_no_end(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    client = desk.connect()
+    client.sendall(b'{"fail": true}\n{"odd": true}\n{"say": "goes on"}\n')
+    desk.turn(lambda: len(desk.asked) == 3)
+    failed, odd, well = lines(client, 3)
+    assert failed == {"ok": False, "error": "the server failed at it; its log says how", "code": 1}
+    assert "a fault of ours" in caplog.text
+    assert odd["error"] == "the answer is no text"
+    assert well["ok"]
 
 
 def test_on_linux_the_socket_has_no_file(desk: Desk) -> None:

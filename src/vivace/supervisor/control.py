@@ -268,7 +268,12 @@ class Control:
             self._reply(client, {"ok": False, "error": text})
             return
         client.waits = True
-        self._answer(request, partial(self._reply_to_request, client))
+        reply = partial(self._reply_to_request, client)
+        try:
+            self._answer(request, reply)
+        except Exception:  # what looks after the workers must not end by a question
+            logger.exception("a request on the control socket failed")
+            reply({"ok": False, "error": "the server failed at it; its log says how", "code": 1})
 
     def _reply_to_request(self, client: _Client, answer: dict[str, Any]) -> None:
         """The answer to what a client waits for; a second one is ignored."""
@@ -278,7 +283,7 @@ class Control:
             self._watch_on(client)
 
     def _reply(self, client: _Client, answer: dict[str, Any]) -> None:
-        client.unsent += msgspec.json.encode(answer) + b"\n"
+        client.unsent += _encode(answer) + b"\n"
         self._send(client)
 
     def _send(self, client: _Client) -> None:
@@ -309,6 +314,13 @@ class Control:
             self._listener = None
         if remove and self._file is not None:
             self._file.remove()
+
+
+def _encode(answer: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(answer)
+    except UnicodeEncodeError:  # a name of a file may hold what no UTF-8 can
+        return msgspec.json.encode({"ok": False, "error": "the answer is no text", "code": 1})
 
 
 def _owner(path: str) -> int:

@@ -90,7 +90,11 @@ class Pulse:
         """What this worker is doing; from another thread."""
         seen, now = self._seen, self._loop.time()
         streams = {stream: seen.get(stream, now) for stream in self._server.streams()}
-        return describe_worker(self._loop, streams)
+        try:
+            text = describe_worker(self._loop, streams)
+        except Exception as error:  # noqa: BLE001 - the thread that asks has more to hear
+            text = f"this cannot be told: {error!r}"
+        return text.encode("utf-8", "replace").decode("utf-8")
 
     def _beat(self) -> None:
         now = self._loop.time()
