@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import socket
 
 import pytest
@@ -55,6 +56,15 @@ async def test_a_connection_is_seen_though_it_came_while_nobody_was_in_line() ->
         turns.close()
         turns.pass_on()
         turns.close()
+
+
+async def test_a_system_without_turns_serves_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Together with these the kernel refuses it.
+    monkeypatch.setattr("vivace.server.turns._EXCLUSIVE", (1 << 28) | select.EPOLLPRI)
+    async with running(hello, WORKERS=2) as server:
+        for _ in range(3):
+            assert (await server.exchange(GET)).endswith(b"hello /a")
+            await asyncio.sleep(0.01)
 
 
 async def test_a_loop_that_does_not_show_its_epoll_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

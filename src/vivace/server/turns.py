@@ -15,7 +15,6 @@ import asyncio
 import os
 import select
 import socket
-from contextlib import suppress
 from typing import Any, Final
 
 __all__ = ["LOOK_EVERY", "Turns"]
@@ -45,11 +44,17 @@ class Turns:
 
     def pass_on(self) -> None:
         """Go to the end of the line."""
-        if self._epoll is not None:
-            # Not there: the loop does not read it at the moment.
-            with suppress(OSError):
-                self._epoll.unregister(self._listener)
-                self._epoll.register(self._listener, select.EPOLLIN | _EXCLUSIVE)
+        if self._epoll is None:
+            return
+        try:
+            self._epoll.unregister(self._listener)
+        except OSError:  # the loop does not read it at the moment
+            return
+        try:
+            self._epoll.register(self._listener, select.EPOLLIN | _EXCLUSIVE)
+        except OSError:  # a system without turns
+            self._epoll.register(self._listener, select.EPOLLIN)
+            self.close()
 
     def _look(self) -> None:
         # Whoever registers is told at once if somebody waits.
