@@ -101,15 +101,18 @@ def send(server: Serving, path: str) -> Any:
     return client
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 @pytest.mark.parametrize(
-    ("path", "where"), [("/spin", "spinning_here"), ("/sleep", "sleeping_here"), ("/regex", "matching_here")]
+    ("path", "where", "loop"),
+    [
+        ("/spin", "spinning_here", "uvloop"),
+        ("/spin", "spinning_here", "asyncio"),
+        ("/sleep", "sleeping_here", "uvloop"),
+        ("/regex", "matching_here", "uvloop"),
+    ],
 )
 def test_a_blocked_worker_is_shown_killed_and_replaced(
     tmp_path: Path, path: str, where: str, loop: str
 ) -> None:
-    if loop == "asyncio" and path != "/spin":
-        pytest.skip("once is enough")
     with serve(tmp_path, "--workers", "2", "--loop-timeout", "2", "--loop", loop) as server:
         server.get()
         client = send(server, path)
