@@ -9,7 +9,7 @@ Rules of this file:
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
 import msgspec
@@ -83,7 +83,7 @@ class _Server:
         place = config.CONTROL if config.CONTROL not in ("auto", "off") else ""
         return place, 0, config.PID_FILE
 
-    def _fail(self, answer: dict[str, Any]) -> None:
+    def _fail(self, answer: dict[str, Any]) -> NoReturn:
         if self._as_json:
             click.echo(msgspec.json.encode(answer))
         else:

@@ -226,6 +226,7 @@ class Scoreboard:
         """What a worker has said; None if that process has not said anything yet."""
         if slot >= PLACES:
             return None
+        record = b""
         for _ in range(_TRIES):
             record = self._memory[slot * _SIZE : (slot + 1) * _SIZE]
             sequence = _SEQUENCE.unpack_from(record)
