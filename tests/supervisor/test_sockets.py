@@ -216,6 +216,59 @@ def test_what_the_last_supervisor_handed_over_follows_the_binds(
     assert os.listdir(folder) == []
 
 
+def test_the_port_that_sends_to_https_is_handed_on_too(opened: list[socket.socket]) -> None:
+    config = Config(PORT=0, TLS_REDIRECT_PORT=find_free_port())
+    old = Listeners(config, environ={})
+    named = old.handed_on()
+    assert [name for name, _ in named] == ["127.0.0.1:0", f"redirect:127.0.0.1:{config.TLS_REDIRECT_PORT}"]
+    for number, (_, one) in enumerate(named):
+        os.dup2(one.fileno(), 200 + number)
+    old.close()
+    new = Listeners(config, environ=environment(2, ":".join(encode_name(name) for name, _ in named)))
+    assert len(new.sockets) == 1
+    assert [port_of(one) for one in new.plain] == [config.TLS_REDIRECT_PORT]
+    new.close()
+
+
+def test_barred_sockets_let_nobody_in_and_keep_who_is_there() -> None:
+    listeners = Listeners(Config(PORT=0), environ={})
+    (listener,) = listeners.sockets
+    with socket.create_connection(listener.getsockname()), socket.socket() as late:
+        assert listeners.count_waiting() == 1
+        listeners.bar()
+        late.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            late.connect(listener.getsockname())
+        listener.accept()[0].close()
+        assert listeners.count_waiting() == 0
+        copy = listener.dup()
+        address = listener.getsockname()
+        listeners.shut()
+        with copy, pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, 5)
+
+
+@pytest.mark.parametrize("way", ["handed over", "kept by the system", "shared with the supervisor before"])
+def test_sockets_that_go_on_elsewhere_are_never_barred(opened: list[socket.socket], way: str) -> None:
+    if way == "handed over":
+        place(opened)
+        listeners = Listeners(Config(), environ=environment(1))
+    else:
+        listeners = Listeners(Config(PORT=0), environ={})
+    if way == "kept by the system":
+        listeners.leave_tcp()
+    elif way != "handed over":
+        listeners.before = os.getppid()
+    address = listeners.sockets[0].getsockname()
+    with listeners.sockets[0].dup() as copy:
+        listeners.bar()
+        socket.create_connection(address, 5).close()
+        listeners.shut()
+        socket.create_connection(address, 5).close()
+        copy.setblocking(False)
+        copy.accept()[0].close()
+
+
 def test_a_descriptor_that_does_not_listen_yet_listens_then(opened: list[socket.socket]) -> None:
     one = place(opened, listening=False)
     listeners = Listeners(Config(BIND="fd://200"), environ={})
