@@ -130,7 +130,7 @@ def _follow(task: "asyncio.Future[Any]", lines: list[str], seen: set[int], inden
 def _awaited(task: "asyncio.Future[Any]", frames: list[_Frame]) -> list["asyncio.Future[Any]"]:
     """The tasks that a task waits for and that are not done."""
     waiter = getattr(task, "_fut_waiter", None)
-    found = list(getattr(waiter or task, "_children", ()))  # those of asyncio.gather
+    found: list[Any] = list(getattr(waiter or task, "_children", ()))  # those of asyncio.gather
     if isinstance(waiter, asyncio.Task):
         found.append(waiter)
     elif not found and frames and frames[-1][0].f_globals.get("__name__", "").startswith("asyncio."):
