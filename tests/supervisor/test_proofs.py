@@ -10,7 +10,7 @@ from bench.restarts import RUN, TRIALS, Options, change, resident, serving
 from bench.stage import Stage, app_text, until
 from vivace.supervisor import children
 
-SHORT = Options(restarts=3, requests=2000, clients=64, pause=0.05, boot=0.3, spawns=150)
+SHORT = Options(restarts=3, requests=2000, clients=64, pause=0.05, boot=0.3, slack=4.0)
 
 
 @pytest.mark.parametrize("name", [name for name in TRIALS if name != "spawns"])
