@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from vivace.supervisor.children import HEEDED, NOTED, noted
+from vivace.supervisor.children import HEEDED, NOTED, STOPS, noted
 
 __all__ = ["Signals"]
 
@@ -25,8 +25,16 @@ class Signals:
         self._wake.setblocking(False)
 
     @contextmanager
-    def caught(self, selector: selectors.BaseSelector, heard: Callable[[], object]) -> Iterator[None]:
-        """Take over the signals; `heard` is called when `numbers` has some."""
+    def caught(
+        self, selector: selectors.BaseSelector, heard: Callable[[], object], *, last: bool = False
+    ) -> Iterator[None]:
+        """Take over the signals.
+
+        Args:
+            selector: Waits for them.
+            heard: Called when `numbers` has some.
+            last: The process ends afterwards: who asks it to stop once more does not change its exit code.
+        """
         selector.register(self._woken, selectors.EVENT_READ, heard)
         before = {number: signal.signal(number, noted) for number in (*HEEDED, *NOTED)}
         waker = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
@@ -35,7 +43,8 @@ class Signals:
         finally:
             signal.set_wakeup_fd(waker)
             for number, handler in before.items():
-                signal.signal(number, handler)
+                # Ignored, not noted: at its end the interpreter takes handlers of Python's away.
+                signal.signal(number, signal.SIG_IGN if last and number in STOPS else handler)
 
     def numbers(self) -> bytes:
         """The signals that came since the last call."""

@@ -108,13 +108,18 @@ class StopRequest:
         """From now on a signal changes nothing: there is nothing left to stop."""
         self._over = True
 
-    def restore(self) -> None:
-        """Give the signals back; take the watchdog away unless a handler still blocks a thread."""
+    def restore(self, *, last: bool = False) -> None:
+        """Give the signals back; take the watchdog away unless a handler still blocks a thread.
+
+        Args:
+            last: The process ends now: who asks it to stop once more does not change its exit code.
+        """
         if self._count and not self._threads_left():
             faulthandler.cancel_dump_traceback_later()
         faulthandler.unregister(signal.SIGQUIT)
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # Ignored, not noted: at its end the interpreter takes handlers of Python's away.
+            signal.signal(number, signal.SIG_IGN if last and number in self._numbers else handler)
         self._before.clear()
 
     def _threads_left(self) -> bool:

@@ -149,7 +149,8 @@ class Supervisor:
         run_main_listeners(main, "main_process_start")
         self._follow_files()
         self._desk.open(self._listeners.before)
-        with self._signals.caught(self._channels.selector, self._on_signals):
+        last = self._job.again is not None
+        with self._signals.caught(self._channels.selector, self._on_signals, last=last):
             try:
                 self._do(self._fleet.start(time.monotonic()))
                 while not self._fleet.done:

@@ -81,7 +81,7 @@ def run_worker(
     finally:
         stop.end()
         if alone:
-            stop.restore()
+            stop.restore(last=job.again is not None)
 
 
 class _Worker:
