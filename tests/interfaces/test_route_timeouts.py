@@ -69,6 +69,7 @@ async def test_a_late_handler_is_503_in_time_and_its_neighbours_go_on(
     lines = [line for line in caplog.messages if re.search(r"had no answer after 0\.[34] s", line)]
     assert len(lines) == 2
     assert "in never" in lines[0]
+    assert not [line for line in lines if "dispatch.py" in line or "connection.py" in line]
 
 
 async def test_it_may_be_longer_than_response_timeout_or_none_at_all() -> None:

@@ -29,6 +29,7 @@ REPEAT_AFTER: Final = 10.0
 DEEPEST: Final = 64
 """Frames shown at most."""
 _OURS: Final = "vivace."
+_BUILT: Final = "src/vivace/"
 _LINKS: Final = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
 
 _Frame = tuple[FrameType, int]
@@ -188,4 +189,5 @@ def _format(frames: list[_Frame]) -> list[str]:
 
 def _is_ours(frame: FrameType) -> bool:
     name = str(frame.f_globals.get("__name__", ""))
-    return name.startswith((_OURS, "threading", "concurrent.futures")) or name == "vivace"
+    compiled = frame.f_code.co_filename.startswith(_BUILT)  # its globals are another module's
+    return compiled or name.startswith((_OURS, "threading", "concurrent.futures")) or name == "vivace"
