@@ -171,7 +171,12 @@ class GunicornWorker(Worker):  # type: ignore[misc]
         beating = asyncio.create_task(self._beat())
         try:
             await serve_until_stopped(
-                server, self._stop, graceful, ready=lambda: None, leave=self._close_sockets
+                server,
+                self._stop,
+                graceful,
+                ready=lambda: None,
+                leave=self._close_sockets,
+                last_call=False,  # the arbiter has the sockets, and other workers
             )
         finally:
             beating.cancel()

@@ -145,7 +145,12 @@ class Server:
             await asyncio.wait_for(self._forced.wait(), seconds)
 
     async def stop(
-        self, window: float = 0.0, *, replaced: bool = False, leave: Callable[[], object] | None = None
+        self,
+        window: float = 0.0,
+        *,
+        replaced: bool = False,
+        last_call: bool = False,
+        leave: Callable[[], object] | None = None,
     ) -> None:
         """Stop gracefully within GRACEFUL_SHUTDOWN_TIMEOUT, then by force.
 
@@ -154,23 +159,34 @@ class Server:
                 then is answered. 0.0: at once.
             replaced: Another server has taken the place of this one on the same sockets: the graceful time
                 begins after the window, and what is queued is left to the other.
+            last_call: The sockets end with this server: those who are just connecting are let in.
             leave: Closes this process's part of the sockets; called as soon as nothing is accepted any more.
         """
         self.leaving = True
-        steps = self._stoppings(window, replaced=replaced)
+        steps = self._stoppings(window, replaced=replaced, last_call=last_call)
         await asyncio.gather(*(step.refuse() for step in steps))
         if leave is not None:
             leave()
         await asyncio.gather(*(step.finish() for step in steps))
         await self._release()
 
-    def _stoppings(self, window: float, *, replaced: bool) -> list[Stopping]:
+    def _stoppings(self, window: float, *, replaced: bool, last_call: bool) -> list[Stopping]:
         """The stop of this server and of the one that redirects to it; none if it did not start."""
         if self._state is None:
             return []
         window = min(window, self._settings.graceful_timeout) if not replaced else window
-        own = Stopping(self._state, self._interface, self._acceptors, self._forced, window, replaced=replaced)
-        return [own, *(self._plain._stoppings(window, replaced=replaced) if self._plain is not None else ())]
+        own = Stopping(
+            self._state,
+            self._interface,
+            self._acceptors,
+            self._forced,
+            window,
+            replaced=replaced,
+            last_call=last_call,
+        )
+        if self._plain is None:
+            return [own]
+        return [own, *self._plain._stoppings(window, replaced=replaced, last_call=last_call)]
 
     async def _release(self) -> None:
         if self._plain is not None:

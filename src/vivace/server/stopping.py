@@ -45,6 +45,7 @@ class Stopping:
         window: Seconds after its last request when an idle connection is closed; 0.0: at once.
         replaced: Another server has taken the place of this one on the same sockets: the window does not
             count as graceful time, and what is queued is left to the other.
+        last_call: Those who are just connecting have nobody else to go to.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Stopping:
         window: float,
         *,
         replaced: bool,
+        last_call: bool,
     ) -> None:
         self._state = state
         self._interface = interface
@@ -63,6 +65,7 @@ class Stopping:
         self._forced = forced
         self._window = window
         self._replaced = replaced
+        self._last_call = last_call
         self._established: list[Connection] = []
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.time() + state.settings.graceful_timeout
@@ -74,7 +77,7 @@ class Stopping:
         state.leaving.set()
         state.closing = not self._window
         self._established = list(state.connections)
-        if self._window and not self._replaced:
+        if self._last_call:
             await self._sleep(LAST_CALL)
         for acceptor in self._acceptors:
             acceptor.stop(empty=not self._replaced)

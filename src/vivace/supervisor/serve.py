@@ -39,6 +39,7 @@ async def serve_until_stopped(
     idle: float = 0.0,
     delay: float = 0.0,
     bar: Callable[[], object] | None = None,
+    last_call: bool = True,
 ) -> None:
     """Start, serve and stop a server.
 
@@ -52,6 +53,7 @@ async def serve_until_stopped(
         delay: Seconds that it goes on accepting after a stop was asked for.
         bar: Lets no new client into the queues of the sockets; called before they are emptied. None: somebody
             else does, or nobody.
+        last_call: The sockets end with this server, or its supervisor: who is just connecting is let in.
     """
     stop.bind(server.force_stop, graceful, delay)
     try:
@@ -71,7 +73,7 @@ async def serve_until_stopped(
     finally:
         stop.started()
         try:
-            await _stop(server, idle, leave, bar, replaced=stop.retiring)
+            await _stop(server, idle, leave, bar, replaced=stop.retiring, last_call=last_call)
         finally:
             leave()
 
@@ -100,13 +102,14 @@ async def _stop(
     bar: Callable[[], object] | None,
     *,
     replaced: bool,
+    last_call: bool,
 ) -> None:
     if replaced:
         await server.stop(idle or LONGEST_PATIENCE, replaced=True, leave=leave)
         return
     if bar is not None:
         bar()
-    await server.stop(min(idle or LONGEST_WINDOW, LONGEST_WINDOW), leave=leave)
+    await server.stop(min(idle or LONGEST_WINDOW, LONGEST_WINDOW), last_call=last_call, leave=leave)
 
 
 def _say_what_is_waited_for(requests: int, graceful: float) -> None:
