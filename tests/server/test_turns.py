@@ -7,7 +7,9 @@ import socket
 
 import pytest
 
-from tests.server.support import hello, running, until
+from tests.server.support import HandlerInterface, hello, running, until
+from vivace.config import Config
+from vivace.server import Server, bind_tcp
 from vivace.server.turns import Turns
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -71,3 +73,21 @@ async def test_a_loop_that_does_not_show_its_epoll_is_left_alone(monkeypatch: py
     monkeypatch.setattr("vivace.server.turns._epoll_of", lambda loop: None)
     async with running(hello, WORKERS=2) as server:
         assert (await server.exchange(GET)).endswith(b"hello /a")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_socket_that_the_supervisor_has_shut_is_left(
+    workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = Config(ACCESS_LOG=False, WORKERS=workers)
+    (listener,) = bind_tcp("127.0.0.1", 0, 16)
+    server = Server(HandlerInterface(hello), config, [listener])
+    await server.start()
+    with socket.create_connection(listener.getsockname()) as client:
+        await until(lambda: server.connections == 1)
+        listener.shutdown(socket.SHUT_RDWR)
+        client.sendall(GET)
+        client.setblocking(False)
+        assert (await asyncio.get_running_loop().sock_recv(client, 4096)).endswith(b"hello /a")
+    await asyncio.wait_for(server.stop(2.0, last_call=True, leave=listener.close), 5)
+    assert caplog.text == ""
