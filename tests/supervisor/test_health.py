@@ -164,6 +164,7 @@ def test_a_unix_socket_does_too(tmp_path: Path) -> None:
     (tmp_path / "sample.py").write_text(APP)
     with Serving([*RUN, "--admin-bind", "unix:admin.sock"], tmp_path) as server:
         assert server.port
+        server.wait_for(f"health is told at unix:{tmp_path}/admin.sock/-/live")
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(tmp_path / "admin.sock"))
             client.sendall(b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -11,6 +11,7 @@ Rules of this file:
 
 import contextlib
 import logging
+import os
 import selectors
 import socket
 import time
@@ -132,7 +133,8 @@ class Health:
     def _url(self) -> str:
         first = self._listeners[0]
         if first.family == socket.AF_UNIX:
-            return f"unix:{first.getsockname()}"
+            # Not its own name: it was bound beside its place and moved there.
+            return f"unix:{os.path.abspath(parse_bind(split_binds(self._place)[0]).name)}"
         host, port = first.getsockname()[:2]
         return f"http://[{host}]:{port}" if first.family == socket.AF_INET6 else f"http://{host}:{port}"
 
