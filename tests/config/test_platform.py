@@ -17,8 +17,8 @@ def test_the_platform_decides_what_nobody_set(
 ) -> None:
     config = Config()
     fit_platform(config, environ, pid)
-    assert config.SHUTDOWN_DELAY == delay
-    assert config.GRACEFUL_SHUTDOWN_TIMEOUT == graceful
+    assert delay == config.SHUTDOWN_DELAY
+    assert graceful == config.GRACEFUL_SHUTDOWN_TIMEOUT
 
 
 def test_what_was_set_stays() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import selectors
 import socket
 import stat
@@ -128,11 +129,28 @@ def test_a_fault_of_ours_is_an_answer_and_no_end(desk: Desk, caplog: pytest.LogC
     assert well["ok"]
 
 
+def test_without_descriptors_clients_are_sent_away_and_wake_nobody(desk: Desk) -> None:
+    waits = desk.connect()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        desk.settle()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert waits.recv(1) == b""
+    client = desk.connect()
+    client.sendall(b'{"say": "again"}\n')
+    desk.turn(lambda: len(desk.asked) == 1)
+    assert lines(client)[0]["echo"] == "again"
+
+
 def test_on_linux_the_socket_has_no_file(desk: Desk) -> None:
     assert desk.control.place == f"@vivace/{os.geteuid()}/{os.getpid()}"
 
 
-@pytest.mark.parametrize("line", [b"[]", b"hello", b'{"a": 1', b"\xff", b"", b"1"])
+@pytest.mark.parametrize("line", [b"[]", b"hello", b'{"a": 1', b"\xff", b"", b"1", b'{"a":' + b"[" * 60_000])
 def test_what_is_no_request_is_answered(desk: Desk, line: bytes) -> None:
     client = desk.connect()
     client.sendall(line + b'\n{"say": "still here"}\n')

@@ -48,7 +48,8 @@ def test_text_that_no_utf8_can_hold_is_told_as_far_as_it_goes() -> None:
 
 
 def test_what_is_no_message_is_dropped(pair: tuple[Channel, Channel]) -> None:
-    pair[0].sock.sendall(b'junk\n[1,2]\n{}\n{"type":"Nothing"}\n')
+    deep = b'{"type":"Wish","what":"restart","settings":{"A":' + b"[" * 20_000
+    pair[0].sock.sendall(b'junk\n[1,2]\n{}\n{"type":"Nothing"}\n\xff\n"\xff"\n' + deep + b"\n")
     pair[0].send(Made(1, 2))
     found: list[Message] = []
     while not found:
@@ -71,6 +72,7 @@ def test_a_line_without_end_is_dropped(pair: tuple[Channel, Channel]) -> None:
 
 def test_orders_bring_their_descriptors_in_order(pair: tuple[Channel, Channel]) -> None:
     pipes = [os.pipe() for _ in range(3)]
+    pair[1].takes = True
     for slot, (_, write) in enumerate(pipes):
         pair[0].send(Order("fork", slot), write)
     found: list[Message] = []
@@ -83,6 +85,19 @@ def test_orders_bring_their_descriptors_in_order(pair: tuple[Channel, Channel]) 
         os.close(taken)
         assert os.read(read, 8) == b"%d" % slot
         os.close(read)
+
+
+def test_descriptors_that_nobody_wants_are_closed_by_the_system(pair: tuple[Channel, Channel]) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    read, write = os.pipe()
+    for _ in range(50):
+        pair[0].send(Wish("recycle"), write)
+    found: list[Message] = []
+    while len(found) < 50:
+        found += pair[1].receive() or []
+    os.close(read)
+    os.close(write)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_an_end_that_is_gone_is_noticed_on_both_sides(pair: tuple[Channel, Channel]) -> None:

@@ -425,3 +425,20 @@ def test_listeners_of_reloads_run_in_the_main_process(
         assert server.stop() == 0
         server.wait_for(f"reload stop {main}")
     assert server.log.count("before reload") == 1
+
+
+def test_settings_of_a_restart_that_failed_do_not_stay(tmp_path: Path, app: Path) -> None:
+    change(app, "keep_alive_timeout=3,", "keep_alive_timeout='soon',")
+    with Serving([*RUN, "--workers", "2"], tmp_path) as server:
+        server.get("/restart")
+        server.wait_for("KEEP_ALIVE_TIMEOUT(?s:.*)the old one goes on serving")
+        os.kill(supervisor_of(server), signal.SIGHUP)
+        server.wait_for("restarted: generation 3 serves")
+
+
+def test_a_program_with_threads_is_told_what_a_fork_loses(tmp_path: Path, app: Path) -> None:
+    thread = "threading.Thread(target=time.sleep, args=(99,), name='mine', daemon=True).start()"
+    change(app, "VALUE = 1", f"VALUE = 1\nimport threading, time\n{thread}")
+    with Serving(PROGRAM, tmp_path) as server:
+        server.wait_for(r"starts threads when it is imported \(mine\).*workers are forked all the same")
+        assert '"value":1' in server.get()

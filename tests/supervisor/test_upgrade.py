@@ -56,6 +56,18 @@ def end(pid: int) -> None:
     until(lambda: _is_gone(pid))
 
 
+def _is_answered(path: Path) -> bool:
+    """Whether the control socket of a server answers."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        try:
+            client.connect(str(path))
+            client.sendall(b'{"command": "status"}\n')
+            return client.recv(1) == b"{"
+        except OSError:
+            return False
+
+
 def _is_gone(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
@@ -116,6 +128,19 @@ def test_the_old_supervisor_serves_again_if_the_new_one_ends_before_it(tmp_path:
         end(first)
         assert not (tmp_path / "here.pid").exists()
         assert is_refused(server.port)
+
+
+def test_a_new_supervisor_that_dies_at_once_gives_back_what_it_took(tmp_path: Path) -> None:
+    with Serving([*RUN, "--pid-file", "pid", "--control", "c.sock"], tmp_path) as server:
+        old = supervisor_of(server)
+        os.kill(old, signal.SIGUSR2)
+        new = int(server.wait_for(r"a new supervisor starts as pid (\d+)")[1])
+        until(lambda: (tmp_path / "pid").read_text() == f"{new}\n")
+        os.kill(new, signal.SIGKILL)
+        server.wait_for("this one goes on serving|this one serves again")
+        until(lambda: (tmp_path / "pid").read_text() == f"{old}\n")
+        until(lambda: _is_answered(tmp_path / "c.sock"))
+        assert supervisor_of(server) == old
 
 
 def test_a_second_signal_while_one_is_on_its_way_is_ignored(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """What workers say is heard, in whatever order it and the news of their birth arrive."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ class Template:
 
     def __init__(self) -> None:
         self.channel, self.other = Channel.pair()
+        self.other.takes = True
 
     def take(self) -> Channel:
         """The channel of the worker that is to be forked."""
@@ -44,6 +46,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.heard: list[tuple[int, Any]] = []
+        self.answer: Callable[[int], Any] = lambda _: None
         self.fleet = Fleet(1, PATIENCE)
         self.channels = Channels()
         self.board = Scoreboard()
@@ -53,7 +56,7 @@ class Scene:
             self.do,
             self.channels,
             Reaper(),
-            lambda pid, message: self.heard.append((pid, message)),
+            self.hear,
             lambda *_: 0,
             Autopsy(self.board),
         )
@@ -62,6 +65,10 @@ class Scene:
         self.worker = self.template.take()
         self.process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 
+    def hear(self, pid: int, message: Any) -> None:
+        self.heard.append((pid, message))
+        self.answer(pid)
+
     def do(self, actions: Any) -> None:
         for action in actions:
             self.act(action)
@@ -69,6 +76,11 @@ class Scene:
     def act(self, action: Action) -> None:
         if isinstance(action, Spawn):
             self.workforce.spawn(self.template, action.slot)  # type: ignore[arg-type]
+
+    def end(self) -> None:
+        """Kill the process that plays the worker; it stays to be reaped."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
 
     def close(self) -> None:
         self.process.kill()
@@ -108,8 +120,36 @@ def test_a_worker_that_ended_before_it_was_known_is_heard_and_buried(scene: Scen
     scene.worker.close()
     for _ in range(2):
         scene.channels.wait(0.1)
-    os.kill(scene.process.pid, signal.SIGKILL)
-    os.waitid(os.P_PID, scene.process.pid, os.WEXITED | os.WNOWAIT)
+    scene.end()
     scene.workforce.made(1, Made(0, scene.process.pid))
     assert scene.heard == [(scene.process.pid, Report(False, "it failed", code=3))]
+    assert not scene.fleet.workers
+
+
+def test_who_is_not_known_hears_nothing(scene: Scene) -> None:
+    assert scene.workforce.send(4_000_000, Order("retire")) is False
+
+
+def test_what_a_worker_said_last_may_be_answered(scene: Scene) -> None:
+    scene.workforce.made(1, Made(0, scene.process.pid))
+    answered: list[bool] = []
+    scene.answer = lambda pid: answered.append(scene.workforce.send(pid, Order("log-level")))
+    scene.worker.send(READY)
+    scene.end()
+    scene.workforce.reap()
+    assert len(answered) == 1
+    assert not scene.fleet.workers
+
+
+def test_without_descriptors_a_worker_is_missing_and_nothing_ends(scene: Scene) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    scene.workforce.made(1, Made(0, scene.process.pid))
+    scene.end()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        scene.workforce.reap()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert not scene.fleet.workers

@@ -8,10 +8,14 @@ Rules of this file:
 
 import selectors
 from collections.abc import Callable
+from typing import Final
 
 from vivace.supervisor.messages import Channel, Message
 
-__all__ = ["Channels"]
+__all__ = ["LONGEST_WAIT", "Channels"]
+
+LONGEST_WAIT: Final = 3600.0
+"""Seconds between two turns at most: a system may not be able to wait for longer than some days."""
 
 
 class Channels:
@@ -30,7 +34,7 @@ class Channels:
 
     def wait(self, timeout: float | None) -> None:
         """Until something came, or so many seconds; whatever came is done."""
-        for key, _ in self.selector.select(timeout):
+        for key, _ in self.selector.select(LONGEST_WAIT if timeout is None else min(timeout, LONGEST_WAIT)):
             key.data()
 
     def follow(self, channel: Channel, read: Callable[[], object]) -> None:

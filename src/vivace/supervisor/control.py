@@ -29,6 +29,7 @@ import msgspec
 from vivace.errors import StartupError
 from vivace.server import bind_unix
 from vivace.supervisor.socketfile import SocketFile
+from vivace.supervisor.spare import Spare
 
 __all__ = ["CLIENTS", "LONGEST_LINE", "Control", "Reply", "control_folder", "control_name", "peer_of"]
 
@@ -114,6 +115,7 @@ class Control:
         self._answer = answer
         self._listener: socket.socket | None = None
         self._file: SocketFile | None = None
+        self._spare = Spare()
         self._clients: dict[int, _Client] = {}
         self._turn = 0
 
@@ -137,7 +139,7 @@ class Control:
 
     def reopen(self) -> None:
         """Who took our place is gone: listen again, if that is needed."""
-        if self._file is not None and self._listener is not None and not os.path.exists(self.place):
+        if self._file is not None and self._listener is not None and not self._file.is_ours:
             self._selector.unregister(self._listener)
             self._listener.close()
             self._listener = None
@@ -169,9 +171,7 @@ class Control:
 
     def _accept(self) -> None:
         assert self._listener is not None, "only what is open is registered"
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
+        if (connection := self._spare.accept(self._listener)) is None:
             return
         peer = peer_of(connection)
         if peer is not None and peer[1] not in (0, os.geteuid()):
@@ -263,7 +263,7 @@ class Control:
     def _take(self, client: _Client, line: bytes) -> None:
         try:
             request = msgspec.json.decode(line, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             text = f"a request is a JSON object on one line: {error}"
             self._reply(client, {"ok": False, "error": text})
             return
@@ -312,6 +312,7 @@ class Control:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+        self._spare.close()
         if remove and self._file is not None:
             self._file.remove()
 

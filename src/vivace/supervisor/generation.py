@@ -36,13 +36,15 @@ class Generation:
         loaded: Its template has imported the app.
         number: From 1.
         pid: Of its template; 0 if there is none.
+        settings: What restarts have set, by name.
         unsafe: Why workers may not be forked from its template.
     """
 
-    __slots__ = ("channel", "ending", "job", "loaded", "number", "pid", "unsafe")
+    __slots__ = ("channel", "ending", "job", "loaded", "number", "pid", "settings", "unsafe")
 
-    def __init__(self, number: int, job: Job) -> None:
+    def __init__(self, number: int, job: Job, settings: dict[str, Any]) -> None:
         self.number = number
+        self.settings = settings
         self.job = job
         self.channel: Channel | None = None
         self.pid = 0

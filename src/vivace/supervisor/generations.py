@@ -87,6 +87,7 @@ class Generations:
         self._generations: dict[int, Generation] = {}
         self._workers = job.config.WORKERS
         self._settings: dict[str, Any] = {}
+        self._proven: dict[str, Any] = {}
         self.follow_files: Callable[[Iterable[str]], object] | None = None
 
     def __getitem__(self, number: int) -> Generation:
@@ -99,7 +100,7 @@ class Generations:
 
     def override(self, settings: Mapping[str, Any]) -> None:
         """Generations to come have these settings, by name, on top of what they have by themselves."""
-        self._settings |= settings
+        self._settings = {**self._settings, **settings}
 
     # Beginning
 
@@ -117,6 +118,8 @@ class Generations:
 
     def _refuse(self, number: int, why: str, code: int) -> None:
         logger.error("%s", why)
+        self._voice.complaint = why
+        self._forget_settings()
         self._do(self._fleet.load_failed(number, code, time.monotonic()))
 
     def _begin(self, number: int) -> Generation:
@@ -124,7 +127,7 @@ class Generations:
         first = self._job.again is None and number == 1
         job = self._job if number == 1 else self._make_job()
         job = job._replace(generation=number, board=self._board)
-        generation = self._generations[number] = Generation(number, job)
+        generation = self._generations[number] = Generation(number, job, self._settings)
         if first or (old is not None and old.unsafe) or self._imports_in_workers(job):
             return generation
         ours, theirs = Channel.pair()
@@ -184,6 +187,8 @@ class Generations:
         generation.loaded = report.ready
         if not report.ready:
             self._voice.complain(report)
+            if generation.settings is self._settings:
+                self._forget_settings()
             self._do(self._fleet.load_failed(generation.number, report.code, now))
             return
         if report.unsafe:
@@ -194,6 +199,7 @@ class Generations:
             # Only if it was changed: by signals there may have become more or fewer.
             self._workers = workers
             self._do(self._fleet.resize(workers, now))
+        self._proven = generation.settings
         self._do(self._fleet.loaded(generation.number, now))
 
     def _what_of_unsafe(self, generation: Generation, why: str) -> str:
@@ -202,6 +208,10 @@ class Generations:
         generation.unsafe = why
         self._end(generation)
         return f"{why}; so each worker imports the app for itself (PRELOAD)"
+
+    def _forget_settings(self) -> None:
+        """Those of a restart that failed do not count for the next one."""
+        self._settings = self._proven
 
     # Telling
 

@@ -26,6 +26,7 @@ from vivace.errors import StartupError
 from vivace.server import bind_tcp, bind_unix
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.socketfile import SocketFile
+from vivace.supervisor.spare import Spare
 
 __all__ = ["CLIENTS", "LONGEST_HEAD", "PATIENCE", "Health"]
 
@@ -77,6 +78,7 @@ class Health:
         self._fleet = fleet
         self._listeners: list[socket.socket] = []
         self._files: list[SocketFile] = []
+        self._spare = Spare()
         self._clients: dict[int, _Client] = {}
         self._answers: dict[str, Callable[[], bool]] = {"/-/live": self._is_live, "/-/ready": self._is_ready}
 
@@ -89,7 +91,7 @@ class Health:
         Raises:
             StartupError: The address cannot be used; exit code 4.
         """
-        if not self._place:
+        if not self._place or self._listeners:
             return
         try:
             self._listeners = self._bind()
@@ -173,9 +175,7 @@ class Health:
     # Clients
 
     def _accept(self, listener: socket.socket) -> None:
-        try:
-            connection, _ = listener.accept()
-        except OSError:
+        if (connection := self._spare.accept(listener)) is None:
             return
         connection.setblocking(False)
         if len(self._clients) >= CLIENTS:
@@ -234,6 +234,7 @@ class Health:
             self._remove_files()
         for one in [*self._listeners, *(client.sock for client in self._clients.values())]:
             one.close()
+        self._spare.close()
         self._clients.clear()
         self._listeners = []
         self._place = self.address = ""

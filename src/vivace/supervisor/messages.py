@@ -136,15 +136,19 @@ class Channel:
 
     Args:
         sock: Connected; it becomes this object's.
+
+    Attributes:
+        takes: Descriptors may be handed over; else the system closes them.
     """
 
-    __slots__ = ("_descriptors", "_rest", "_speaking", "sock")
+    __slots__ = ("_descriptors", "_rest", "_speaking", "sock", "takes")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self._rest = b""
         self._speaking = threading.Lock()  # a worker has two threads that speak
         self._descriptors: list[int] = []
+        self.takes = False
 
     @classmethod
     def pair(cls) -> "tuple[Channel, Channel]":
@@ -181,8 +185,11 @@ class Channel:
         Raises:
             BlockingIOError: Nothing has, and the socket does not block.
         """
-        data, descriptors, _, _ = socket.recv_fds(self.sock, _CHUNK, _DESCRIPTORS)
-        self._descriptors += descriptors
+        if self.takes:
+            data, descriptors, _, _ = socket.recv_fds(self.sock, _CHUNK, _DESCRIPTORS)
+            self._descriptors += descriptors
+        else:
+            data = self.sock.recv(_CHUNK)
         if not data:
             return None
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -198,6 +205,6 @@ class Channel:
 def _decode(line: bytes) -> Message | None:
     try:
         message: Message = msgspec.json.decode(line, type=Message)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
     return message

@@ -21,8 +21,16 @@ class SocketFile:
         found = os.lstat(self._path)
         return found.st_dev, found.st_ino
 
+    @property
+    def is_ours(self) -> bool:
+        """It is there, and nobody has put another in its place."""
+        try:
+            return self._identity() == self._made
+        except OSError:
+            return False
+
     def remove(self) -> None:
-        """Remove it, unless somebody has put another in its place."""
+        """Remove it if it is ours."""
         with suppress(OSError):
-            if self._identity() == self._made:
+            if self.is_ours:
                 os.unlink(self._path)

@@ -41,7 +41,7 @@ from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.service import Service
 from vivace.supervisor.signals import Signals
 from vivace.supervisor.sockets import Listeners
-from vivace.supervisor.template import imported_files, run_main_listeners
+from vivace.supervisor.template import imported_files, run_main_listeners, why_unsafe
 from vivace.supervisor.upgrade import Upgrade
 from vivace.supervisor.voice import Voice
 from vivace.supervisor.work import work
@@ -144,6 +144,8 @@ class Supervisor:
         """Start the workers and keep them until a signal ends it; the exit code."""
         attach_logging(self._job.config)
         self._voice.warn(self._job.config.warnings)
+        if self._job.again is None and (why := why_unsafe()):
+            self._voice.warn([f"{why}; workers are forked all the same"])
         adopt_orphans()
         main = self._app_of_program()
         run_main_listeners(main, "main_process_start")
@@ -305,10 +307,13 @@ class Supervisor:
     def _take_back(self, code: int, served: bool) -> None:
         """The new supervisor is gone while this one is there."""
         how = describe_exit(code)
+        if self._fleet.done:
+            return
         if not served:
             logger.error("the new supervisor ended with %s: this one goes on serving", how)
-            return
-        if self._fleet.done:
+            # Within the trial it has the pid file and the control socket already.
+            self._service.resume()
+            self._desk.taken_back()
             return
         logger.error("the new supervisor ended with %s: this one serves again", how)
         self._service.resume()

@@ -20,6 +20,7 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from vivace.supervisor.children import fork, noted, tie_to
@@ -30,7 +31,7 @@ from vivace.supervisor.messages import Channel, Made, Order, Report, failed
 from vivace.supervisor.target import Loaded
 from vivace.supervisor.work import prepare
 
-__all__ = ["MakeWorker", "imported_files", "run_main_listeners", "run_template"]
+__all__ = ["MakeWorker", "imported_files", "run_main_listeners", "run_template", "why_unsafe"]
 
 logger = logging.getLogger("vivace")
 
@@ -52,6 +53,7 @@ class Template:
     def __init__(self, job: Job, channel: Channel, supervisor: int, make_worker: MakeWorker) -> None:
         self._job = job
         self._channel = channel
+        channel.takes = True
         self._supervisor = supervisor
         self._make_worker = make_worker
         self._app: Any = None
@@ -68,7 +70,7 @@ class Template:
             text, code = describe_failure(error)
             self._channel.send(failed(text, code))
             return code
-        unsafe = _why_unsafe(_sockets() - before)
+        unsafe = why_unsafe(_sockets() - before)
         self._job = self._job._replace(load=lambda: loaded)
         self._freeze()
         self._channel.send(self._report(loaded, unsafe))
@@ -206,8 +208,12 @@ def _sockets() -> set[str]:
     return found
 
 
-def _why_unsafe(sockets: set[str]) -> str:
-    """Why no worker may be forked from here; empty if it may."""
+def why_unsafe(sockets: AbstractSet[str] = frozenset()) -> str:
+    """Why no worker may be forked from here; empty if it may.
+
+    Args:
+        sockets: That the app has opened.
+    """
     threads = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
     if threads:
         return f"the app starts threads when it is imported ({', '.join(threads)}), which a fork loses"

@@ -114,7 +114,11 @@ class Upgrade:
         Args:
             patience: BOOT_TIMEOUT in seconds.
         """
-        ours, theirs = Channel.pair()
+        try:
+            ours, theirs = Channel.pair()
+        except OSError as error:
+            logger.warning("SIGUSR2: no new supervisor can be made: %s", error.strerror or error)
+            return
         try:
             self.pid = fork(partial(self._become_supervisor, theirs))
         except OSError as error:

@@ -98,7 +98,11 @@ class Workforce:
 
     def spawn(self, generation: Generation, slot: int) -> None:
         """Make a worker for a place."""
-        ours, theirs = Channel.pair()
+        try:
+            ours, theirs = Channel.pair()
+        except OSError as error:
+            self._do(self._fleet.spawn_failed(slot, error.strerror or str(error), time.monotonic()))
+            return
         child = Child(generation.number, slot, ours)
         self._coming[generation.number, slot] = child
         self._channels.follow(ours, partial(self._on_worker, child))
@@ -146,7 +150,8 @@ class Workforce:
 
     def send(self, pid: int, order: Order) -> bool:
         """Tell a worker; False if it hears no more."""
-        return self._children[pid].channel.send(order)
+        child = self._children.get(pid)
+        return child is not None and child.channel.send(order)
 
     def _on_worker(self, child: Child) -> bool:
         """Read what is there; whether there may be more."""
@@ -170,10 +175,11 @@ class Workforce:
     def _reap(self, pid: int) -> None:
         if (code := self._reaper.exit_code(pid)) is None:
             return
-        child = self._children.pop(pid)
+        child = self._children[pid]
         while child.channel in self._channels and self._on_worker(child):
             pass
         self._channels.forget(child.channel)
+        del self._children[pid]
         worker = self._fleet.workers[pid]
         self._note_exit(worker, code)
         now = time.monotonic()
