@@ -1,5 +1,6 @@
 """What Sanic's programs see of an app that was prepared, and of the server that `create_server` gives."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,3 +101,22 @@ def test_a_configuration_excludes_a_prefix() -> None:
 
 def test_an_empty_log_config_is_none() -> None:
     assert Sanic("quiet", log_config={}).name == "quiet"
+
+
+async def test_a_handler_is_cancelled_soon_after_its_client_left(app: Sanic) -> None:
+    left = asyncio.Event()
+
+    @app.get("/")
+    async def wait(request: Any) -> Any:
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            left.set()
+            raise
+
+    async with await app.create_server(port=0) as server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.sleep(0)
+        writer.close()
+        await asyncio.wait_for(left.wait(), 0.8)
