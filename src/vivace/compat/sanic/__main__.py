@@ -31,6 +31,15 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.write(f"{_USAGE}\n")
         raise SystemExit(0 if given and given[0] != "-m" else 2)
     install()
+    try:
+        _run(given)
+    except OSError as error:
+        if getattr(error, "exit_code", None) is None:
+            raise
+        raise SystemExit(error.exit_code) from None  # type: ignore[attr-defined]  # said already
+
+
+def _run(given: list[str]) -> None:
     if given[0] == "-m":
         sys.argv = given[1:]
         sys.path.insert(0, str(Path.cwd()))
