@@ -38,7 +38,7 @@ def run_app(app: Any, given: Mapping[str, Any]) -> None:
         code = _run(app, settle(app, given))
     except (ConfigError, StartupError) as error:
         sys.stderr.write(f"Error: {error}\n")
-        raise SystemExit(error.exit_code if isinstance(error, StartupError) else 2) from None
+        raise SystemExit(error.exit_code if isinstance(error, StartupError) else 2) from error
     if code:
         raise SystemExit(code)
 

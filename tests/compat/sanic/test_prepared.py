@@ -1,6 +1,11 @@
 """What Sanic's programs see of an app that was prepared, and of the server that `create_server` gives."""
 
+import asyncio
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,3 +105,56 @@ def test_a_configuration_excludes_a_prefix() -> None:
 
 def test_an_empty_log_config_is_none() -> None:
     assert Sanic("quiet", log_config={}).name == "quiet"
+
+
+async def test_a_handler_is_cancelled_soon_after_its_client_left(app: Sanic) -> None:
+    left = asyncio.Event()
+
+    @app.get("/")
+    async def wait(request: Any) -> Any:
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            left.set()
+            raise
+
+    async with await app.create_server(port=0) as server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.sleep(0)
+        writer.close()
+        await asyncio.wait_for(left.wait(), 0.8)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("file", FileExistsError, "^Existing file is not a socket: .*/file$"),
+        ("none/socket", FileNotFoundError, "^Socket folder does not exist: .*/none$"),
+        ("x" * 200, OSError, "longer than"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_an_oserror(
+    app: Sanic, tmp_path: Path, name: str, kind: type[OSError], said: str
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(kind, match=said) as caught:
+        app.run(unix=str(tmp_path / name), single_process=True)
+    assert caught.value.exit_code == 4  # type: ignore[attr-defined]
+
+
+def test_a_port_in_use_is_an_oserror(app: Sanic) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        app.run(port=taken.getsockname()[1], single_process=True)
+
+
+def test_a_program_that_catches_nothing_ends_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "web.py").write_text(
+        "from sanic import Sanic\n"
+        "app = Sanic('taken')\n"
+        "if __name__ == '__main__':\n"
+        "    app.run(unix=__file__)\n"
+    )
+    command = [sys.executable, "-m", "vivace.compat.sanic", str(tmp_path / "web.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr

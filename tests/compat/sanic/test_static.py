@@ -110,9 +110,19 @@ def test_a_folder_is_listed(root: Path) -> None:
     assert "<title>Directory Viewer</title>" in answer.text
     shown = [name for name in os.listdir(root) if f'href="./{name}' in answer.text]
     assert sorted(shown) == [".hidden", "a.txt", "empty", "inside.txt", "sub"]
-    assert 'href="sub/main.html"' in get(root, "sub", directory_view=True).text
+    assert 'href="./main.html"' in get(root, "sub/", directory_view=True).text
     assert get(root, "folder/", directory_view=True).status == 404
     assert "secret.txt" in get(root, "folder/", directory_view=True, follow_external_symlink_dirs=True).text
+
+
+def test_the_list_of_a_folder_ends_with_a_slash(root: Path) -> None:
+    (root / "a b").mkdir()
+    app = Sanic("lists")
+    app.static("/s", root, directory_view=True)
+    for path, place in (("/s/sub?x=1", "/s/sub/"), ("/s/a%20b", "/s/a%20b/")):
+        answer = app.test_client.get(path, allow_redirects=False)[1]
+        assert (answer.status, answer.headers["location"]) == (302, place)
+    assert app.test_client.get("/s/")[1].status == 200
 
 
 def test_names_are_escaped_where_a_folder_is_listed() -> None:

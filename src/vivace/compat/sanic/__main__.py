@@ -31,9 +31,23 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.write(f"{_USAGE}\n")
         raise SystemExit(0 if given and given[0] != "-m" else 2)
     install()
+    try:
+        _run(given)
+    except OSError as error:
+        if getattr(error, "exit_code", None) is None:
+            raise
+        raise SystemExit(error.exit_code) from None  # type: ignore[attr-defined]  # said already
+
+
+def _run(given: list[str]) -> None:
     if given[0] == "-m":
         sys.argv = given[1:]
         sys.path.insert(0, str(Path.cwd()))
+        if given[1] == "sanic":
+            from vivace.compat.sanic.command import main as run_command
+
+            run_command(given[2:])
+            return
         runpy.run_module(given[1], run_name="__main__", alter_sys=True)
         return
     program = Path(given[0])

@@ -14,6 +14,7 @@ from vivace.compat.sanic.blueprint import Blueprint
 from vivace.compat.sanic.config import SANIC_PREFIX, Config
 from vivace.compat.sanic.declaring import Declaring, SanicTypes
 from vivace.compat.sanic.ext import Extending
+from vivace.compat.sanic.greeting import log_after, log_before
 from vivace.compat.sanic.handlers import ErrorHandler
 from vivace.compat.sanic.log import configure
 from vivace.compat.sanic.overriding import Overridable
@@ -214,7 +215,9 @@ class Sanic(Around, Declaring, Overridable, Preparing, Serving, Extending):  # p
             self._check_route_names()
         elif stage == "before_server_stop":
             self._sanic_router.reset()
+        log_before(self, stage)
         await super().run_listeners(stage, changed)
+        log_after(self, stage)
 
     def _check_route_names(self) -> None:
         names = Counter(route.name for route in self.router.routes)

@@ -26,6 +26,9 @@ _OTHER_DEFAULTS: Final[dict[str, Any]] = {
 }
 """Where Sanic's default is another one, and nothing speaks against it."""
 
+_AS_SANIC: Final[dict[str, Any]] = {"HALF_CLOSE_TIMEOUT": 0.1}
+"""Settings that Sanic has not, at what comes near to what it does."""
+
 _OWN: Final[dict[str, Any]] = {
     "AUTO_EXTEND": True,
     "DEPRECATION_FILTER": "once",
@@ -95,7 +98,7 @@ class Config(config.Config):
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
         found = {name: dict(value) if name == "MOTD_DISPLAY" else value for name, value in _OWN.items()}
-        return {**found, **super()._defaults(), **_OTHER_DEFAULTS}
+        return {**found, **super()._defaults(), **_OTHER_DEFAULTS, **_AS_SANIC}
 
     def load_environment_vars(self, prefix: str = SANIC_PREFIX) -> None:
         """Take over the variables of the environment that begin with `prefix`."""

@@ -4,8 +4,10 @@ Rules of this file: nothing is decided here; `vivace.framework.arguments` says w
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from vivace.errors import StartupError
 from vivace.framework.app import Vivace
 from vivace.framework.arguments import settle
 from vivace.framework.state import Server, ServerStage
@@ -83,6 +85,22 @@ class Preparing(Vivace[Any, Any]):
         shown = {name: given[name] for name in _SHOWN if given.get(name) is not None}
         state.server_info.append(ApplicationServerInfo({**_SHOWN, **shown, "app": self}))
 
+    def run(self, *args: Any, **options: Any) -> Any:
+        """Serve until a signal ends it.
+
+        Raises:
+            OSError: The address cannot be used; ``exit_code`` is what the process ends with if nobody asks.
+            SystemExit: The app does not start.
+        """
+        try:
+            return super().run(*args, **options)
+        except SystemExit as stopped:
+            error = _address_error(stopped.__cause__, str(options.get("unix") or self.config.UNIX))
+            if error is None:
+                raise
+            error.exit_code = stopped.code  # type: ignore[attr-defined]  # read by the command
+            raise error from stopped
+
     @classmethod
     def _serve_prepared(
         cls,
@@ -128,3 +146,14 @@ class Preparing(Vivace[Any, Any]):
             serving=not return_asyncio_server,
             listening=listening,
         )
+
+
+def _address_error(error: BaseException | None, path: str) -> OSError | None:
+    """What Sanic raises where an address cannot be used; None if the start failed for another reason."""
+    if not isinstance(error, StartupError) or error.stage != "bind":
+        return None
+    if path and "not a socket" in str(error):
+        return FileExistsError(f"Existing file is not a socket: {path}")
+    if path and not Path(path).parent.is_dir():
+        return FileNotFoundError(f"Socket folder does not exist: {Path(path).parent}")
+    return error.__cause__ if isinstance(error.__cause__, OSError) else OSError(str(error))

@@ -98,7 +98,7 @@ class Serving(Vivace[Any, Any]):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """What Sanic prints at the start: facts, and what MOTD_DISPLAY adds."""
         workers = int((server_settings or {}).get("workers", self.state.workers))
-        how = "single worker" if workers == 1 else f"w/ {workers} workers"
+        how = "single worker" if workers <= 1 else f"w/ {workers} workers"
         found = {
             "app": self.name,
             "mode": f"{'debug' if self.state.is_debug else 'production'}, {how}",

@@ -18,7 +18,7 @@ from vivace.compat.sanic.content_range import malformed_range
 from vivace.errors import RangeNotSatisfiable
 from vivace.framework.files import FileResponse
 from vivace.framework.registry import Registry
-from vivace.framework.response import HTTPResponse
+from vivace.framework.response import HTTPResponse, redirect
 from vivace.framework.static import StaticFiles
 from vivace.http.ranges import ByteRange
 
@@ -86,6 +86,17 @@ class Files(StaticFiles):
         self._ranged = ranged
         self._link_files = link_files
         self._link_dirs = link_dirs
+
+    async def serve(self, request: Any, __file_uri__: str = "") -> HTTPResponse:
+        """The file; the list of a folder has a slash at the end of its path.
+
+        Raises:
+            FileNotFound: There is no such file.
+        """
+        response = await super().serve(request, __file_uri__)
+        if isinstance(response, FileResponse) or not __file_uri__ or __file_uri__.endswith("/"):
+            return response
+        return redirect(f"{request.path}/")
 
     def _make(self, descriptor: int, found: os.stat_result, content_type: str) -> FileResponse:
         made = RangedFile(descriptor, found, 200, {"Cache-Control": "no-cache"}, content_type)

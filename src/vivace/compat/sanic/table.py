@@ -70,7 +70,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         _OURS + "response": "HTTPResponse empty file html json raw redirect text",
         "vivace.errors": _TOP_EXCEPTIONS,
     },
-    "sanic.__main__": {_OURS + "__main__": "main"},
+    "sanic.__main__": {_OURS + "command": "main"},
     "sanic.__version__": {_OURS + "constants": "__version__=VERSION"},
     "sanic.app": {_OURS + "app": "Sanic"},
     "sanic.application": {},
