@@ -23,6 +23,7 @@ __all__ = [
     "FIN",
     "PING",
     "PONG",
+    "RSV1",
     "TEXT",
     "ParsedFrame",
     "build_frame",
@@ -45,6 +46,8 @@ PONG: Final = 10
 _KNOWN: Final = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
 
 FIN: Final = 0x80
+RSV1: Final = 0x40
+"""The reserved bit of a compressed message (RFC 7692 section 6)."""
 RESERVED: Final = 0x70
 MAX_CONTROL: Final = 125
 """Octets that a control frame carries at most (section 5.5)."""
