@@ -27,7 +27,11 @@ def run(ws: Any, *data: bytes, limits: WsLimits | None = None) -> tuple[list[Any
     """What a server tells of octets, and what it answers by itself."""
     connection = ws.WsConnection(limits or WsLimits())
     events = [event for piece in data for event in connection.receive_data(piece)]
-    return told(events), frames(connection.take_answers())
+    answers = connection.take_answers()
+    if events and type(events[-1]).__name__ in ("Closed", "Failed"):
+        last = events[-1]
+        answers += connection.send_close(last.code, last.reason if connection.failed else "")
+    return told(events), frames(answers)
 
 
 def failure(ws: Any, *data: bytes, limits: WsLimits | None = None) -> int:

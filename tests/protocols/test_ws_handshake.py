@@ -44,7 +44,8 @@ def head_of(
     lines = [line, *(b"%b: %b" % field for field in fields.items())]
     h1 = H1Connection(H1Limits())
     h1.receive_data(b"\r\n".join(lines) + b"\r\n" + extra + b"\r\n")
-    head: Any = h1.next_event()
+    head = h1.next_event()
+    assert isinstance(head, RequestReceived)
     return head
 
 

@@ -17,6 +17,7 @@ _LOG: Final = "What it says"
 _TIME: Final = "Time-outs"
 _SIZE: Final = "Limits"
 _FORM: Final = "Limits of forms and queries"
+_SOCKET: Final = "WebSockets"
 _TRUST: Final = "Behind a proxy"
 _TLS: Final = "TLS"
 
@@ -520,6 +521,63 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         flag="-",
         choices=("auto", "trustme", "mkcert"),
         scope="process",
+    ),
+    _count(
+        "WEBSOCKET_MAX_SIZE",
+        1_048_576,
+        "octets",
+        0,
+        "Of a message that a client sends, after it was inflated; 1009 beyond. 0 is no limit.",
+        _SOCKET,
+    ),
+    _count(
+        "WEBSOCKET_MAX_FRAME_SIZE",
+        0,
+        "octets",
+        0,
+        "Of a frame as it was sent; 0: only the limit of the message holds.",
+        _SOCKET,
+    ),
+    _count("WEBSOCKET_MAX_FRAGMENTS", 16_384, "frames", 0, "Of a message; 0 is no limit.", _SOCKET),
+    _count(
+        "WEBSOCKET_MAX_QUEUE",
+        32,
+        "messages",
+        1,
+        "Received and not taken by the handler; then the client is not read until half of them are.",
+        _SOCKET,
+    ),
+    _seconds("WEBSOCKET_PING_INTERVAL", 20.0, "Between two pings to a client; 0 sends none.", _SOCKET),
+    _seconds(
+        "WEBSOCKET_PING_TIMEOUT",
+        20.0,
+        "For a sign of life after a ping; then the connection is given up. 0 waits for ever.",
+        _SOCKET,
+    ),
+    _seconds(
+        "WEBSOCKET_CLOSE_TIMEOUT", 5.0, "For the client's answer to a close; then it is dropped.", _SOCKET
+    ),
+    _seconds(
+        "WEBSOCKET_MAX_LIFETIME",
+        0.0,
+        "Age, give or take a tenth, at which a WebSocket is closed with 1012 so that its client connects anew"
+        " and finds the workers that came later; 0 is no limit.",
+        _SOCKET,
+    ),
+    Setting(
+        "WEBSOCKET_COMPRESSION",
+        "bool",
+        True,
+        "Compress messages (permessage-deflate) for clients that offer it; idle ones hold no memory for it.",
+        _SOCKET,
+    ),
+    Setting(
+        "WEBSOCKET_ORIGINS",
+        "str",
+        "same",
+        "Pages that may connect from a browser: same (the site itself), *, https://example.com, example.com,"
+        " *.example.com, separated by blanks or commas. Hosted apps judge for themselves.",
+        _SOCKET,
     ),
     Setting(
         "FORWARDED_SECRET",

@@ -4,8 +4,8 @@
 Rules of this file:
 
 - Octets in by `receive_data`, which gives all that they tell as one batch; a message is a plain `str` or
-  `bytes`. Octets out of the ``send_...`` methods, and what the protocol itself answers (a pong, the close)
-  from `take_answers`. Time, sockets and tasks are the caller's.
+  `bytes`. Octets out of the ``send_...`` methods, and pongs from `take_answers`. Time, sockets and tasks are
+  the caller's, and when to answer a close: what came before it may still be answered first.
 - Refused, never repaired, at the first wrong octet: text within a frame that is not complete, a length
   before its payload. What was told before stays told; behind the fault nothing is looked at any more.
 - A message is held against the limits while it arrives, compressed or not: memory is bounded by them.
@@ -64,7 +64,7 @@ class WsLimits:
 
 
 class Ping:
-    """The peer asks for a sign of life; the pong is among the answers already."""
+    """The peer asks for a sign of life; `take_answers` has it."""
 
     __slots__ = ("data",)
 
@@ -82,7 +82,7 @@ class Pong:
 
 
 class Closed:
-    """The peer closes, or has answered our close; it sends nothing more.
+    """The peer closes, or has answered our close; it sends nothing more. Answer with `send_close`.
 
     Attributes:
         code: Why; 1005 if it did not say.
@@ -97,10 +97,10 @@ class Closed:
 
 
 class Failed:
-    """The peer broke a rule or a limit: the connection has to be closed once the answers are out.
+    """The peer broke a rule or a limit: tell it with `send_close`, and end the connection.
 
     Attributes:
-        code: What it is told: 1002, 1007, 1009.
+        code: What to tell it: 1002, 1007, 1009.
         reason: In words.
     """
 
@@ -346,39 +346,31 @@ class WsConnection:
     def _control(self, opcode: int, payload: bytes, found: list[Any]) -> None:
         if opcode == PING:
             if not self.close_sent:
-                self._answer(PONG_FRAME, payload)
+                if self._answers is None:
+                    self._answers = []
+                self._answers.append(build_frame(PONG_FRAME, payload, self._next_key()))
             found.append(Ping(payload))
         elif opcode == CLOSE:
             code, reason = parse_close(payload)
             self.close_received = True
-            if not self.close_sent:
-                # The code comes back as an acknowledgement; a reason of the peer's is not repeated to it.
-                self._send_close(payload[:2])
+            self._pieces = None
             found.append(Closed(code, reason))
         else:
             found.append(Pong(payload))
 
     def _fail(self, error: RemoteProtocolError, found: list[Any]) -> None:
         """Give the connection up (section 7.1.7)."""
-        code, reason = error.status_hint, str(error)
         self.failed = True
         self._pieces = None
         self._pending = b""
-        if not self.close_sent:
-            self._send_close(close_payload(code, reason))
-        found.append(Failed(code, reason))
+        found.append(Failed(error.status_hint, str(error)))
 
-    def _send_close(self, payload: bytes) -> None:
-        self.close_sent = True
-        self._answer(FIN | CLOSE, payload)
-
-    def _answer(self, first: int, payload: bytes) -> None:
-        if self._answers is None:
-            self._answers = []
-        self._answers.append(build_frame(first, payload, self._next_key()))
+    def is_between_messages(self) -> bool:
+        """Whether the peer has begun no message that it has not completed."""
+        return self._kind == CONTINUATION and not self._data
 
     def take_answers(self) -> bytes:
-        """What the protocol has to send by itself, to be written now; ``b""``: nothing."""
+        """The pongs that are due, to be written now; ``b""``: none."""
         answers = self._answers
         if answers is None:
             return b""
@@ -452,7 +444,7 @@ class WsConnection:
         return build_frame(first, payload, self._next_key())
 
     def send_close(self, code: int = 1000, reason: str = "") -> bytes:
-        """Begin to close; ``b""`` if that was done before.
+        """Close, or answer a close with its own code; ``b""`` if that was done before.
 
         Raises:
             LocalProtocolError: See `close_payload`.

@@ -9,5 +9,5 @@ cdef class ServerState:
     cdef public set background, connections
     cdef public bytes date
     cdef public bint cancels, draining, keep_alive
-    cdef public Py_ssize_t active, input_buffer, max_concurrent
+    cdef public Py_ssize_t active, closes, input_buffer, max_concurrent
     cdef public double handler_time, head_time, idle_time, now

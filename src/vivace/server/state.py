@@ -32,6 +32,7 @@ class ServerState:
     Attributes:
         active: Requests whose response is not complete.
         answer: The interface, ready to be called with a stream.
+        closes: WebSockets that were closed because the server stops.
         cancels: The interface wants its tasks cancelled when a client leaves.
         background: Tasks that went on after their response was complete.
         connections: Every open connection.
@@ -53,6 +54,7 @@ class ServerState:
         "answer",
         "background",
         "cancels",
+        "closes",
         "connections",
         "date",
         "deadlines",
@@ -81,6 +83,7 @@ class ServerState:
         self.loop = loop
         self.access = access
         self.active = 0
+        self.closes = 0
         self.input_buffer = settings.input_buffer
         self.keep_alive = settings.keep_alive
         self.max_concurrent = settings.max_concurrent
