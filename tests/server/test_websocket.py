@@ -172,7 +172,7 @@ async def test_a_client_that_only_pings_and_never_reads_is_not_read_for_ever() -
         await until(lambda: server.server.connections == 0)
 
 
-# -- the end ----------------------------------------------------------------------------------------------
+# -- the end --------------------------------------------------------------------------------------------
 
 
 async def test_a_handler_learns_of_the_end_in_recv_and_send() -> None:
@@ -296,7 +296,7 @@ async def test_a_client_that_ignores_the_stop_is_cut_within_the_time(
     assert not caplog.records
 
 
-# -- time -------------------------------------------------------------------------------------------------
+# -- time -----------------------------------------------------------------------------------------------
 
 
 async def test_a_silent_client_is_pinged_and_given_up() -> None:
@@ -352,11 +352,12 @@ async def test_recv_waits_no_longer_than_it_is_told() -> None:
 
     async def handler(stream: Stream) -> None:
         socket = accept(stream)
-        results.append(await socket.recv(timeout=0.01))
+        assert await socket.recv(timeout=0.01) is None
         waiting = asyncio.ensure_future(socket.recv())
         await asyncio.sleep(0)
         with pytest.raises(RuntimeError, match="another task"):
             await socket.recv()
+        results.append("waits")
         results.append(await waiting)
 
     async with running(handler) as server:
@@ -364,7 +365,7 @@ async def test_recv_waits_no_longer_than_it_is_told() -> None:
         await until(lambda: results)
         await peer.send("late")
         await until(lambda: len(results) == 2)
-    assert results == [None, "late"]
+    assert results == ["waits", "late"]
 
 
 async def test_only_text_and_octets_can_be_sent() -> None:

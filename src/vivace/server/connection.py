@@ -359,6 +359,7 @@ class Connection(Intake):
         self.writer.write(self._h1.send_upgrade(said, state.date))
         stream.response_started = stream.complete = True
         stream.status = 101
+        stream.let_go()
         self.stream = None
         state.active -= 1
         if state.access is not None:

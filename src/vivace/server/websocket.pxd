@@ -5,7 +5,7 @@ from vivace.server.flow cimport Writer
 from vivace.server.state cimport ServerState
 
 cdef int OPEN, ENDING, CLOSING, SHUT, CLOSED
-cdef object _SENT
+cdef object COMPLETED
 
 cdef class WebSocket:
     cdef object __weakref__

@@ -24,6 +24,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Final, cast
 
 from vivace.errors import ClientDisconnected, LocalProtocolError, WebsocketClosed
+from vivace.protocols.completed import COMPLETED
 from vivace.protocols.deflate import Deflate
 from vivace.protocols.socket import Listener
 from vivace.protocols.ws import Closed, Failed, Ping, Pong, WsConnection
@@ -392,8 +393,11 @@ class WebSocket:
                 raise self._closed_error()
             waiter = self._await_message()
             try:
-                async with asyncio.timeout(timeout):
+                if timeout is None:
                     await waiter
+                else:
+                    async with asyncio.timeout(timeout):
+                        await waiter
             except TimeoutError:
                 return None
             finally:
@@ -444,17 +448,17 @@ class WebSocket:
             raise self._closed_error()
         kind = message.__class__
         if kind is str:
-            data = self._ws.send_text(message)
+            data = self._ws.send_text(cast("str", message))
         elif kind is bytes:
-            data = self._ws.send_bytes(message)
+            data = self._ws.send_bytes(cast("bytes", message))
         else:
             data = self._send_other(message)
         if self._batch is not None:
             self._batch.append(data)
-            return _SENT
+            return COMPLETED
         self.writer.write(data)
         if not self.writer.paused:
-            return _SENT
+            return COMPLETED
         return self._drained()
 
     def _send_other(self, message: Any) -> bytes:
@@ -657,15 +661,3 @@ class _Reader:
         # Says to a task that it was awaited, not yielded by mistake: what Future.__await__ does.
         future._asyncio_future_blocking = True
         return future
-
-
-class _Sent:
-    """An awaitable that has nothing to wait for; the same one serves every time."""
-
-    __slots__ = ()
-
-    def __await__(self) -> Any:
-        return iter(())
-
-
-_SENT: Final = cast("Awaitable[None]", _Sent())
