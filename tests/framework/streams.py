@@ -134,6 +134,9 @@ class FakeStream:
     async def wait_disconnected(self) -> None:
         await self.gone.wait()
 
+    def open_websocket(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError
+
     def abort(self) -> None:
         self.aborted = True
         self.disconnected = True

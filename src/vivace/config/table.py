@@ -527,7 +527,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         1_048_576,
         "octets",
         0,
-        "Of a message that a client sends, after it was inflated; 1009 beyond. 0 is no limit.",
+        "Of a message from a client, inflated; beyond it is closed with 1009. 0 is no limit.",
         _SOCKET,
     ),
     _count(
@@ -544,7 +544,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         32,
         "messages",
         1,
-        "Received and not taken by the handler; then the client is not read until half of them are.",
+        "Received and not taken by the handler; then the client is not read for a while.",
         _SOCKET,
     ),
     _seconds("WEBSOCKET_PING_INTERVAL", 20.0, "Between two pings to a client; 0 sends none.", _SOCKET),
@@ -560,23 +560,21 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     _seconds(
         "WEBSOCKET_MAX_LIFETIME",
         0.0,
-        "Age, give or take a tenth, at which a WebSocket is closed with 1012 so that its client connects anew"
-        " and finds the workers that came later; 0 is no limit.",
+        "Age, give or take a tenth, at which one is closed with 1012, to connect anew. 0 is no limit.",
         _SOCKET,
     ),
     Setting(
         "WEBSOCKET_COMPRESSION",
         "bool",
         True,
-        "Compress messages (permessage-deflate) for clients that offer it; idle ones hold no memory for it.",
+        "Compress messages for clients that offer it; an idle connection holds no memory for it.",
         _SOCKET,
     ),
     Setting(
         "WEBSOCKET_ORIGINS",
         "str",
         "same",
-        "Pages that may connect from a browser: same (the site itself), *, https://example.com, example.com,"
-        " *.example.com, separated by blanks or commas. Hosted apps judge for themselves.",
+        "Pages that may connect: same, *, https://example.com, *.example.com; hosted apps judge themselves.",
         _SOCKET,
     ),
     Setting(

@@ -65,7 +65,7 @@ _ELSEWHERE: Final = {
     "inspector": "there is none; look at the log and the exit codes",
     "ext": "the app is not extended yet; from vivace.ext import Extend; Extend(app)",
     "extend": "write Extend(app); from vivace.ext import Extend",
-    "websocket_handshake": "WebSocket is not there yet",
+    "websocket_handshake": "write @app.websocket(path); the handshake is done before the handler",
 }
 
 ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
@@ -523,8 +523,8 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
 
     @property
     def websocket_enabled(self) -> bool:
-        """False: WebSockets come with a later version."""
-        return False
+        """Whether there is a route for WebSockets."""
+        return any(route.websocket for route in self.routes)
 
     async def run_listeners(self, stage: str) -> None:
         """Run the listeners of a stage; background tasks start and end with the server.

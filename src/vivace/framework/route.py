@@ -48,6 +48,7 @@ class Route:
         blueprint: The name of its blueprint; empty for the app's own.
         static: It serves files.
         source: ``file:line`` of the handler.
+        websocket: It opens a WebSocket.
         ctx: What was given as ``ctx_name=value``.
     """
 
@@ -74,6 +75,7 @@ class Route:
         "strict",
         "unquote",
         "uri",
+        "websocket",
     )
 
     def __init__(
@@ -105,6 +107,7 @@ class Route:
         self.error_format: str = ""
         self.blueprint: str = ""
         self.static: bool = False
+        self.websocket: bool = False
         self.source: str = ""
         self.ctx = SimpleNamespace()
 
@@ -170,7 +173,7 @@ class Route:
             hosts=frozenset(self.hosts) if self.hosts and len(self.hosts) > 1 else list(self.hosts or [None]),
             static=self.static,
             error_format=self.error_format,
-            websocket=False,
+            websocket=self.websocket,
             request_middleware=tuple(function for function, _ in self.request_middleware),
             response_middleware=tuple(function for function, _ in self.response_middleware),
         )

@@ -61,6 +61,7 @@ class RouteSpec:
     unquote: bool = False
     inline: bool = False
     static: bool = False
+    websocket: bool = False
     ctx: dict[str, Any] = field(default_factory=dict)
 
 
@@ -182,6 +183,7 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     route.error_format = spec.error_format or guess_format(spec.handler)
     route.blueprint = place.blueprint
     route.static = spec.static
+    route.websocket = spec.websocket
     route.source = source_of(spec.handler)
     route.ctx = SimpleNamespace(**spec.ctx)
     return route

@@ -45,8 +45,8 @@ class Socket(Protocol):
         """
         ...
 
-    def take(self) -> list[Any]:
-        """All messages that have come and were not taken, at once."""
+    def take(self, most: int) -> list[Any]:
+        """Messages that have come and were not taken, at most so many; it does not wait."""
         ...
 
     def __aiter__(self) -> AsyncIterator[str | bytes]:

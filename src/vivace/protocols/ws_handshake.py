@@ -12,7 +12,6 @@ Rules of this file:
 
 import base64
 import binascii
-import hashlib
 import re
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -221,6 +220,8 @@ def accept_fields(
     handshake: Handshake, subprotocol: str | None = None, extensions: str = ""
 ) -> list[tuple[bytes, bytes]]:
     """The fields of the 101 that opens the WebSocket, without those of the server itself."""
+    import hashlib  # it brings OpenSSL into memory, which a worker without WebSockets can do without
+
     digest = hashlib.sha1(handshake.key + _GUID, usedforsecurity=False).digest()
     fields = [
         (b"upgrade", b"websocket"),

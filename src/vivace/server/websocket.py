@@ -406,13 +406,9 @@ class WebSocket:
         message: str | bytes = self._take()
         return message
 
-    def take(self) -> list[Any]:
-        """All messages that have come."""
-        messages = list(self._queue or ())
-        self._queue = None
-        self._queued = 0
-        self._read_on()
-        return messages
+    def take(self, most: int) -> list[Any]:
+        """Messages that have come."""
+        return [self._take() for _ in range(min(most, len(self._queue or ())))]
 
     def __aiter__(self) -> AsyncIterator[str | bytes]:
         """The messages; ends when it is closed."""
@@ -423,8 +419,10 @@ class WebSocket:
     def listen(self, listener: Listener) -> None:
         """Hand every message to a function."""
         self._listener = listener
-        for message in self.take():
-            self._call(listener, message)
+        while self._queue:
+            self._call(listener, self._take())
+        if self._last is not None:
+            self._conclude()
 
     # -- sending --------------------------------------------------------------------------------------
 
