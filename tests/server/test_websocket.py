@@ -101,6 +101,30 @@ async def test_the_answer_names_the_subprotocol_and_our_fields() -> None:
         assert b"\r\nx-room: 1\r\n" in peer.head
 
 
+async def test_what_is_sent_in_one_turn_leaves_in_two_writes() -> None:
+    written: list[int] = []
+
+    async def talk(stream: Stream) -> None:
+        socket = accept(stream)
+        async for _ in socket:
+            before = socket.writer.written
+            for i in range(10):
+                await socket.send(str(i))
+            written.append(socket.writer.written - before)
+            await socket.send(bytes(100_000))
+            await socket.send("end")
+
+    async with running(talk) as server:
+        peer = await open_websocket(server)
+        await peer.send("go", "go")
+        for _ in range(2):
+            assert [await peer.recv() for _ in range(10)] == [str(i) for i in range(10)]
+            assert await peer.recv() == bytes(100_000)
+            assert await peer.recv() == "end"
+    # Only the first message of the turn had been handed to the transport when the last one was sent.
+    assert written == [3, 0]
+
+
 # -- back-pressure --------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,8 @@ cdef class WebSocket:
     cdef list _batch
     cdef dict _pongs
     cdef long long _queued
-    cdef Py_ssize_t _discarded
+    cdef Py_ssize_t _discarded, _gathered
+    cdef bint _wrote
     cdef double _expires, _heard, _pinged
     cdef public object client, close_reason, slot, stream, subprotocol, task
     cdef public ServerState state

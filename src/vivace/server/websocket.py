@@ -4,6 +4,7 @@
 Rules of this file:
 
 - All messages of an arrival are handed up together, and what a listener answers to them leaves in one write.
+  Of what a handler sends in one turn of the loop the first leaves at once, the rest together.
 - Who does not take its messages is not read: not beyond WEBSOCKET_MAX_QUEUE of them, nor a message's greatest
   size. Who does not read is not written to, beyond the high-water mark; after WRITE_TIMEOUT it is dropped.
 - A message is on its way when `send` returns; awaiting it waits for a client that is behind.
@@ -50,6 +51,8 @@ HANDLER_GRACE: Final = 10.0
 """Seconds in which the handler of a WebSocket that is closed has to come to an end."""
 CLOSES_PER_SECOND: Final = 1_000
 """How many are closed when the server stops: their clients come back, and not all at once."""
+BATCH_SIZE: Final = 65_536
+"""Octets gathered at most before they are written."""
 LIFETIME_JITTER: Final = 0.1
 LINGER_SIZE: Final = 262_144
 """Octets thrown away at most after a client broke a rule; then it is left to read, or to wait."""
@@ -79,6 +82,7 @@ class WebSocket:
         "_batch",
         "_discarded",
         "_expires",
+        "_gathered",
         "_gone",
         "_heard",
         "_last",
@@ -91,6 +95,7 @@ class WebSocket:
         "_reader",
         "_transport",
         "_waiter",
+        "_wrote",
         "_ws",
         "client",
         "close_code",
@@ -137,6 +142,8 @@ class WebSocket:
         self._batch: list[bytes] | None = None
         self._pongs: dict[bytes, tuple[float, asyncio.Future[float]]] | None = None
         self._last: Closed | Failed | None = None
+        self._gathered = 0
+        self._wrote = False
         self._discarded = 0
         self._heard = state.now
         self._pinged = 0.0
@@ -175,7 +182,8 @@ class WebSocket:
             return
         events = self._ws.receive_data(data)
         if self._listener is not None:
-            self._batch = []
+            if self._batch is None:
+                self._batch = []
             try:
                 self._take_in(events)
             finally:
@@ -367,6 +375,7 @@ class WebSocket:
         """What is done when there is a message, or none will come."""
         if self._waiter is not None:
             raise RuntimeError("another task waits for the next message of this WebSocket already")
+        self._flush()
         self._waiter = self.state.loop.create_future()
         return self._waiter
 
@@ -427,16 +436,26 @@ class WebSocket:
     # -- sending --------------------------------------------------------------------------------------
 
     def _write(self, data: bytes) -> None:
-        if self._batch is not None:
-            self._batch.append(data)
-        else:
-            self.writer.write(data)
+        """Write behind what was gathered; a second time in a turn of the loop, gather."""
+        if self._batch is None:
+            if not self._wrote or len(data) > BATCH_SIZE:
+                self._wrote = True
+                self.writer.write(data)
+                return
+            self._batch = []
+            self.state.loop.call_soon(self._flush)
+        self._batch.append(data)
+        self._gathered += len(data)
+        if self._gathered > BATCH_SIZE:
+            self._flush()
 
     def _flush(self) -> None:
-        """Write what was gathered while messages were handed up."""
+        """Write what was gathered."""
         batch = self._batch
+        self._wrote = False
         if batch is not None:
             self._batch = None
+            self._gathered = 0
             if batch:
                 self.writer.write(batch[0] if len(batch) == 1 else b"".join(batch))
 
@@ -451,10 +470,7 @@ class WebSocket:
             data = self._ws.send_bytes(cast("bytes", message))
         else:
             data = self._send_other(message)
-        if self._batch is not None:
-            self._batch.append(data)
-            return COMPLETED
-        self.writer.write(data)
+        self._write(data)
         if not self.writer.paused:
             return COMPLETED
         return self._drained()
@@ -621,6 +637,7 @@ class WebSocket:
             elif settings.ping_timeout and now - self._pinged >= settings.ping_timeout:
                 self._end(1006, "no sign of life after a ping")
                 self._write(self._ws.send_close(1011, "no sign of life after a ping"))
+                self._flush()
                 self._shut_down()
                 return
         if settings.ping_interval and not self._pinged and now - self._heard >= settings.ping_interval:
