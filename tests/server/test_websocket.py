@@ -407,3 +407,43 @@ async def test_only_text_and_octets_can_be_sent() -> None:
         peer = await open_websocket(server)
         assert [await peer.recv(), await peer.recv()] == [b"ab", b"cd"]
         assert done
+
+
+async def test_waiting_can_be_given_up_and_begun_again() -> None:
+    results: list[Any] = []
+
+    async def handler(stream: Stream) -> None:
+        socket = accept(stream)
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    async for _message in socket:
+                        pass
+        results.append("waited")
+        results.append(await socket.recv())
+
+    async with running(handler) as server:
+        peer = await open_websocket(server)
+        await until(lambda: results)
+        await peer.send("late")
+        await until(lambda: len(results) == 2)
+    assert results == ["waited", "late"]
+
+
+async def test_a_handler_that_waits_for_something_else_does_not_hold_up_a_stop() -> None:
+    ends: list[str] = []
+
+    async def handler(stream: Stream) -> None:
+        accept(stream)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ends.append("end")
+
+    async with running(handler) as server:
+        peer = await open_websocket(server)
+        stopping = asyncio.create_task(server.server.stop())
+        assert (await peer.recv()).code == 1001
+        await peer.client.send(peer.ws.send_close(1001))
+        await asyncio.wait_for(stopping, 5)
+    assert ends == ["end"]

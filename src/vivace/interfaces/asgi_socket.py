@@ -188,7 +188,7 @@ class SocketExchange:
         if left_by_client(error):
             logger.debug("the client of the WebSocket %s left", self._where())
         elif not self._told and self._state == ASKED:
-            logger.warning("the app takes no WebSockets (%s): %s", self._where(), error)
+            logger.warning("the app refuses the WebSocket %s: %s", self._where(), error)
             if not self._stream.disconnected:
                 self._state = DENIED
                 self._stream.respond(403, TEXT_FIELDS, b"no WebSockets are served here\n")

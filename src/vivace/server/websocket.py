@@ -49,6 +49,8 @@ ANSWER_GRACE: Final = 0.5
 """Seconds in which a handler may answer what came before the client's close."""
 HANDLER_GRACE: Final = 10.0
 """Seconds in which the handler of a WebSocket that is closed has to come to an end."""
+STOP_GRACE: Final = 1.0
+"""The same when the server stops."""
 CLOSES_PER_SECOND: Final = 1_000
 """How many are closed when the server stops: their clients come back, and not all at once."""
 BATCH_SIZE: Final = 65_536
@@ -324,7 +326,8 @@ class WebSocket:
             self.state.background.add(task)
             task.add_done_callback(self.state.background.discard)
             if self.state.cancels:
-                grace = self.state.loop.call_later(HANDLER_GRACE, task.cancel)
+                seconds = STOP_GRACE if self.state.draining else HANDLER_GRACE
+                grace = self.state.loop.call_later(seconds, task.cancel)
                 task.add_done_callback(lambda _: grace.cancel())
         self.task = None
         self._wake()
@@ -337,7 +340,8 @@ class WebSocket:
             self._end(self._last.code, self._last.reason)
             return
         task = self.task
-        knows = self._waiter is not None or bool(self._queue) or self._gone is not None
+        waits = self._waiter is not None and not self._waiter.done()
+        knows = waits or bool(self._queue) or self._gone is not None
         known = self.phase != OPEN
         self._end(1006, "")
         if task is not None and not task.done() and self.state.cancels and not (knows or known):
@@ -373,7 +377,7 @@ class WebSocket:
 
     def _await_message(self) -> "asyncio.Future[None]":
         """What is done when there is a message, or none will come."""
-        if self._waiter is not None:
+        if self._waiter is not None and not self._waiter.done():
             raise RuntimeError("another task waits for the next message of this WebSocket already")
         self._flush()
         self._waiter = self.state.loop.create_future()
