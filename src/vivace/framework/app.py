@@ -581,7 +581,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
         """Serve a scope of ASGI 3: so an app runs under any other server, and inside other ASGI apps.
 
         Args:
-            scope: Of the type ``http``, ``lifespan`` or ``websocket``; the last is refused.
+            scope: Of the type ``http``, ``lifespan`` or ``websocket``.
             receive: Gives the next event of the server.
             send: Takes an event for the server.
 
