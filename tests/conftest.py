@@ -7,6 +7,7 @@ Rules of this file:
 """
 
 import http.client
+import logging
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,6 +23,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 """The folder of the repository."""
 
+_LOGGERS = ("vivace", "sanic")
 _OURS = ("PORT", "WEB_CONCURRENCY", "DEBUG")
 
 
@@ -141,6 +144,29 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
     yield start
     for server in started:
         server.remove()
+
+
+@pytest.fixture(autouse=True)
+def _loggers_as_before() -> Iterator[None]:
+    """What a test arranges for the loggers of the process ends with it: the alias and apps do so as well."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _LOGGERS]
+    before = [_arrangement(logging.getLogger(name)) for name in names]
+    yield
+    for logger, level, propagate, disabled, handlers, filters in before:
+        logger.setLevel(level)
+        logger.propagate, logger.disabled = propagate, disabled
+        logger.handlers[:], logger.filters[:] = handlers, filters
+
+
+def _arrangement(logger: logging.Logger) -> tuple[Any, ...]:
+    return (
+        logger,
+        logger.level,
+        logger.propagate,
+        logger.disabled,
+        list(logger.handlers),
+        list(logger.filters),
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")

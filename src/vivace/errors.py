@@ -43,6 +43,7 @@ __all__ = [
     "Forbidden",
     "HTTPException",
     "HeaderExpectationFailed",
+    "HeaderNotFound",
     "InternalServerError",
     "InvalidHeader",
     "InvalidRangeType",
@@ -68,6 +69,7 @@ __all__ = [
     "SanicException",
     "ServerError",
     "ServiceUnavailable",
+    "SignalNotFound",
     "StartupError",
     "URITooLong",
     "URLBuildError",
@@ -240,6 +242,10 @@ class BadRequest(HTTPException):
     quiet = True
 
 
+class HeaderNotFound(BadRequest):
+    """400: a header field that the app needs is missing."""
+
+
 class InvalidHeader(BadRequest):
     """400: a header field that the server has to read is malformed."""
 
@@ -287,6 +293,13 @@ class NotFound(HTTPException):
 
     status_code = 404
     quiet = True
+
+
+class SignalNotFound(NotFound):
+    """500: an event was dispatched, or is waited for, that nobody has declared."""
+
+    status_code = 500
+    quiet = False
 
 
 class FileNotFound(NotFound):

@@ -116,10 +116,6 @@ def test_config_may_print_what_is_not_default_only() -> None:
     ]
 
 
-def test_config_warns_of_what_has_no_effect() -> None:
-    assert "Warning: AUTO_RELOAD does nothing yet" in call("config", "--auto-reload").stderr
-
-
 def test_config_prints_the_reference() -> None:
     assert "| `KEEP_ALIVE_TIMEOUT` | `5` | s |" in call("config", "--reference").stdout
 

@@ -128,11 +128,6 @@ def test_garbage_of_a_platform_costs_one_warning(tmp_path: Path, workers: str) -
         assert server.log.count("PORT=''") == 1
 
 
-def test_a_setting_that_does_nothing_yet_says_so(tmp_path: Path) -> None:
-    with Serving(["-m", "vivace", "run", "sample:app", "--port", "0", "--auto-reload"], tmp_path) as server:
-        server.wait_for("AUTO_RELOAD does nothing yet")
-
-
 @pytest.mark.parametrize(
     ("call", "code", "text"),
     [

@@ -202,12 +202,6 @@ def test_a_project_file_whose_entry_is_no_table(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_settings_without_effect_are_named() -> None:
-    assert Config().without_effect() == []
-    (said,) = Config(AUTO_RELOAD=True).without_effect()
-    assert said.startswith("AUTO_RELOAD does nothing yet")
-
-
 def test_a_bad_value_in_a_file_names_file_and_key(tmp_path: Path) -> None:
     (tmp_path / "vivace.toml").write_text("max-connections = 'lots'")
     with pytest.raises(ConfigError, match=r"'lots' \(from vivace.toml, key max-connections\)"):

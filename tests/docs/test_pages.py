@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.docs.runner import Reader, blocks
 from vivace.config import SETTINGS, reference
+from vivace.ext import Extension
 
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), *(ROOT / "examples").rglob("*.md")])
 WITH_CODE = [
@@ -21,6 +23,16 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+@pytest.fixture
+def names() -> Iterator[None]:
+    """What a page declares for the whole process is forgotten with the page."""
+    before = dict(Extension._name_registry)
+    yield
+    Extension._name_registry.clear()
+    Extension._name_registry.update(before)
+
+
+@pytest.mark.usefixtures("names")
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the pages ask with curl")
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
 def test_code_does_what_the_page_says(page: Path, tmp_path: Path) -> None:

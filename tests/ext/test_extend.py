@@ -14,9 +14,12 @@ from vivace.framework.route import Route
 
 @pytest.fixture(autouse=True)
 def names() -> Iterator[None]:
-    """The classes of one test are forgotten."""
+    """The classes of one test are forgotten, and those that code of other tests declared."""
     Extend(make_app())  # those that come with Vivace are there
-    before = dict(Extension._name_registry)
+    known = Extension._name_registry
+    before = {name: kind for name, kind in known.items() if kind.__module__.startswith("vivace.")}
+    known.clear()
+    known.update(before)
     yield
     Extension._name_registry.clear()
     Extension._name_registry.update(before)

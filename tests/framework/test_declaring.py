@@ -208,7 +208,7 @@ async def test_what_processes_share_is_set_before_they_start(
     assert (app.shared_ctx.total.value, sorted(app.shared_ctx)) == (5, ["plain", "total"])
     await app.run_listeners("before_server_start")
     assert app.shared_ctx.is_locked
-    with pytest.raises(RuntimeError, match="main_process_start"):
+    with pytest.raises(RuntimeError, match="Cannot set late on locked"):
         app.shared_ctx.late = 1
 
 

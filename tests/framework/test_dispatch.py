@@ -147,6 +147,30 @@ async def test_without_threads_a_plain_function_runs_on_the_loop(app: Vivace) ->
     assert (await ask(app, target="/3")).body == b"3 True"
 
 
+@pytest.mark.parametrize("threads", [0, 1])
+async def test_stop_iteration_of_a_plain_function_is_an_error_like_others(app: Vivace, threads: int) -> None:
+    app.config.THREADS = threads
+
+    @app.get("/")
+    def handler(request: Request) -> HTTPResponse:
+        raise StopIteration("no more")
+
+    assert (await asyncio.wait_for(ask(app), 5)).status == 500
+
+
+async def test_stop_iteration_from_a_thread_finds_its_handler(app: Vivace) -> None:
+    @app.get("/")
+    def handler(request: Request) -> HTTPResponse:
+        raise StopIteration("no more")
+
+    @app.exception(StopIteration)
+    async def answer(request: Request, error: StopIteration) -> HTTPResponse:
+        return text(f"nothing left: {error}", 410)
+
+    response = await asyncio.wait_for(ask(app), 5)
+    assert (response.status, response.body) == (410, b"nothing left: no more")
+
+
 async def test_a_plain_function_runs_in_a_thread_with_its_context(app: Vivace) -> None:
     word = contextvars.ContextVar("word", default="none")
     seen: list[object] = []

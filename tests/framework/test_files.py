@@ -402,4 +402,4 @@ def test_urls_of_static_files(app: Vivace, folder: Path) -> None:
     ],
 )
 def test_content_types(name: str, kind: str) -> None:
-    assert guess_content_type(name) == kind
+    assert guess_content_type(name) == guess_content_type(Path(name)) == kind

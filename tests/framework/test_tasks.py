@@ -138,3 +138,16 @@ async def test_a_plain_function_does_its_work_at_once(app: Vivace) -> None:
     assert task is not None
     await task
     assert seen == ["done"]
+
+
+async def test_declared_tasks_have_begun_when_the_server_has(app: Vivace) -> None:
+    seen: list[str] = []
+
+    async def work() -> None:
+        seen.append("work")
+
+    app.add_task(work)
+    app.after_server_start(lambda app: seen.append("started"))
+    await app.run_listeners("before_server_start")
+    await app.run_listeners("after_server_start")
+    assert seen == ["work", "started"]

@@ -80,3 +80,28 @@ def test_a_class_without_methods_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="has no method"):
         Nothing.as_view()
+
+
+async def test_a_class_may_say_what_goes_around_its_methods(app: Vivace) -> None:
+    class Loud(HTTPMethodView, attach=app, uri="/loud"):
+        async def dispatch_request(self, request: Request, *args: Any, **values: Any) -> Any:
+            return (await super().dispatch_request(request, *args, **values)).upper()
+
+        async def get(self, request: Request) -> str:
+            return "get"
+
+    class Plain(HTTPMethodView, attach=app, uri="/plain/<n:int>"):
+        def dispatch_request(self, request: Request, *args: Any, **values: Any) -> Any:
+            return super().dispatch_request(request, *args, n=values["n"] + 1)
+
+        async def get(self, request: Request, n: int) -> str:
+            return f"get {n}"
+
+        def post(self, request: Request, n: int) -> str:
+            return f"post {n}"
+
+    assert (await ask(app, target="/loud")).body == b"GET"
+    assert (await ask(app, "HEAD", "/loud")).status == 200
+    assert (await ask(app, "POST", "/loud")).status == 405
+    assert (await ask(app, target="/plain/1")).body == b"get 2"
+    assert (await ask(app, "POST", "/plain/1")).body == b"post 2"

@@ -43,7 +43,7 @@ def test_attacks_on_the_urlencoded_parser() -> None:
         parse_urlencoded(b"a=b&" * 200_000, LIMITS)
     with pytest.raises(BadRequest):
         parse_urlencoded(b"a=" + b"%" * 8_000_000, LIMITS)
-    assert len(parse_urlencoded(b"a=" + b"%41" * 2_700_000, LIMITS).get("a")) == 2_700_000
+    assert len(parse_urlencoded(b"a=" + b"%41" * 2_700_000, LIMITS)["a"][0]) == 2_700_000
 
 
 @pytest.mark.parametrize(

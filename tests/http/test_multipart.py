@@ -382,7 +382,7 @@ def test_small_pieces_of_a_big_field_take_no_more_memory_than_the_field() -> Non
     assert collector._buffer.__sizeof__() < 300_000
     collector.feed(b"\r\n--x--")
     collector.finish()
-    assert len(collector.fields.get("a")) == 200_000
+    assert len(collector.fields["a"][0]) == 200_000
 
 
 # Collecting
@@ -420,12 +420,12 @@ def test_a_file_goes_to_disk_only_above_the_spool_size() -> None:
     limits = FormLimits(spool_size=10)
     disk = Disk()
     collector = collect(form(part("f", b"1" * 10, "f")), limits=limits, disk=disk)
-    assert collector.files.get("f").in_memory
+    assert collector.files["f"][0].in_memory
     assert disk.spools == []
     collector.close()
     collector = collect(form(part("f", b"1" * 11, "f")), limits=limits, disk=disk)
-    assert not collector.files.get("f").in_memory
-    assert collector.files.get("f").body == b"1" * 11
+    assert not collector.files["f"][0].in_memory
+    assert collector.files["f"][0].body == b"1" * 11
     collector.close()
     assert disk.spools[0].closed
 
@@ -437,7 +437,7 @@ def test_all_files_of_a_form_share_one_spool(size: int) -> None:
     data = form(*(part(f"f{n}", body, f"{n}") for n, body in enumerate(bodies)))
     collector = collect(data, size, FormLimits(spool_size=20), disk)
     assert len(disk.spools) == 1
-    files = [collector.files.get(f"f{n}") for n in range(20)]
+    files = [collector.files[f"f{n}"][0] for n in range(20)]
     assert [file.in_memory for file in files] == [len(body) <= 20 for body in bodies]
     # Interleaved readers do not disturb each other.
     readers = [file.chunks(5) for file in files]
@@ -472,7 +472,7 @@ def test_only_flush_touches_the_disk() -> None:
     collector.feed(b"1\r\n--x--")
     collector.finish()
     collector.flush()
-    file = collector.files.get("f")
+    file = collector.files["f"][0]
     assert file.size == len(file.body)
     collector.close()
 

@@ -161,7 +161,7 @@ async def digest(request: Request) -> dict[str, Any]:
 
 @app.post("/form")
 async def form(request: Request) -> dict[str, Any]:
-    files = {name: request.files.get(name).body.decode() for name in request.files}
+    files = {name: files[0].body.decode() for name, files in request.files.items()}
     return {"fields": {name: request.form.getlist(name) for name in request.form}, "files": files}
 
 

@@ -1,4 +1,4 @@
-"""What workers tell, what the start says, and where log records go."""
+"""What the start says, and where log records go."""
 
 import io
 import json
@@ -7,30 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
 from vivace.config import Config
 from vivace.supervisor.banner import banner, describe_build
 from vivace.supervisor.logs import JSONFormatter, attach_logging, detach_logging, wants_json
-from vivace.supervisor.report import Report, ReportReader, encode_report
+from vivace.supervisor.messages import Report
 
 REPORT = Report(True, "web:app (native: it is one)", "CPython", "uvloop", 4, 15.0)
-
-
-def test_a_report_arrives_however_it_is_cut() -> None:
-    other = Report(False, "line\nline \udcff \N{SNOWMAN}")
-    data = encode_report(REPORT) + encode_report(other)
-    assert data.count(b"\n") == 2
-    reader = ReportReader()
-    found = [report for i in range(len(data)) for report in reader.feed(data[i : i + 1])]
-    assert found == [REPORT, other._replace(text="line\nline ? \N{SNOWMAN}")]
-
-
-def test_junk_between_reports_is_dropped() -> None:
-    reader = ReportReader()
-    assert reader.feed(b"junk\n[1,2]\n{}\n" + encode_report(REPORT)) == [REPORT]
-    assert reader.feed(b"x" * (1 << 21)) == []
-    assert reader.feed(b"\n" + encode_report(REPORT)) == [REPORT]
 
 
 def test_the_start_says_five_things() -> None:
@@ -46,12 +31,12 @@ def test_the_start_says_five_things() -> None:
 
 
 def test_the_start_says_so_when_there_are_no_threads() -> None:
-    lines = banner(REPORT._replace(threads=0), ["http://127.0.0.1:8000"], Config())
+    lines = banner(msgspec.structs.replace(REPORT, threads=0), ["http://127.0.0.1:8000"], Config())
     assert "no threads: what blocks runs inline" in lines[2]
 
 
 def test_the_start_tells_workers_debug_and_logo() -> None:
-    lines = banner(REPORT, ["unix:/x"], Config(WORKERS=3, DEBUG=True, LOGO="~~\n~~"))
+    lines = banner(REPORT, ["unix:/x"], Config(WORKERS=3, DEBUG=True, LOGO="~~\n~~"), supervised=True)
     assert lines[:2] == ["~~", "~~"]
     assert "3 worker processes, supervisor pid" in lines[4]
     assert lines[6].startswith("Debug mode, one server")

@@ -1,6 +1,5 @@
 """What the outside is told, moment by moment."""
 
-import asyncio
 import os
 import socket
 import tempfile
@@ -122,17 +121,6 @@ def test_status_and_title_change_once_a_second_and_only_if_there_is_news(outside
         assert now < service.due <= now + STATUS_EVERY
     assert outside.told() == ["STATUS=1 ready", "STATUS=2 ready"]
     assert outside.titles == ["shop [1 ready]", "shop [2 ready]"]
-    service.close()
-
-
-async def test_a_single_process_answers_the_watchdog_from_its_loop(outside: Outside) -> None:
-    service = Service(environ=outside.environ(WATCHDOG_USEC="20000"))
-    service.attend(asyncio.get_running_loop())
-    count = 0
-    async with asyncio.timeout(5):
-        while count < 3:
-            await asyncio.sleep(0.005)
-            count += outside.told().count("WATCHDOG=1")
     service.close()
 
 

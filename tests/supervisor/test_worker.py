@@ -10,12 +10,14 @@ import pytest
 from vivace.config import Config
 from vivace.errors import ConfigError, StartupError
 from vivace.framework.app import Vivace
-from vivace.supervisor.fleet import Spawn
 from vivace.supervisor.handle import WorkerHandle
+from vivace.supervisor.job import Job
+from vivace.supervisor.messages import Channel
+from vivace.supervisor.service import Service
 from vivace.supervisor.sockets import Listeners
-from vivace.supervisor.supervisor import Supervisor
+from vivace.supervisor.supervisor import Supervisor, _Child
 from vivace.supervisor.target import Loaded
-from vivace.supervisor.worker import Job, choose_loop
+from vivace.supervisor.worker import choose_loop
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ def make_supervisor() -> Supervisor:
     config = Config(PORT=0, WORKERS=2)
     app = Vivace("unit", config=config)
     job = Job(lambda: Loaded("unit", app, "native", "it is"), config, {}, final=True)
-    return Supervisor(job, Listeners(config))
+    return Supervisor(job, Listeners(config), Service())
 
 
 def test_a_fork_that_the_system_refuses_costs_nothing_and_is_tried_again(
@@ -52,12 +54,11 @@ def test_a_fork_that_the_system_refuses_costs_nothing_and_is_tried_again(
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     supervisor = make_supervisor()
-    supervisor._fleet.start(0.0)
     monkeypatch.setattr(os, "fork", refuse)
     before = len(os.listdir("/proc/self/fd"))
-    supervisor._spawn(Spawn(0))
+    supervisor._do(supervisor._fleet.start(0.0))
     assert len(os.listdir("/proc/self/fd")) == before
-    assert "worker 1 cannot be forked: Resource temporarily unavailable; next try in 0.1 s" in caplog.text
+    assert "worker 1 cannot be forked: Resource temporarily unavailable; next try in 0." in caplog.text
     assert supervisor._fleet.next_tick() is not None
     supervisor._listeners.close()
     supervisor._close()
@@ -81,6 +82,8 @@ def test_a_worker_that_ends_among_orphans_is_judged_as_a_worker(monkeypatch: pyt
     pid = os.posix_spawn("/bin/false", ["false"], {})
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     monkeypatch.setitem(supervisor._fleet.workers, pid, WorkerHandle(0, pid, 0.0))
+    ours, theirs = Channel.pair()
+    supervisor._children[pid] = _Child(1, 0, ours)
     ended: list[tuple[int, int]] = []
 
     def exited(pid: int, code: int, now: float) -> list[object]:
@@ -90,8 +93,8 @@ def test_a_worker_that_ends_among_orphans_is_judged_as_a_worker(monkeypatch: pyt
     monkeypatch.setattr(supervisor._fleet, "exited", exited)
     supervisor._reap_adopted()
     assert ended == [(pid, 1)]
-    supervisor._reap_worker(pid)
-    assert ended == [(pid, 1), (pid, 1)]
+    ours.close()
+    theirs.close()
     supervisor._listeners.close()
     supervisor._close()
 

@@ -9,6 +9,7 @@ import pytest
 
 from vivace import Request, Vivace
 from vivace.framework.response import json, redirect, text
+from vivace.testing.answers import TestingHeaders
 from vivace.testing.manager import TestManager
 from vivace.testing.pairs import ReusableClient, SanicASGITestClient, SanicTestClient
 from vivace.testing.response import HTTPStatusError
@@ -322,3 +323,13 @@ def test_responses_say_how_they_came(app: Vivace[Any, Any]) -> None:
 def test_an_unknown_option_is_refused(app: Vivace[Any, Any]) -> None:
     with pytest.raises(ValueError, match=r"Exception during request: .*unexpected keyword argument 'foo'"):
         SanicTestClient(app).get("/", foo=1)
+
+
+def test_fields_read_as_those_of_httpx() -> None:
+    fields = [(b"a", b"1"), (b"b", "\u00fc".encode()), (b"a", b"2")]
+    headers = TestingHeaders.from_raw(fields)
+    assert dict(headers) == dict(headers.items()) == {"a": "1, 2", "b": "\u00fc"}
+    assert (list(headers), list(headers.values())) == (["a", "b"], ["1, 2", "\u00fc"])
+    assert headers.multi_items() == [("a", "1"), ("b", "\u00fc"), ("a", "2")]
+    assert (headers.get_list("a"), headers["B"]) == (["1", "2"], "\u00fc")
+    assert TestingHeaders.from_raw([(b"a", b"\xfc")])["a"] == "\u00fc"

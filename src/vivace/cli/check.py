@@ -42,7 +42,7 @@ def command(ctx: click.Context, target: str | None) -> None:
     if target or config.APP:
         _show_app(target or config.APP, config)
     _show_budgets(config, problems)
-    notes += [*config.warnings, *config.without_effect()]
+    notes += config.warnings
     for note in notes:
         click.echo(f"note: {note}")
     for problem in problems:

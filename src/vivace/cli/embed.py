@@ -76,6 +76,15 @@ class AppServer:
         return tuple(self._listeners.sockets) if self._listeners is not None else ()
 
     @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that it runs in.
+
+        Raises:
+            RuntimeError: No loop runs.
+        """
+        return asyncio.get_running_loop()
+
+    @property
     def connections(self) -> set[Any]:
         """Nothing to look after: `close` ends the connections by itself."""
         return set()

@@ -1,5 +1,6 @@
 """`vivace run`: serve an app."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,9 @@ def command(
     or web.py. The environment may set PORT, WEB_CONCURRENCY and DEBUG, and VIVACE_<NAME> for every setting.
     """
     from vivace.supervisor.budgets import load_with_budgets
+    from vivace.supervisor.job import Job
     from vivace.supervisor.supervisor import launch
     from vivace.supervisor.target import Loaded, find_target, load_app
-    from vivace.supervisor.worker import Job
 
     if sanic:
         import_module("vivace.compat.sanic").install()  # by its name: this layer knows nothing above it
@@ -59,7 +60,14 @@ def command(
         overrides["BUDGETS"] = config.add_budgets(list(budget))
     named = target or config.APP or find_target(Path())
 
-    def load() -> Loaded:
-        return load_with_budgets(lambda: load_app(named, config), config)
+    def job(config: Config, wanted: Mapping[str, Any]) -> Job:
+        def load() -> Loaded:
+            return load_with_budgets(lambda: load_app(named, config), config)
 
-    ctx.exit(launch(Job(load, config, overrides)))
+        return Job(load, config, wanted, again=again)
+
+    def again(settings: Mapping[str, Any]) -> Job:
+        wanted = {**overrides, **settings}
+        return job(Config.load(overrides=wanted), wanted)
+
+    ctx.exit(launch(job(config, overrides)))

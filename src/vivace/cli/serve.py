@@ -1,16 +1,19 @@
 """`app.run()`: what `python web.py` does.
 
 One worker serves in this process; several are forked from it, which shares what the app has already imported.
+At a restart the program is run again: it then finds itself summoned, and makes workers instead of a server.
 """
 
-import asyncio
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vivace.config import Config
 from vivace.errors import ConfigError, StartupError
 from vivace.framework.arguments import RunArguments, settle
+
+if TYPE_CHECKING:
+    from vivace.supervisor.job import Job
 
 __all__ = ["run_app"]
 
@@ -41,42 +44,38 @@ def run_app(app: Any, given: Mapping[str, Any]) -> None:
 
 
 def _run(app: Any, given: RunArguments) -> int:
+    from vivace.supervisor.generation import summons
+    from vivace.supervisor.supervisor import launch, serve_as_template
+
+    called = summons()
+    settings = {**given.settings, **(called.settings if called is not None else {})}
+    app.config.override(settings, _SOURCE)
+    job = _make_job(app, given, settings)
+    if called is None:
+        return launch(job)
+    return serve_as_template(job, called)
+
+
+def _make_job(app: Any, given: RunArguments, settings: Mapping[str, object]) -> "Job":
     from vivace.interfaces.kind import classify
     from vivace.supervisor.budgets import load_with_budgets
-    from vivace.supervisor.supervisor import launch
+    from vivace.supervisor.job import Job
     from vivace.supervisor.target import Loaded, mount_all
-    from vivace.supervisor.worker import Job
 
     config: Config = app.config
-    config.override(given.settings, _SOURCE)
     kind, why = classify(app)
     name = str(getattr(app, "name", type(app).__name__))
     loaded = Loaded(name, app, kind, why)
-    job = Job(
+    return Job(
         lambda: load_with_budgets(lambda: mount_all(loaded, config), config),
         config,
-        given.settings,
+        settings,
         final=True,
         sock=given.sock,
         signals=given.signals,
+        main=not given.single,
         ssl=given.ssl,
     )
-    if given.single:
-        return launch(job)
-    _run_listeners(app, "main_process_start", "main_process_ready")
-    try:
-        return launch(job)
-    finally:
-        _run_listeners(app, "main_process_stop")
-
-
-def _run_listeners(app: Any, *stages: str) -> None:
-    """Run listeners of the process that starts the workers, on a loop of their own: it has none otherwise."""
-    registries = (app, *app.blueprints.values())
-    heard = {spec.stage for registry in registries for spec in registry.listener_specs}
-    for stage in stages:
-        if stage in heard:
-            asyncio.run(app.run_listeners(stage))
 
 
 def _refuse_while_loading() -> None:

@@ -27,5 +27,5 @@ def command(as_reference: bool, changed: bool, **options: Any) -> None:
     values = min(max((len(value) for _, value, _ in rows), default=0), 40)
     for name, value, source in rows:
         click.echo(f"{name:{names}}  {value:{values}}  {source}")
-    for warning in [*config.warnings, *config.without_effect()]:
+    for warning in config.warnings:
         click.echo(f"Warning: {warning}", err=True)

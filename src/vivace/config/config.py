@@ -24,7 +24,6 @@ from vivace.errors import ConfigError
 __all__ = ["Config"]
 
 _NOT_SETTINGS: Final = frozenset({"VIVACE_PURE", "VIVACE_SLOT"})
-_LATER: Final = ("AUTO_RELOAD",)
 """Settings that have no effect so far."""
 
 
@@ -56,6 +55,7 @@ class Config(MutableMapping[str, Any]):
     ROOT_PATH: str
     EARLY_HINTS: bool
     AUTO_RELOAD: bool
+    RELOAD_DIRS: str
     FALLBACK_ERROR_FORMAT: str
     NOISY_EXCEPTIONS: bool
     REQUEST_ID_HEADER: str
@@ -72,6 +72,13 @@ class Config(MutableMapping[str, Any]):
     PROXY_PROTOCOL_FROM: str
     PID_FILE: str
     WORKERS: int
+    SUPERVISE: str
+    PRELOAD: str
+    BOOT_TIMEOUT: float
+    WORKER_MAX_REQUESTS: int
+    WORKER_MAX_REQUESTS_JITTER: int | None
+    WORKER_MAX_LIFETIME: float
+    WORKER_MAX_MEMORY: int
     OVERLAP: int
     BUDGETS: str
     LOOP: str
@@ -276,14 +283,6 @@ class Config(MutableMapping[str, Any]):
         known = dict(self)
         return convert_text(text, [_bind(c, variable, name, known) for c in self._converters])
 
-    def without_effect(self) -> list[str]:
-        """What to say of settings that were given and that this version takes without doing anything."""
-        return [
-            f"{name} does nothing yet: it comes with a later version of Vivace"
-            for name in _LATER
-            if self[name]
-        ]
-
     def as_rows(self) -> list[tuple[str, str, str]]:
         """Name, value and source of every setting, then of the application's own keys; secrets are masked."""
         rows = []
@@ -440,11 +439,17 @@ def _has_setter(cls: type, name: str) -> bool:
 
 def _bind(converter: Converter, variable: str, name: str, known: dict[str, Any]) -> Callable[[str], Any]:
     """The converter as a function of the text alone, whichever of the two kinds it is."""
-    try:
-        signature(converter).bind(variable, name, "", known)
-    except (TypeError, ValueError):
+    if _takes(converter, "") or not _takes(converter, variable, name, "", known):
         return converter
     return lambda text: converter(variable, name, text, known)
+
+
+def _takes(function: Callable[..., Any], *values: Any) -> bool:
+    try:
+        signature(function).bind(*values)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _known(key: str, source: str) -> Setting:

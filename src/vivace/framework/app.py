@@ -12,7 +12,7 @@ import asyncio
 import logging
 import logging.config
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic
@@ -34,6 +34,7 @@ from vivace.framework.middleware import Chain
 from vivace.framework.mount import Mount, MountTable, check_prefix
 from vivace.framework.parts import Composed
 from vivace.framework.pattern import TypeTable
+from vivace.framework.pickled import Pickled
 from vivace.framework.request import Request
 from vivace.framework.response import HTTPResponse, JSONResponse, coerce, expect_other_encoders
 from vivace.framework.route import Route
@@ -73,7 +74,7 @@ ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
 _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
 
 
-class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT]):
+class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[ConfigT, CtxT]):
     """An app.
 
     Args:
@@ -123,6 +124,8 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
         "error_handler",
         "handle_stream",
         "loads",
+        "refuse_stream",
+        "request_class",
         "response_chain",
         "shared_ctx",
         "signal_router",
@@ -160,6 +163,9 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
     ctx: CtxT
     handle_stream: Callable[[Stream], Coroutine[Any, Any, None]]
     """Answers one exchange; raises nothing but cancellation."""
+    refuse_stream: Callable[[Stream, Exception], Coroutine[Any, Any, None]]
+    """Answers a message that is no request, with a stream that stands for it."""
+    _dispatcher: Dispatcher
     answer_stream: Callable[[MountTable, Stream], Coroutine[Any, Any, None] | None]
     """Answers one exchange by a route or a mount that serves; see `mount`."""
 
@@ -200,9 +206,8 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
         self._router: Router | None = None
         self._tasks = TaskGroup()
         self.signal_router = SignalRouter()
-        self._dispatcher = Dispatcher(self, request_class)
-        self.answer_stream = self._dispatcher.answer
-        self.handle_stream = self._dispatcher.handle
+        self.request_class = request_class
+        self._connect(request_class)
         _apps[name] = self
 
     @classmethod
@@ -267,6 +272,10 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
             raise AttributeError(
                 f"{type(self).__name__} has no attribute {name!r}" + (f": {word}" if word else "")
             )
+
+    def access_log(self) -> Any:
+        """What a server logs the requests by if ACCESS_LOG is on; None: by its own log."""
+        return None
 
     # Parts
 
@@ -526,8 +535,12 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
         """Whether there is a route for WebSockets."""
         return any(route.websocket for route in self.routes)
 
-    async def run_listeners(self, stage: str) -> None:
+    async def run_listeners(self, stage: str, changed: Collection[str] = ()) -> None:
         """Run the listeners of a stage; background tasks start and end with the server.
+
+        Args:
+            stage: Its name.
+            changed: Files, for ``after_reload_trigger``.
 
         Raises:
             StartupError: A listener of a start stage failed.
@@ -544,11 +557,12 @@ class Vivace(Composed, Background, Budgeted, Extensible, Generic[ConfigT, CtxT])
             await announce_stage(self, stage)
             await run_stage(self, listeners, stage)
         else:
-            await run_stage(self, listeners, stage)
+            await run_stage(self, listeners, stage, changed)
             await announce_stage(self, stage)
         self.state.leave(stage)
         if stage == "before_server_start":
             self._tasks.start_waiting(self)
+            await asyncio.sleep(0)  # they have begun when the server has
         elif stage == "after_server_stop":
             self._running = False
             self._dispatcher.close()

@@ -17,7 +17,7 @@ from vivace.config import SETTINGS
 from vivace.errors import ConfigError
 from vivace.framework.protocol import use_protocol
 
-__all__ = ["RunArguments", "check", "settle"]
+__all__ = ["RunArguments", "check", "settings_of", "settle"]
 
 _SETTINGS: Final = frozenset(setting.name for setting in SETTINGS)
 _WITHOUT_EFFECT: Final[dict[str, str]] = {
@@ -25,7 +25,6 @@ _WITHOUT_EFFECT: Final[dict[str, str]] = {
     "coffee": "there is none here",
     "connections": "the server keeps count of its connections itself",
     "motd_display": "the message of the start has no room for it",
-    "reload_dir": "reloading comes with a later version",
     "verbosity": "the level of the log is that of the logger",
 }
 
@@ -38,6 +37,7 @@ _ARGUMENTS: Final = frozenset(
         "loop",
         "protocol",
         "register_sys_signals",
+        "reload_dir",
         "run_multiple",
         "signal",
         "single_process",
@@ -93,8 +93,22 @@ def settle(app: Any, given: Mapping[str, Any], called: str = "run") -> RunArgume
     settings = _processes(left)
     if left.pop("dev", False):
         settings |= {"DEBUG": True, "AUTO_RELOAD": True}
+    if folders := left.pop("reload_dir", None):
+        settings["RELOAD_DIRS"] = folders if isinstance(folders, str) else " ".join(map(str, folders))
     rest = {name.upper(): value for name, value in left.items() if name.upper() in _SETTINGS}
     return RunArguments({**settings, **rest}, sock, signals, single, ssl)
+
+
+def settings_of(given: Mapping[str, Any], called: str) -> dict[str, Any]:
+    """Settings by their names, from arguments in either case.
+
+    Raises:
+        TypeError: There is no such setting.
+    """
+    for name in given:
+        if name.upper() not in _SETTINGS:
+            raise TypeError(_unknown(name, called))
+    return {name.upper(): value for name, value in given.items()}
 
 
 def check(given: Mapping[str, Any], called: str = "prepare") -> None:
@@ -104,7 +118,8 @@ def check(given: Mapping[str, Any], called: str = "prepare") -> None:
         raise ConfigError("HTTP/3 comes with a later version of Vivace: leave version= out", key="version")
     if given.get("loop") is not None:
         raise TypeError(
-            "run() takes no loop: the server makes its own; use `await app.create_server()` in yours"
+            "loop is not a valid argument. To use an existing loop, change to create_server().\n"
+            "The server makes its own; in yours there is `await app.create_server()`."
         )
     for name in given:
         if name not in _ARGUMENTS and name.upper() not in _SETTINGS:
@@ -116,9 +131,9 @@ def _check_processes(given: Mapping[str, Any]) -> None:
     fast, single = bool(given.get("fast")), bool(given.get("single_process"))
     several = given.get("workers") not in (None, 1, "1")
     if fast and several:
-        raise RuntimeError("fast=True chooses the number of workers: leave workers= out")
+        raise RuntimeError("You cannot use both fast=True and workers=X")
     if single and (fast or several or given.get("auto_reload") or given.get("dev")):
-        raise RuntimeError("single_process=True excludes workers=, fast= and auto_reload=")
+        raise RuntimeError("Single process cannot be run with multiple workers or auto-reload")
     if not given.get("register_sys_signals", True) and (fast or several):
         raise RuntimeError("register_sys_signals=False needs one process: several are stopped by signals")
 

@@ -35,6 +35,13 @@ BLUEPRINT_CONDITION: Final = "__blueprint__"
 """Under this key the condition of a blueprint's signal names the blueprint."""
 
 
+class _Apps(WeakSet["Vivace[Any, Any]"]):
+    """Apps that are not kept alive; it can be pickled."""
+
+    def __reduce__(self) -> "tuple[type[_Apps], tuple[list[Vivace[Any, Any]]]]":
+        return type(self), (list(self),)
+
+
 class Blueprint(Registry):
     """Routes, middleware, listeners and exception handlers under a name.
 
@@ -80,7 +87,7 @@ class Blueprint(Registry):
         self.version: Version | None = version
         self.strict_slashes: bool | None = strict_slashes
         self.version_prefix: str = version_prefix
-        self._apps: WeakSet[Vivace[Any, Any]] = WeakSet()
+        self._apps = _Apps()
         self.allow_route_overwrite: bool = False
         self.copied_from: str = ""
 

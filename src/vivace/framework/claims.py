@@ -48,7 +48,7 @@ class Claims:
         strict = spec.strict_slashes if spec.strict_slashes is not None else place.strict_slashes
         new = _Claim(
             spec.methods,
-            spec.host if spec.host is not None else place.host,
+            spec.hosts_at(place),
             f"{place.name}.{spec.name}",
             source_of(spec.handler),
         )

@@ -18,7 +18,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vivace.errors import ClientDisconnected, ServiceUnavailable
+from vivace.errors import ClientDisconnected, RemoteProtocolError, ServiceUnavailable
 from vivace.framework.announce import Announcer
 from vivace.framework.middleware import Chain, run_request_middleware, run_response_middleware
 from vivace.framework.mount import Mounted, MountTable
@@ -154,6 +154,13 @@ class Dispatcher:
             if head.has_body and request is not None:
                 request.release()
 
+    async def refuse(self, stream: Stream, error: Exception) -> None:
+        """Answer a message that is no request, in the words of the app."""
+        request = self._request_class(self._app, stream, None, {})
+        if self._tracks:
+            current_request.set(request)
+        await self._fail(stream, request, error)
+
     async def _serve(self, stream: Stream, request: Request, route: Route) -> None:
         """The long way: a body, middleware, or a handler that is no coroutine function."""
         signals = self._signals
@@ -192,7 +199,7 @@ class Dispatcher:
             if not count:
                 return route.handler(request, **request.match_info)
             pool = self._pool = ThreadPoolExecutor(count, "vivace-handler")
-        call = partial(copy_context().run, route.handler, request, **request.match_info)
+        call = partial(copy_context().run, _run_blocking, route.handler, request, **request.match_info)
         return await asyncio.get_running_loop().run_in_executor(pool, call)
 
     async def _finish(self, stream: Stream, request: Request, result: Any) -> None:
@@ -240,6 +247,10 @@ class Dispatcher:
 
     async def _fail(self, stream: Stream, request: Request | None, error: BaseException) -> None:
         """Answer with an error, or end the connection if an answer had begun."""
+        if isinstance(error, _Stopped):
+            error = error.cause
+        elif isinstance(error, RemoteProtocolError):
+            error = self._app.error_handler.refusal(error)
         if request is None:
             request = self._request_class(self._app, stream, None, {})
         if isinstance(error, ClientDisconnected):
@@ -287,6 +298,21 @@ class Dispatcher:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
+
+
+class _Stopped(Exception):
+    """StopIteration on its way out of a thread: no future can carry the exception itself."""
+
+    def __init__(self, cause: StopIteration) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+def _run_blocking(handler: Any, request: Request, **values: Any) -> Any:
+    try:
+        return handler(request, **values)
+    except StopIteration as error:
+        raise _Stopped(error) from None
 
 
 def _literal_size(route: Route) -> int:

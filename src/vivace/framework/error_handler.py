@@ -13,9 +13,20 @@ import inspect
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from vivace.errors import BadRequest, DeclarationError, RemoteProtocolError, SanicException
+from vivace.errors import (
+    BadRequest,
+    DeclarationError,
+    ExpectationFailed,
+    HTTPException,
+    PayloadTooLarge,
+    RemoteProtocolError,
+    RequestHeaderFieldsTooLarge,
+    RequestTimeout,
+    SanicException,
+    URITooLong,
+)
 from vivace.framework.handler import check_positional, function_name, second_handler
 from vivace.framework.pages import error_page, shows_details
 from vivace.framework.response import TEXT, HTTPResponse
@@ -31,6 +42,14 @@ logger = logging.getLogger("vivace.error")
 _FAILED = "An error occurred while handling an error"
 
 Handler = Callable[..., Any]
+
+_REFUSALS: Final[dict[int, type[HTTPException]]] = {
+    408: RequestTimeout,
+    413: PayloadTooLarge,
+    414: URITooLong,
+    417: ExpectationFailed,
+    431: RequestHeaderFieldsTooLarge,
+}
 
 
 class ErrorHandler:
@@ -85,10 +104,17 @@ class ErrorHandler:
                     return handler
         return None
 
+    def refusal(self, error: RemoteProtocolError) -> HTTPException:
+        """What a message that breaks the rules of HTTP is answered with, as if a handler had raised it.
+
+        Args:
+            error: What is wrong, and the status that fits.
+        """
+        kind = _REFUSALS.get(error.status_hint, BadRequest)
+        return kind(str(error), error.status_hint)
+
     async def answer(self, request: "Request", exception: Any) -> HTTPResponse:
         """The response for `exception`, whatever `response` does; never raises."""
-        if isinstance(exception, RemoteProtocolError):
-            exception = BadRequest(str(exception), exception.status_hint)
         try:
             result = self.response(request, exception)
             if inspect.isawaitable(result):

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
-from vivace.errors import DeclarationError
+from vivace.errors import BadRequest, DeclarationError
 from vivace.framework.handler import check_positional, second_handler
 from vivace.framework.lifespan import ORDER, Lifespan, ListenerSpec, make_listener
 from vivace.framework.middleware import MiddlewareSpec
@@ -120,32 +120,49 @@ class Hooks(SignalHooks):
     # Middleware
 
     @overload
-    def middleware(self, middleware_or_request: F, /) -> F: ...
+    def middleware(
+        self,
+        middleware_or_request: F,
+        attach_to: str | None = None,
+        apply: bool = True,
+        *,
+        priority: int = 0,
+    ) -> F: ...
     @overload
     def middleware(
-        self, middleware_or_request: str = "request", /, *, attach_to: str | None = None, priority: int = 0
+        self,
+        middleware_or_request: str = "request",
+        attach_to: str | None = None,
+        apply: bool = True,
+        *,
+        priority: int = 0,
     ) -> Callable[[F], F]: ...
     def middleware(
-        self, middleware_or_request: Any = "request", /, *, attach_to: str | None = None, priority: int = 0
+        self,
+        middleware_or_request: Any = "request",
+        attach_to: str | None = None,
+        apply: bool = True,
+        *,
+        priority: int = 0,
     ) -> Any:
         """Declare a middleware: ``@app.middleware``, ``@app.middleware("response")``.
 
         Args:
             middleware_or_request: The function (of a request), or ``request`` or ``response``.
             attach_to: The same, by name.
+            apply: False: declare nothing.
             priority: Higher runs earlier for requests and later for responses.
 
         Raises:
             ConfigError: There is no such place, or the function cannot be called so.
         """
-        if callable(middleware_or_request):
-            return self.register_middleware(middleware_or_request, attach_to or "request", priority=priority)
-        place = attach_to or middleware_or_request
+        given = callable(middleware_or_request)
+        place = attach_to or ("request" if given else middleware_or_request)
 
         def decorate(function: F) -> F:
-            return self.register_middleware(function, place, priority=priority)
+            return self.register_middleware(function, place, priority=priority) if apply else function
 
-        return decorate
+        return decorate(middleware_or_request) if given else decorate
 
     def register_middleware(self, middleware: F, attach_to: str = "request", *, priority: int = 0) -> F:
         """Declare a middleware without a decorator; the arguments are those of `middleware`."""
@@ -253,21 +270,48 @@ class Hooks(SignalHooks):
 
     # Listeners
 
-    def listener(self, listener_or_event: str, *, priority: int = 0) -> Callable[[F], F]:
+    @overload
+    def listener(
+        self, listener_or_event: F, event_or_none: str | None = None, apply: bool = True, *, priority: int = 0
+    ) -> F: ...
+    @overload
+    def listener(
+        self,
+        listener_or_event: str,
+        event_or_none: str | None = None,
+        apply: bool = True,
+        *,
+        priority: int = 0,
+    ) -> Callable[[F], F]: ...
+    def listener(
+        self,
+        listener_or_event: Any,
+        event_or_none: str | None = None,
+        apply: bool = True,
+        *,
+        priority: int = 0,
+    ) -> Any:
         """Declare a listener: ``@app.listener("before_server_start")``.
 
         Args:
-            listener_or_event: One of `vivace.framework.lifespan.STAGES`.
+            listener_or_event: One of `vivace.framework.lifespan.STAGES`, or the function.
+            event_or_none: The stage, if the function is given.
+            apply: False: declare nothing.
             priority: Higher runs first.
 
         Raises:
+            BadRequest: A function is given and no stage.
             ConfigError: There is no such stage, or the function does not take ``(app)`` or ``(app, loop)``.
         """
+        given = callable(listener_or_event)
+        stage = event_or_none if given else listener_or_event
+        if not stage:
+            raise BadRequest("Invalid event registration: Missing event name.")
 
         def decorate(function: F) -> F:
-            return self.register_listener(function, listener_or_event, priority=priority)
+            return self.register_listener(function, stage, priority=priority) if apply else function
 
-        return decorate
+        return decorate(listener_or_event) if given else decorate
 
     def register_listener(self, listener: F, event: str, *, priority: int = 0) -> F:
         """Declare a listener without a decorator."""

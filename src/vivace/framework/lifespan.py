@@ -12,7 +12,7 @@ Rules of this file:
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -51,7 +51,7 @@ class ListenerSpec(NamedTuple):
         function: Called with the app, or with the app and the loop.
         stage: One of `STAGES`.
         priority: Higher starts first and stops last.
-        with_loop: It takes the loop too.
+        with_loop: It takes a second argument: the loop, or what changed.
         order: Lower was declared earlier.
     """
 
@@ -78,25 +78,34 @@ def make_listener(function: Callable[..., Any], stage: str, priority: int) -> Li
     return ListenerSpec(function, stage, priority, with_loop, next(ORDER))
 
 
-async def run_stage(app: "Vivace[Any, Any]", specs: list[ListenerSpec], stage: str) -> None:
+async def run_stage(
+    app: "Vivace[Any, Any]", specs: list[ListenerSpec], stage: str, changed: Collection[str] = ()
+) -> None:
     """Run the listeners of `stage`.
+
+    Args:
+        app: Their first argument.
+        specs: Of all stages.
+        stage: Whose.
+        changed: Files, for ``after_reload_trigger``: the second argument of listeners that take one.
 
     Raises:
         StartupError: One of a start stage failed.
     """
     found = [spec for spec in specs if spec.stage == stage]
+    second: Any = set(changed) if stage == "after_reload_trigger" else asyncio.get_running_loop()
     stopping = stage.endswith("_stop")
     found.sort(key=lambda spec: -spec.priority)
     if stopping:
         found.reverse()
     for spec in found:
         try:
-            result = spec.function(app, asyncio.get_running_loop()) if spec.with_loop else spec.function(app)
+            result = spec.function(app, second) if spec.with_loop else spec.function(app)
             if inspect.isawaitable(result):
                 await result
         except Exception as error:
             where = f"{function_name(spec.function)} ({source_of(spec.function)})"
-            if not stopping:
+            if not stage.endswith(("_stop", "_trigger")):
                 shown = error if isinstance(error, ConfigError) else repr(error)
                 raise StartupError(f"listener {where} failed in {stage}: {shown}", stage=stage) from error
             logger.exception("listener %s failed in %s", where, stage)

@@ -8,6 +8,7 @@ Rules of this file:
 
 import functools
 import mimetypes
+import os
 
 __all__ = ["guess_content_type"]
 
@@ -37,14 +38,14 @@ def _table() -> mimetypes.MimeTypes:
     return table
 
 
-def guess_content_type(name: str, fallback: str = "application/octet-stream") -> str:
+def guess_content_type(name: "str | os.PathLike[str]", fallback: str = "application/octet-stream") -> str:
     """The value of ``Content-Type`` for a file of this name.
 
     Args:
         name: The name, with or without a path.
         fallback: For endings that are not known.
     """
-    kind, encoding = _table().guess_type("/" + name.replace("\\", "/").rpartition("/")[2])
+    kind, encoding = _table().guess_type("/" + os.fspath(name).replace("\\", "/").rpartition("/")[2])
     if encoding is not None:
         return _COMPRESSED.get(encoding, "application/octet-stream")
     if kind is None:

@@ -12,6 +12,7 @@ Rules of this file:
 import re
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
@@ -114,17 +115,16 @@ class Segment:
 
 
 def _by_regex(pattern: str | re.Pattern[str], cast: Converter) -> Converter:
-    matches = re.compile(pattern).fullmatch
+    return partial(_convert, re.compile(pattern).fullmatch, cast)  # no closure: apps can be pickled
 
-    def convert(text: str) -> Any:
-        if matches(text) is None:
-            return NO_MATCH
-        try:
-            return cast(text)
-        except ValueError:
-            return NO_MATCH
 
-    return convert
+def _convert(matches: Callable[[str], Any], cast: Converter, text: str) -> Any:
+    if matches(text) is None:
+        return NO_MATCH
+    try:
+        return cast(text)
+    except ValueError:
+        return NO_MATCH
 
 
 def _nonempty(text: str) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vivace.errors import ConfigError
-from vivace.framework.arguments import check, settle
+from vivace.framework.arguments import check, settings_of, settle
 from vivace.framework.registry import Registry
 
 if TYPE_CHECKING:
@@ -38,10 +38,11 @@ class Runnable(Registry):
         ctx: Anything that belongs to the program.
 
     Attributes:
+        restarter: What `restart` calls with settings; a server that can sets it.
         stopper: What `stop` calls; the server sets it.
     """
 
-    __slots__ = ("_clients", "stopper")
+    __slots__ = ("_clients", "restarter", "stopper")
 
     _prepared: ClassVar[list[tuple[Any, dict[str, Any]]]] = []
     config: Any
@@ -49,6 +50,7 @@ class Runnable(Registry):
     def __init__(self, name: str, ctx: Any = None) -> None:
         super().__init__(name, ctx)
         self.stopper: Callable[[], None] | None = None
+        self.restarter: Callable[[dict[str, Any]], None] | None = None
         self._clients: dict[str, Any] = {}
 
     def run(
@@ -236,23 +238,33 @@ class Runnable(Registry):
         else:
             os.kill(os.getpid(), signals.SIGTERM)
 
-    def restart(self, **options: Any) -> None:
-        """Not there yet.
+    def restart(self, **settings: Any) -> None:
+        """Replace the workers by new ones of the code as it is now, without losing a request.
 
-        Raises:
-            NotImplementedError: Always; what to do instead is in the message.
-        """
-        raise NotImplementedError(
-            "app.restart() comes with a later version of Vivace: stop the server and start it again"
-        )
-
-    def enable_auto_reload(self, reload_dir: str = ".") -> None:
-        """AUTO_RELOAD; it has no effect in this version, which the start says.
+        New workers serve before old ones leave; code that does not start leaves the old one serving, and the
+        log says why. It returns at once.
 
         Args:
-            reload_dir: A folder to watch beside that of the program.
+            settings: Those to change, by name in upper or lower case.
+
+        Raises:
+            TypeError: There is no such setting.
+            ConfigError: This process has no supervisor, which is what replaces workers.
+        """
+        if self.restarter is None:
+            raise ConfigError(
+                "a restart needs a supervisor: serve with several workers, or with SUPERVISE=on"
+            )
+        self.restarter(settings_of(settings, "restart"))
+
+    def enable_auto_reload(self, reload_dir: str = ".") -> None:
+        """AUTO_RELOAD, and RELOAD_DIRS for a folder.
+
+        Args:
+            reload_dir: A folder to watch beside the modules of the program.
         """
         self.config.AUTO_RELOAD = True
+        self.config.RELOAD_DIRS = f"{self.config.RELOAD_DIRS} {reload_dir}".strip()
 
     # Tests
 

@@ -28,15 +28,19 @@ class SharedContext(SimpleNamespace):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self.is_locked:
-            raise RuntimeError(f"shared_ctx.{name} cannot be set in a worker: set it in main_process_start")
+            raise RuntimeError(f"Cannot set {name} on locked SharedContext object")
         if not _is_shareable(value):
-            logger.warning(
-                "shared_ctx.%s is a %s, of which each worker gets a copy of its own: use app.ctx, or what "
-                "multiprocessing offers for sharing",
-                name,
-                type(value).__name__,
-            )
+            self.warn(name, value)
         super().__setattr__(name, value)
+
+    def warn(self, name: str, value: object) -> None:
+        """Say that `value` is none that processes can share."""
+        logger.warning(
+            "shared_ctx.%s is a %s, of which each worker gets a copy of its own: use app.ctx, or what "
+            "multiprocessing offers for sharing",
+            name,
+            type(value).__name__,
+        )
 
     @property
     def is_locked(self) -> bool:

@@ -35,6 +35,7 @@ class SignalHooks:
         self,
         event: str | Enum,
         *,
+        apply: bool = True,
         condition: Mapping[str, Any] | None = None,
         exclusive: bool = True,
         priority: int = 0,
@@ -43,6 +44,7 @@ class SignalHooks:
 
         Args:
             event: ``a.b.c``, ``a.b.<name>``, ``a.b.*``, one word, or a member of `Event`.
+            apply: False: declare nothing.
             condition: Hear only dispatches under exactly this condition.
             exclusive: False: hear those without any condition too.
             priority: Higher runs first.
@@ -52,7 +54,8 @@ class SignalHooks:
         """
 
         def decorate(function: F) -> F:
-            self._add_signal(make_signal(function, event, condition, exclusive, priority))
+            if apply:
+                self._add_signal(make_signal(function, event, condition, exclusive, priority))
             return function
 
         return decorate

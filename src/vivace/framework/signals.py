@@ -19,7 +19,7 @@ from enum import Enum, StrEnum
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
-from vivace.errors import DeclarationError, InvalidSignal, NotFound
+from vivace.errors import DeclarationError, InvalidSignal, SignalNotFound
 from vivace.framework.pattern import NO_MATCH, TypeTable
 
 __all__ = [
@@ -265,12 +265,12 @@ class SignalRouter:
         """Who hears an event: the signals, their handlers, and the values of the parameters.
 
         Raises:
-            NotFound: Nobody.
+            SignalNotFound: Nobody.
         """
         name = event_name(event)
         found = [(spec, values) for spec, values in self.find(name) if spec.hears(condition)]
         if not found:
-            raise NotFound(f"Could not find signal {name}")
+            raise SignalNotFound(f"Could not find signal {name}")
         specs = tuple(spec for spec, _values in found)
         values = {key: value for _spec, values in found for key, value in values.items()}
         values = values or {"__trigger__": name.rpartition(".")[2]}
@@ -309,13 +309,25 @@ class SignalRouter:
         name = event_name(event)
         heard = self.find(name)
         if not heard and fail_not_found and name.partition(".")[0] not in RESERVED_NAMESPACES:
-            raise NotFound(f"Could not find signal {name}")
+            self.refuse_unheard(name, inline)
         work = self._run(name, heard, dict(context or {}), condition, reverse)
         if inline:
             return await work
         task = asyncio.get_running_loop().create_task(work, name=name)
         task.add_done_callback(_log_failure)
         return task
+
+    def refuse_unheard(self, name: str, inline: bool) -> None:
+        """Complain of a dispatch that nobody hears.
+
+        Args:
+            name: The event.
+            inline: The program waits for what its handlers do.
+
+        Raises:
+            SignalNotFound: Nobody hears it.
+        """
+        raise SignalNotFound(f"Could not find signal {name}")
 
     async def _run(
         self, name: str, heard: list[Heard], context: dict[str, Any], condition: Condition, reverse: bool
@@ -348,7 +360,7 @@ class SignalRouter:
         check_event(name)
         known = any(spec.event == name for spec in self._signals) or self.find(name)
         if not known and name not in _OWN and not autoregister:
-            raise NotFound(f"Could not find signal {name}")
+            raise SignalNotFound(f"Could not find signal {name}")
         if not known and name not in _OWN:
             self.update([*self._signals, make_signal(None, name)])
         waiter = _Waiter(asyncio.get_running_loop().create_future(), name, condition, exclusive)

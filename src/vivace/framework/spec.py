@@ -45,7 +45,11 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
 
 @dataclass(slots=True)
 class RouteSpec:
-    """A declared route; the attributes are the arguments of `Registry.route`."""
+    """A declared route; the attributes are the arguments of `Registry.route`.
+
+    Attributes:
+        alone: The version and the host of its blueprint do not hold for it.
+    """
 
     handler: Callable[..., Any]
     uri: str
@@ -62,7 +66,16 @@ class RouteSpec:
     inline: bool = False
     static: bool = False
     websocket: bool = False
+    alone: bool = False
     ctx: dict[str, Any] = field(default_factory=dict)
+
+    def version_at(self, place: "Placement") -> Version | None:
+        """The version that stands in its path at `place`."""
+        return self.version if self.version is not None or self.alone else place.version
+
+    def hosts_at(self, place: "Placement") -> tuple[str, ...] | None:
+        """The hosts that it answers for at `place`; None for all."""
+        return self.host if self.host is not None or self.alone else place.host
 
 
 @dataclass(slots=True, frozen=True)
@@ -155,7 +168,7 @@ def full_path(spec: RouteSpec, place: Placement) -> str:
 
 def declared_path(spec: RouteSpec, place: Placement) -> str:
     """The path of `spec` at `place`: with its prefixes, as declared."""
-    version = spec.version if spec.version is not None else place.version
+    version = spec.version_at(place)
     path = join_path(place.url_prefix, spec.uri)
     if version is not None:
         prefix = spec.version_prefix if spec.version_prefix != VERSION_PREFIX else place.version_prefix
@@ -174,7 +187,7 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     check_names(path, segments, declared_path(spec, place))
     name = f"{place.name}.{spec.name}"
     route = Route(name, path, spec.methods, spec.handler, call_kind(spec.handler, spec.inline), segments)
-    route.hosts = spec.host if spec.host is not None else place.host
+    route.hosts = spec.hosts_at(place)
     route.strict = spec.strict_slashes if spec.strict_slashes is not None else place.strict_slashes
     route.stream = spec.stream
     route.buffered = not (spec.stream or spec.ignore_body)

@@ -46,14 +46,24 @@ class AppState:
         is_started: Its server is starting, serves, or stops.
         is_running: Every listener of the start has run, the last ones of the stop have not.
         is_stopping: Its server is on its way down.
+        fast: Kept for programs that say it.
+        coffee: The same.
+        verbosity: The same.
+        server_info: What is known of servers that were prepared; nothing is added here.
     """
 
-    __slots__ = ("app", "is_running", "is_started", "is_stopping")
+    __slots__ = (
+        "app",
+        "coffee",
+        "fast",
+        "is_running",
+        "is_started",
+        "is_stopping",
+        "server_info",
+        "verbosity",
+    )
 
-    fast = False
     primary = True
-    coffee = False
-    verbosity = 0
     ssl = None
     sock = None
 
@@ -62,6 +72,9 @@ class AppState:
         self.is_started = False
         self.is_running = False
         self.is_stopping = False
+        self.fast = self.coffee = False
+        self.verbosity = 0
+        self.server_info: list[Any] = []
 
     @property
     def _config(self) -> Config:
@@ -95,11 +108,6 @@ class AppState:
     def reload_dirs(self) -> set[str]:
         """What is watched besides the program; nothing is."""
         return set()
-
-    @property
-    def server_info(self) -> list[Any]:
-        """What is known of the servers; nothing is kept here."""
-        return []
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ a dictionary is built.
 import re
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 from urllib.parse import quote, urlsplit
 
 from vivace.errors import BadRequest, LocalProtocolError
@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 V = TypeVar("V")
+D = TypeVar("D")
 
 # RFC 3986 section 3.3: pchar and "/", without "%".
 _PATH_SAFE: Final = "/:@!$&'()*+,;=-._~"
@@ -59,7 +60,13 @@ class RequestParameters(dict[str, list[V]]):
             made.setdefault(name, []).append(value)
         return made
 
-    def get(self, name: str, default: Any = None) -> Any:
+    @overload  # type: ignore[override]
+    def get(self, name: str, default: None = None) -> V | None: ...
+    @overload
+    def get(self, name: str, default: D) -> V | D: ...
+    def get(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, name: str, default: Any = None
+    ) -> Any:
         """Return the first value of `name`, `default` if there is none."""
         values = super().get(name)
         return values[0] if values else default

@@ -41,6 +41,14 @@ class NativeInterface:
         """Answer one request."""
         return self._handle(stream)
 
+    def refuse(self, stream: Stream, error: Exception) -> Coroutine[Any, Any, None]:
+        """Answer a message that is no request, by the exception handlers and pages of the app."""
+        return self._app.refuse_stream(stream, error)
+
+    def access_log(self) -> Any:
+        """What the app has its requests logged by; None: the server's own log."""
+        return self._app.access_log()
+
     async def before_start(self) -> None:
         """Compile the routes, run the listeners of before_server_start, start what is mounted.
 

@@ -94,6 +94,11 @@ class RequestReceived:
         self._block = block
         self._fields: list[tuple[bytes, bytes]] | None = None
 
+    @classmethod
+    def refused(cls) -> "RequestReceived":
+        """In the place of a head that was refused: the method NONE, the path ``*``, no fields."""
+        return cls("NONE", b"*", b"*", b"", "1.1", None, b"", -1, False, False, False, False, False, b"")
+
     def fields(self) -> list[tuple[bytes, bytes]]:
         """The header fields in order: (lower-case name, value). Parsed once, when first asked for.
 

@@ -577,16 +577,20 @@ class H1Connection:
         self._at = 0
         return rest
 
+    def begin_refusal(self) -> None:
+        """Let a response follow to what was no request; the connection ends behind it."""
+        if self._ours == IDLE:
+            self._ours = AWAITED
+            self._head_only = self._begins_with_head()
+        self.keep_alive = False
+
     def send_error(self, status: int, message: bytes, date: bytes) -> bytes:
         """Answer with a line of text and close; for what cannot be answered by an application.
 
         Raises:
             LocalProtocolError: A response has started.
         """
-        if self._ours == IDLE:
-            self._ours = AWAITED
-            self._head_only = self._begins_with_head()
-        self.keep_alive = False
+        self.begin_refusal()
         return self.send_response(status, _ERROR_FIELDS, message + b"\n", date)
 
     def _check_start(self, status: int) -> bytes:

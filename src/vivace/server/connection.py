@@ -64,7 +64,7 @@ class Connection(Intake):
         state = self.state
         self._transport = transport
         self.writer = Writer(transport, state.settings.output_buffer)
-        self.deadline = self.deadline_in(DRAIN_TIMEOUT) if state.draining else state.now + state.head_time
+        self.deadline = self.deadline_in(DRAIN_TIMEOUT) if state.closing else state.now + state.head_time
         state.deadlines.add(self, self.deadline)
 
     def data_received(self, data: bytes) -> None:
@@ -131,7 +131,7 @@ class Connection(Intake):
         try:
             event = self._h1.next_event()
         except ProtocolError as error:
-            self.refuse(error.status_hint, str(error))
+            self.decline(error)
             return
         if event is NEED_DATA:
             self._await_head()
@@ -155,6 +155,7 @@ class Connection(Intake):
             self.refuse(503, "too many requests are in progress")
             return
         state.active += 1
+        state.served += 1
         body = Body(state.now) if head.has_body else None
         self.stream = stream = Stream(self, head, body)
         if state.access is not None:
@@ -238,13 +239,13 @@ class Connection(Intake):
         state.active -= 1
         self.stream = None
         self._last = stream
-        if state.access is not None:
+        if stream.started_at:
             state.access.record(self.client, stream)
         h1 = self._h1
         body = stream.body
         if body is not None and not body.complete:
             self._skip_body(body)
-        elif h1.keep_alive and not state.draining:
+        elif h1.keep_alive and not state.closing:
             more = h1.next_cycle()
             self.phase = IDLE
             self.deadline = state.now + state.idle_time
@@ -389,12 +390,36 @@ class Connection(Intake):
         self.state.active -= 1
         self.stream = None
         self._last = stream
-        if self.state.access is not None:
+        if stream.started_at:
             self.state.access.record(self.client, stream)
         self.shut_down()
 
+    def decline(self, error: ProtocolError) -> None:
+        """Let the interface answer a message that is no request, or do it; close then."""
+        state = self.state
+        if state.refuse is None or state.active >= state.max_concurrent:
+            self.refuse(error.status_hint, str(error))
+            return
+        self._h1.begin_refusal()
+        state.active += 1
+        self.stream = stream = Stream(self, RequestReceived.refused(), None)
+        self.phase = HANDLER
+        self.deadline = state.now + state.handler_time
+        if self._eof:
+            self._watch_half_close(stream, self.writer.left())
+        stream.task = _Task(
+            self._run_refusal(stream, state.refuse(stream, error), str(error)),
+            loop=state.loop,
+            name="vivace-refusal",
+        )
+
+    async def _run_refusal(self, stream: Stream, answer: Coroutine[Any, Any, None], reason: str) -> None:
+        await self._run(stream, answer)
+        if self.state.access is not None:
+            self.state.access.record_refused(self.client, stream.status, reason)
+
     def refuse(self, status: int, message: str) -> None:
-        """Answer a message that is not a request we can serve, and close."""
+        """Answer a message that is not a request we can serve by a line, and close."""
         if self.state.access is not None:
             self.state.access.record_refused(self.client, status, message)
         self.writer.write(self._h1.send_error(status, message.encode("ascii", "replace"), self.state.date))
@@ -425,7 +450,7 @@ class Connection(Intake):
         if self.stream is stream:
             self.stream = None
             self.state.active -= 1
-            if self.state.access is not None:
+            if stream.started_at:
                 self.state.access.record(self.client, stream)
         stream.lose()
         task = stream.task
@@ -450,6 +475,11 @@ class Connection(Intake):
             socket.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
         self.abort()
 
+    def announce_close(self) -> None:
+        """Say with the response that is due, if there is still time, that it is the last one."""
+        if self.stream is not None and not self.stream.response_started:
+            self._h1.close_after()
+
     def drain(self) -> None:
         """The server stops: close now if idle, else with the response that is due."""
         if self._transport is None:
@@ -459,8 +489,8 @@ class Connection(Intake):
         elif self.phase <= HEAD:
             self.deadline = min(self.deadline, self.deadline_in(DRAIN_TIMEOUT))
             self.state.deadlines.add(self, self.deadline)
-        elif self.stream is not None and not self.stream.response_started:
-            self._h1.close_after()
+        else:
+            self.announce_close()
 
     def spare(self) -> int:
         """How readily it can be given up: 0 if it waits for a request, 1 for the rest of a head; else -1."""

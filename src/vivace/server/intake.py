@@ -15,7 +15,7 @@ from vivace.errors import ClientDisconnected, ProtocolError
 from vivace.protocols.events import DataReceived, EndOfMessage
 from vivace.protocols.h1 import H1Connection
 from vivace.server.body import Body
-from vivace.server.phase import CLOSED, DRAIN, HANDLER, IDLE
+from vivace.server.phase import CLOSED, DRAIN, FAILING, HANDLER, IDLE
 from vivace.server.state import ServerState
 from vivace.server.stream import Stream
 
@@ -25,6 +25,8 @@ DRAIN_SIZE: Final = 65_536
 """Octets of an unread body that are skipped to keep a connection; with more to come it is closed."""
 DRAIN_TIMEOUT: Final = 1.0
 """Seconds for that; and for the request of a connection that came just when the server stops."""
+CANCEL_GRACE: Final = 1.0
+"""Seconds a handler has that was cancelled, or whose body failed, before the server answers in its place."""
 LINGER_SIZE: Final = 262_144
 """Octets thrown away at most after our side was shut down; then the client is left to read, or to wait."""
 
@@ -164,12 +166,23 @@ class Intake:
             self.lose(stream)
             self._transport.close()
             return
+        if self.state.refuse is not None and not stream.response_started:
+            self._blame(body, error)
+            return
         body.fail(ClientDisconnected(str(error)))
         if not stream.response_started:
             self.answer_for(stream, error.status_hint, str(error))
         else:
             self.abort()
         self.lose(stream)
+
+    def _blame(self, body: Body, error: ProtocolError) -> None:
+        """Let the handler learn what is wrong with the body, and answer; if it does not, we do."""
+        if body.error is None:
+            self.give_up_body(error)
+            self.phase = FAILING
+            self.deadline = self.deadline_in(CANCEL_GRACE)
+            self.state.deadlines.add(self, self.deadline)
 
     def want_body(self) -> None:
         """The app asked for the body: tell a client that waits for that (RFC 9110 section 10.1.1)."""

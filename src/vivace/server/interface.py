@@ -16,6 +16,10 @@ __all__ = ["Interface"]
 class Interface(Protocol):
     """Where a stream meets an app; one per worker.
 
+    It may have a method ``refuse(stream, error)``. What it gives answers a message that is no request, with a
+    stream that stands for it; a body that breaks the rules becomes an error of `Stream.receive`. Without such
+    a method the server answers both by a line.
+
     Attributes:
         cancels: The task of a request is cancelled when its client leaves; else it goes on, and learns of it
             from the stream.

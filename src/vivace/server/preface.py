@@ -75,7 +75,7 @@ class Preface:
         """Read what is there, and wait for the rest."""
         self._state.connections.add(cast("Connection", self))
         self._state.loop.add_reader(self._accepted, self._read)
-        self._give(DRAIN_TIMEOUT if self._state.draining else self._state.settings.head_timeout)
+        self._give(DRAIN_TIMEOUT if self._state.closing else self._state.settings.head_timeout)
         self._read()
 
     def _read(self) -> None:

@@ -39,7 +39,8 @@ class Server:
         interface: What answers.
         config: Read once, here.
         sockets: Listening and non-blocking (see `bind_tcp`, `bind_unix`); they stay the caller's.
-        access: Where requests are logged; default: standard output if ACCESS_LOG is on.
+        access: Where requests are logged; default, if ACCESS_LOG is on: what the interface's ``access_log()``
+            gives, if it has one, else standard output.
         tls: What encrypts the connections; None: nothing does.
         plain: More sockets, on which clients are sent to HTTPS; only with `tls`.
     """
@@ -57,9 +58,8 @@ class Server:
         self._interface = interface
         self._settings = ServerSettings.from_config(config)
         self._sockets = tuple(sockets)
-        if access is None and config.ACCESS_LOG:
-            access = AccessLog(json=_wants_json(config.LOG_FORMAT))
         self._access = access
+        self._log_format: str | None = config.LOG_FORMAT if config.ACCESS_LOG else None
         self._tls = tls
         self._tls_reload = config.TLS_RELOAD
         self._renewal: asyncio.TimerHandle | None = None
@@ -88,6 +88,9 @@ class Server:
             StartupError: The app could not start.
         """
         await self._interface.before_start()
+        if self._access is None and self._log_format is not None:
+            own = getattr(self._interface, "access_log", _no_log)()
+            self._access = own if own is not None else AccessLog(json=_wants_json(self._log_format))
         state = ServerState(self._interface, self._settings, asyncio.get_running_loop(), self._access)
         self._state = state
         state.start_clock()
@@ -99,6 +102,11 @@ class Server:
             await self._plain.start()
         await self._interface.after_start()
 
+    @property
+    def served(self) -> int:
+        """Requests that arrived."""
+        return self._state.served if self._state is not None else 0
+
     def _watch_certificates(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look for renewed certificates every TLS_RELOAD seconds, from now on."""
         if self._tls is None or not self._tls_reload:
@@ -107,18 +115,30 @@ class Server:
             self._tls.refresh()
         self._renewal = loop.call_later(self._tls_reload, self._watch_certificates, loop)
 
-    async def stop(self) -> None:
-        """Stop gracefully within GRACEFUL_SHUTDOWN_TIMEOUT, then by force."""
+    async def stop(self, patience: float = 0.0) -> None:
+        """Stop gracefully within GRACEFUL_SHUTDOWN_TIMEOUT, then by force.
+
+        Args:
+            patience: Seconds for which connections without a request stay open, and what comes on them is
+                answered: for a server whose place another has taken. New connections are not accepted.
+        """
         state = self._state
         if state is None:
             return
         established = list(state.connections)
         state.draining = True
+        state.closing = not patience
         if self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None
         for acceptor in self._acceptors:
             acceptor.stop()
+        if patience:
+            for connection in established:
+                connection.announce_close()
+            await self._wait_drained(state, asyncio.get_running_loop().time() + patience, cut=False)
+            state.closing = True
+            established = list(state.connections)
         deadline = asyncio.get_running_loop().time() + self._settings.graceful_timeout
         if self._plain is not None:
             await self._plain.stop()
@@ -137,12 +157,13 @@ class Server:
         """Let a running `stop` wait no longer for requests in progress."""
         self._forced.set()
 
-    async def _wait_drained(self, state: ServerState, deadline: float) -> None:
+    async def _wait_drained(self, state: ServerState, deadline: float, *, cut: bool = True) -> None:
         loop = asyncio.get_running_loop()
         while (state.connections or state.background) and not self._forced.is_set():
             left = deadline - loop.time()
             if left <= 0:
-                logger.warning("requests cut by the end of the graceful stop: %d", state.active)
+                if cut:
+                    logger.warning("requests cut by the end of the graceful stop: %d", state.active)
                 return
             try:
                 await asyncio.wait_for(self._forced.wait(), min(left, 0.02))
@@ -173,6 +194,10 @@ class Server:
             logger.warning("a stop listener did not end in time and was cancelled")
         except Exception:
             logger.exception("a stop listener failed")
+
+
+def _no_log() -> None:
+    return None
 
 
 def _wants_json(log_format: str) -> bool:

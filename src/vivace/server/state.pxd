@@ -5,9 +5,9 @@ from vivace.server.access cimport AccessLog
 cdef class ServerState:
     cdef object __weakref__
     cdef public AccessLog access
-    cdef public object _timer, answer, deadlines, loop, settings
+    cdef public object _timer, answer, deadlines, loop, refuse, settings
     cdef public set background, connections
     cdef public bytes date
-    cdef public bint cancels, draining, keep_alive
-    cdef public Py_ssize_t active, closes, input_buffer, max_concurrent
+    cdef public bint cancels, closing, draining, keep_alive
+    cdef public Py_ssize_t active, closes, input_buffer, max_concurrent, served
     cdef public double handler_time, head_time, idle_time, now

@@ -9,7 +9,7 @@ Rules of this file:
 import asyncio
 import heapq
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vivace.http.dates import format_date
 from vivace.server.deadlines import Deadlines
@@ -35,6 +35,7 @@ class ServerState:
         closes: WebSockets that were closed because the server stops.
         cancels: The interface wants its tasks cancelled when a client leaves.
         background: Tasks that went on after their response was complete.
+        closing: Every connection is closed as soon as it has no request.
         connections: Every open connection.
         date: The whole Date line of a response, renewed every tick.
         draining: The server is stopping: every response says ``Connection: close``.
@@ -45,6 +46,8 @@ class ServerState:
         keep_alive: KEEP_ALIVE.
         max_concurrent: MAX_CONCURRENT_REQUESTS.
         now: The monotonic time of the last tick, in seconds.
+        refuse: What the interface answers messages with that are no requests; None: it does not.
+        served: Requests that arrived.
     """
 
     __slots__ = (
@@ -55,6 +58,7 @@ class ServerState:
         "background",
         "cancels",
         "closes",
+        "closing",
         "connections",
         "date",
         "deadlines",
@@ -67,6 +71,8 @@ class ServerState:
         "loop",
         "max_concurrent",
         "now",
+        "refuse",
+        "served",
         "settings",
     )
 
@@ -79,16 +85,19 @@ class ServerState:
     ) -> None:
         self.answer = interface.__call__
         self.cancels = interface.cancels
+        self.refuse = getattr(interface, "refuse", None)
         self.settings = settings
         self.loop = loop
-        self.access = access
+        self.access: Any = access  # never None for a stream with a time of arrival
         self.active = 0
         self.closes = 0
+        self.served = 0
         self.input_buffer = settings.input_buffer
         self.keep_alive = settings.keep_alive
         self.max_concurrent = settings.max_concurrent
         self.background: set[asyncio.Task[None]] = set()
         self.connections: set[Connection] = set()
+        self.closing = False
         self.draining = False
         self.now = time.monotonic()
         horizon = settings.horizon()

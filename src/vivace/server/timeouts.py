@@ -8,10 +8,11 @@ Rules of this file:
 """
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from vivace.errors import RequestTimeout
+from vivace.errors import RemoteProtocolError, RequestTimeout
 from vivace.server.body import Body
+from vivace.server.intake import CANCEL_GRACE
 from vivace.server.phase import CLOSED, DRAIN, FAILING, HANDLER, HEAD, IDLE, LINGER
 from vivace.server.stream import Stream
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["CANCEL_GRACE", "check"]
 
 logger = logging.getLogger("vivace.server")
-
-CANCEL_GRACE: Final = 1.0
-"""Seconds a cancelled handler has before the server answers in its place."""
 
 
 def check(connection: "Connection", now: float) -> float:
@@ -67,7 +65,7 @@ def _expire(connection: "Connection", now: float) -> None:
     if phase == IDLE:
         connection.close()
     elif phase == HEAD:
-        connection.refuse(408, "the head of the request was not complete in time")
+        connection.decline(RemoteProtocolError("the head of the request was not complete in time", 408))
     elif phase == HANDLER and stream is not None:
         _time_out(connection, stream, now)
     elif phase == FAILING and stream is not None:
@@ -96,5 +94,6 @@ def _give_up(connection: "Connection", stream: Stream) -> None:
     if stream.response_started:
         connection.abort()
     else:
-        connection.answer_for(stream, 503 if stream.timed_out else 408, "the request took too long")
+        hint = getattr(stream.body.error, "status_hint", 408) if stream.body is not None else 408
+        connection.answer_for(stream, 503 if stream.timed_out else hint, "the request took too long")
     connection.lose(stream)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import vivace
 from vivace._build import PURE, compiled_modules
 from vivace.config import Config
-from vivace.supervisor.report import Report
+from vivace.supervisor.messages import Report
 
 __all__ = ["banner", "describe_build"]
 
@@ -23,17 +23,21 @@ def describe_build() -> str:
     return f"{platform.python_implementation()} {python}, Vivace {vivace.__version__}, {build}"
 
 
-def banner(report: Report, addresses: Sequence[str], config: Config) -> list[str]:
+def banner(
+    report: Report, addresses: Sequence[str], config: Config, *, supervised: bool = False
+) -> list[str]:
     """The lines of the start.
 
     Args:
         report: Of the first worker that serves.
         addresses: Where it listens.
         config: Of the process.
+        supervised: A supervisor keeps the workers.
     """
     who = f"1 process (pid {os.getpid()})"
-    if config.WORKERS > 1:
-        who = f"{config.WORKERS} worker processes, supervisor pid {os.getpid()}"
+    if supervised:
+        many = "worker process" if config.WORKERS == 1 else "worker processes"
+        who = f"{config.WORKERS} {many}, supervisor pid {os.getpid()}"
     stop = "stop it with Ctrl-C" if sys.stderr is not None and sys.stderr.isatty() else "stop it with SIGTERM"
     threads = f"up to {report.threads} threads" if report.threads else "no threads: what blocks runs inline"
     mode = "debug mode, " if config.DEBUG else ""
@@ -41,6 +45,7 @@ def banner(report: Report, addresses: Sequence[str], config: Config) -> list[str
         *(config.LOGO or "").splitlines(),
         f"Serving {report.text}",
         *(f"Mounted at {mount}" for mount in report.mounts),
+        *report.budgets,
         f"Listening on {', '.join(addresses)}",
         f"{who}, each 1 event loop ({report.loop}) and {threads}",
         report.build,

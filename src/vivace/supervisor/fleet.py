@@ -1,66 +1,59 @@
-"""What to do with the workers when one is ready or dead, a signal came or time passed.
+"""What to do with the workers when one is ready or dead, code was loaded, a signal came or time passed.
 
 Rules of this file:
 
 - Pure: no processes, no signals, no clock; every event brings `now`, every answer is a list of actions.
+- Workers are made of a generation of the code. The one that workers shall have is the target; who has
+  another, or is to be recycled, is stale: it serves on until a fresh one has taken its place.
 - A first generation that cannot start ends everything with the failed worker's exit code: a broken deploy
-  must be seen. Later a dead worker is replaced for as long as the server runs.
-- A worker that served for a while is replaced at once. One that dies soon after its start is replaced after
-  0.1 s, 0.2 s, 0.4 s ... at most 30 s, so that a crash loop costs little.
+  must be seen. A later one that cannot start leaves the proven one serving, and says why.
+- New workers first, as many as the surge allows: there are never fewer ready workers than asked for, unless
+  they die by themselves.
+- One planned replacement at a time; what is planned never counts as a death.
+- A dead worker is replaced for as long as the server runs (see `vivace.supervisor.slots`). Only if deaths are
+  many and nobody was ready for a while does the server end, so that the platform may start it anew.
 - A stop is graceful within one deadline; a second signal forces it (workers are told by SIGQUIT, for SIGTERM
   may have reached them from the platform too); whoever is left then is killed. Nothing waits for ever.
 """
 
 import logging
+import random
 import signal
+from collections import deque
 from typing import Final, NamedTuple
 
+from vivace.supervisor.actions import Action, Done, Load, Retire, Say, Send, Spawn, Unload
 from vivace.supervisor.handle import State, WorkerHandle, describe_exit
+from vivace.supervisor.slots import LONGEST_DELAY, Slots
 
-__all__ = ["FORCED", "KILL_AFTER", "Action", "Fleet", "Say", "Send", "Spawn"]
+__all__ = ["FORCED", "KILL_AFTER", "Fleet", "Patience"]
 
 KILL_AFTER: Final = 3.0
-"""Seconds after GRACEFUL_SHUTDOWN_TIMEOUT when a worker that is still there is killed."""
+"""Seconds after the graceful time when a worker that is still there is killed."""
 FORCED: Final = 2.0
 """Seconds that a forced stop gives the workers."""
-FIRST_DELAY: Final = 0.1
-LONGEST_DELAY: Final = 30.0
-SOON: Final = 5.0
-"""A worker that served for less than this many seconds died soon."""
+INTENSITY_PERIOD: Final = 60.0
+"""Seconds over which deaths are counted."""
+LEAST_INTENSITY: Final = 6
+"""More deaths than this, and than three for each worker, are a crash loop; one worker's back-off allows 9."""
+NOBODY: Final = 30.0
+"""Seconds without any ready worker after which a crash loop ends the server, with exit code 5."""
 
 
-class Spawn(NamedTuple):
-    """Fork a worker for a slot; answer with `spawned` or `spawn_failed`."""
+class Patience(NamedTuple):
+    """How long is waited for what, in seconds.
 
-    slot: int
+    Attributes:
+        graceful: GRACEFUL_SHUTDOWN_TIMEOUT.
+        boot: BOOT_TIMEOUT, from the beginning of an import or a worker until it is done.
+        idle: KEEP_ALIVE_TIMEOUT: for so long a worker that is replaced answers on connections it has.
+        canary: For so long the first worker of new code must serve before others follow.
+    """
 
-
-class Send(NamedTuple):
-    """Send a signal to a worker."""
-
-    pid: int
-    signal: int
-
-
-class Say(NamedTuple):
-    """Write a line to the log."""
-
-    level: int
-    text: str
-
-
-Action = Spawn | Send | Say
-
-
-class _Slot:
-    """A place for a worker; `due` is when its next one is forked, None while one lives."""
-
-    __slots__ = ("booted", "deaths", "due")
-
-    def __init__(self, now: float) -> None:
-        self.booted = False
-        self.deaths = 0
-        self.due: float | None = now
+    graceful: float
+    boot: float = 60.0
+    idle: float = 0.0
+    canary: float = 1.0
 
 
 class Fleet:
@@ -68,48 +61,151 @@ class Fleet:
 
     Args:
         size: The number of workers.
-        graceful: GRACEFUL_SHUTDOWN_TIMEOUT in seconds.
+        patience: How long is waited for what.
+        chance: For the jitter of delays.
+        surge: Workers beyond their number while some are replaced.
 
     Attributes:
         exit_code: Of the supervisor, once `done`.
+        size: The number of workers.
         stopping: A stop began.
+        strict: No place beyond the surge is ever taken: something is shared out by places.
+        target: The generation that workers shall have.
+        coming: Those that were asked for and have no process yet, by their place.
         workers: The living ones by process id.
     """
 
-    def __init__(self, size: int, graceful: float) -> None:
+    def __init__(
+        self, size: int, patience: Patience, chance: random.Random | None = None, surge: int = 1
+    ) -> None:
         self.size = size
-        self.graceful = graceful
+        self.surge = surge
+        self.patience = patience
         self.workers: dict[int, WorkerHandle] = {}
+        self.coming: dict[int, WorkerHandle] = {}
         self.stopping = False
         self.exit_code = 0
+        self.target = 0
+        self.booted = False
+        self.strict = False
+        self._slots = Slots(chance or random.SystemRandom())
+        self._newest = 0
+        self._proven = 0
+        self._loaded: set[int] = set()
+        self._loading: dict[int, float] = {}
+        self._canary = False
+        self._recycle: deque[tuple[int, str]] = deque()
+        self._deaths: deque[float] = deque()
+        self._nobody_since: float | None = None
+        self._load_due: float | None = None
         self._forced = False
-        self._slots: list[_Slot] = []
         self._deadline: float | None = None
+        self._now = 0.0
+
+    # What is asked
 
     @property
     def done(self) -> bool:
         """The stop is complete."""
-        return self.stopping and not self.workers
+        return self.stopping and not self.workers and not self.coming
 
     @property
-    def booted(self) -> bool:
-        """Every slot had a worker that served."""
-        return bool(self._slots) and all(slot.booted for slot in self._slots)
+    def restarting(self) -> bool:
+        """New code is on its way."""
+        return self.booted and (self.target != self._proven or any(g != self.target for g in self._loading))
+
+    @property
+    def ready_count(self) -> int:
+        """Workers that serve and will go on."""
+        return sum(w.state is State.READY for w in self.workers.values())
+
+    def next_tick(self) -> float | None:
+        """When `tick` has something to do; None if not before another event."""
+        if self.stopping:
+            return self._deadline
+        times = [*self._loading.values(), *(self._judged_at(w) for w in self.workers.values())]
+        times += [self._slots.next_due(self._now), self._load_due]
+        if self._nobody_since is not None and self._too_many_deaths():
+            times.append(self._nobody_since + NOBODY)
+        return min((time for time in times if time is not None), default=None)
+
+    # What happened
 
     def start(self, now: float) -> list[Action]:
         """The server starts."""
-        self._slots = [_Slot(now) for _ in range(self.size)]
-        return self.tick(now)
+        self._nobody_since = now
+        return self._load(now)
 
-    def spawned(self, slot: int, pid: int, now: float) -> None:
-        """A worker was forked."""
-        self._slots[slot].due = None
-        self.workers[pid] = WorkerHandle(slot, pid, now)
+    def restart(self, now: float) -> list[Action]:
+        """New code is wanted. What another restart has begun is given up: the later one wins."""
+        if self.stopping:
+            return []
+        if not self.booted:
+            return [Say(logging.WARNING, "a restart before the first start is over is ignored")]
+        actions: list[Action] = []
+        for generation in [g for g in self._loading if g != self.target]:
+            del self._loading[generation]
+            actions += [Unload(generation), Done(generation, False, "a later restart took its place")]
+        return [*actions, *self._load(now)]
+
+    def loaded(self, generation: int, now: float) -> list[Action]:
+        """The code of a generation is there: workers can be made of it."""
+        if self._loading.pop(generation, None) is None:
+            return [] if generation == self.target else [Unload(generation)]
+        if generation < self.target and generation != self._proven:
+            return [Unload(generation)]
+        self._loaded.add(generation)
+        if generation <= self.target:
+            return self.tick(now)
+        given_up = self.target if self.target not in (0, self._proven) else None
+        self.target = generation
+        self._canary = self.booted
+        self._slots.forget()
+        left: list[Action] = []
+        if given_up is not None:
+            self._loaded.discard(given_up)
+            left = [Unload(given_up), Done(given_up, False, "a later restart took its place")]
+        return [*left, *self.tick(now)]
+
+    def load_failed(self, generation: int, code: int, now: float) -> list[Action]:
+        """The code of a generation cannot be imported; the reason was told already."""
+        if self._loading.pop(generation, None) is None:
+            return []
+        if not self.booted:
+            return self._give_up_start("the app could not be loaded", code, now)
+        if generation == self.target:  # it served already, and what workers are made of was lost
+            self._load_due = now + LONGEST_DELAY
+            return [Say(logging.ERROR, f"no workers can be made; next try in {LONGEST_DELAY:g} s")]
+        text = "the new code cannot be loaded: the old one goes on serving"
+        return [Say(logging.ERROR, text), Unload(generation), Done(generation, False, text)]
+
+    def lost(self, generation: int, now: float) -> list[Action]:
+        """What workers of a generation are made of is gone, after it was loaded."""
+        if generation in self._loading:
+            return self.load_failed(generation, 3, now)
+        self._loaded.discard(generation)
+        if self.stopping or generation != self.target:
+            return []
+        text = f"the template of generation {generation} is gone; it is loaded again"
+        return [Say(logging.ERROR, text), *self._load_again(now)]
+
+    def spawned(self, slot: int, pid: int) -> list[Action]:
+        """A worker was made for a place."""
+        worker = self.coming.pop(slot)
+        worker.pid = pid
+        self.workers[pid] = worker
+        if worker.state is State.RETIRING:
+            return [Retire(pid)]
+        return [Send(pid, signal.SIGTERM)] if worker.state is State.STOPPING else []
 
     def spawn_failed(self, slot: int, why: str, now: float) -> list[Action]:
-        """The system refused a process."""
-        wait = self._back_off(slot, now)
-        return [Say(logging.ERROR, f"worker {slot + 1} cannot be forked: {why}; next try in {wait:g} s")]
+        """There will be no process for a place: the system refused, or what was to fork it is gone."""
+        self._now = now
+        worker = self.coming.pop(slot)
+        if not worker.counts:
+            return []
+        wait = self._slots.refused(slot, now)
+        return [Say(logging.ERROR, f"worker {slot + 1} cannot be forked: {why}; next try in {wait:.1f} s")]
 
     def ready(self, pid: int, now: float) -> list[Action]:
         """A worker serves."""
@@ -118,25 +214,43 @@ class Fleet:
             return []
         worker.state = State.READY
         worker.ready = now
-        again = self._slots[worker.slot].booted
-        self._slots[worker.slot].booted = True
-        return [Say(logging.INFO, f"worker {worker.slot + 1} serves again as pid {pid}")] if again else []
+        self._nobody_since = None
+        said: list[Action] = []
+        if self.booted:
+            said = [Say(logging.INFO, f"{worker.name} serves as pid {pid}")]
+        elif self.ready_count >= self.size:
+            self.booted = True
+            self._proven = self.target
+        return [*said, *self.tick(now)]
+
+    def recycle(self, pid: int, reason: str, now: float) -> list[Action]:
+        """A worker is to be replaced by a new one of the same code."""
+        worker = self.workers.get(pid)
+        if worker is None or worker.reason or any(pid == one for one, _ in self._recycle):
+            return []
+        self._recycle.append((pid, reason))
+        return self.tick(now)
+
+    def resize(self, size: int, now: float) -> list[Action]:
+        """Another number of workers, at least 1."""
+        size = max(size, 1)
+        if self.stopping or size == self.size:
+            return []
+        text = f"{self.size} workers become {size}"
+        self.size = size
+        return [Say(logging.INFO, text), *self.tick(now)]
 
     def exited(self, pid: int, code: int, now: float) -> list[Action]:
         """A worker is gone; `code` is negative for a signal. Processes that are none of ours are ignored."""
         worker = self.workers.pop(pid, None)
         if worker is None:
             return []
-        who = f"worker {worker.slot + 1} (pid {pid})"
-        if self.stopping:
-            return self._left(worker, who, code)
-        if worker.ready is None and not self._slots[worker.slot].booted:
-            return self._failed_first(who, code, now)
-        lived = worker.ready is not None and now - worker.ready >= SOON
-        wait = self._at_once(worker.slot, now) if lived else self._back_off(worker.slot, now)
-        when = f"in {wait:g} s" if wait else "now"
-        text = f"{who} ended with {describe_exit(code)}; it is replaced {when}"
-        return [Say(logging.ERROR, text), *self.tick(now)]
+        who = f"{worker.name} (pid {pid})"
+        if self.stopping or not worker.counts:
+            return [*self._left(worker, who, code), *self.tick(now)]
+        if not self.booted and worker.ready is None:
+            return self._give_up_start(f"{who} ended with {describe_exit(code)} before it served", code, now)
+        return self._died(worker, who, code, now)
 
     def stop(self, now: float) -> list[Action]:
         """A signal to stop came: the first lets requests finish, the second forces, the third kills."""
@@ -149,36 +263,192 @@ class Fleet:
         return self._send(signal.SIGKILL)
 
     def tick(self, now: float) -> list[Action]:
-        """Time passed: fork what is due, kill what did not leave in time."""
+        """Time passed: make who is due, retire who is replaced, kill who did not leave in time."""
+        self._now = now
         if self.stopping:
             return self._kill_late(now)
-        return [Spawn(i) for i, slot in enumerate(self._slots) if slot.due is not None and slot.due <= now]
+        actions = self._judge_times(now)
+        return actions if self._is_stopping() else [*actions, *self._go_on(now)]
 
-    def next_tick(self) -> float | None:
-        """When `tick` has something to do; None if not before another event."""
-        if self.stopping:
-            return self._deadline
-        return min((slot.due for slot in self._slots if slot.due is not None), default=None)
+    def _go_on(self, now: float) -> list[Action]:
+        actions: list[Action] = []
+        if self._load_due is not None and self._load_due <= now:
+            actions += self._load_again(now)
+        self._end_canary(now)
+        actions += self._begin_recycling()
+        actions += self._make_missing(now)
+        actions += self._retire_stale(now)
+        return [*actions, *self._end_of_restart()]
 
-    def _begin_stop(self, now: float) -> list[Action]:
-        self.stopping = True
-        self._deadline = now + self.graceful + KILL_AFTER
-        for worker in self.workers.values():
-            worker.state = State.STOPPING
-        return self._send(signal.SIGTERM)
+    # Making and retiring
 
-    def _failed_first(self, who: str, code: int, now: float) -> list[Action]:
-        self.exit_code = code if code in (2, 3, 4) else 3
-        said = Say(
-            logging.ERROR, f"{who} ended with {describe_exit(code)} before it served; the start is given up"
-        )
-        return [said, *self._begin_stop(now)]
+    def _is_stopping(self) -> bool:
+        return self.stopping
+
+    def _all(self) -> list[WorkerHandle]:
+        return [*self.workers.values(), *self.coming.values()]
+
+    def _fresh(self) -> list[WorkerHandle]:
+        return [w for w in self._all() if w.counts and not self._is_stale(w)]
+
+    def _stale(self) -> list[WorkerHandle]:
+        return [w for w in self._all() if w.counts and self._is_stale(w)]
+
+    def _is_stale(self, worker: WorkerHandle) -> bool:
+        return worker.generation != self.target or bool(worker.reason)
+
+    def _make_missing(self, now: float) -> list[Action]:
+        if self.target not in self._loaded:
+            return []
+        wanted = 1 if self._canary else self.size
+        waiting = self._slots.waiting(now)
+        fresh, stale = len(self._fresh()), len(self._stale())
+        taken = {w.slot for w in self._all()}
+        actions: list[Action] = []
+        room = self.size + self.surge - waiting
+        room -= len(taken) if self.strict else fresh + stale
+        while fresh + waiting < wanted and room > 0:
+            room -= 1
+            slot = self._slots.free(taken, now)
+            taken.add(slot)
+            fresh += 1
+            self.coming[slot] = WorkerHandle(slot, 0, now, self.target)
+            actions.append(Spawn(self.target, slot))
+        return actions
+
+    def _retire_stale(self, now: float) -> list[Action]:
+        fresh, stale = self._fresh(), sorted(self._stale(), key=lambda w: w.started)
+        ready = sum(w.state is State.READY for w in stale)
+        if self._canary:  # the proven ones stay until it is known that the new ones live
+            stale = [w for w in stale if w.generation != self._proven]
+        else:
+            ready += sum(w.state is State.READY for w in fresh)
+        leaving = [w for w in stale if w.state is State.STARTING]
+        leaving += [w for w in stale if w.state is State.READY][: max(ready - self.size, 0)]
+        if len(fresh) > self.size:  # fewer are wanted than before: the youngest leave
+            leaving += sorted(fresh, key=lambda w: (w.started, w.pid))[self.size :]
+        return [action for worker in leaving for action in self._retire(worker, now)]
+
+    def _retire(self, worker: WorkerHandle, now: float) -> list[Action]:
+        worker.state = State.RETIRING
+        worker.until = now + self.patience.idle + self.patience.graceful + KILL_AFTER
+        return [Retire(worker.pid)] if worker.pid else []
+
+    def _begin_recycling(self) -> list[Action]:
+        while self._recycle and not self._stale() and not self.restarting and self.booted:
+            pid, reason = self._recycle.popleft()
+            worker = self.workers.get(pid)
+            if worker is not None and worker.state is State.READY:
+                worker.reason = reason
+                return [Say(logging.INFO, f"{worker.name} (pid {pid}) is recycled: {reason}")]
+        return []
+
+    # A restart
+
+    def _load(self, now: float) -> list[Action]:
+        self._newest += 1
+        self._loading[self._newest] = now + self.patience.boot
+        return [Load(self._newest)]
+
+    def _load_again(self, now: float) -> list[Action]:
+        self._load_due = None
+        self._loading[self.target] = now + self.patience.boot
+        return [Load(self.target)]
+
+    def _end_canary(self, now: float) -> None:
+        if any(w.ready is not None and w.lived(now) >= self.patience.canary for w in self._fresh()):
+            self._canary = False
+
+    def _end_of_restart(self) -> list[Action]:
+        if self.target in (0, self._proven) or self._canary or not self.booted:
+            return []
+        fresh = self._fresh()
+        if self._stale() or sum(w.state is State.READY for w in fresh) < self.size:
+            return []
+        old, self._proven = self._proven, self.target
+        self._loaded.discard(old)
+        text = f"restarted: generation {self.target} serves"
+        return [Say(logging.INFO, text), Unload(old), Done(self.target, True, text)]
+
+    def _abort_restart(self, why: str, now: float) -> list[Action]:
+        bad, self.target = self.target, self._proven
+        self._canary = False
+        self._loaded.discard(bad)
+        self._slots.forget()
+        text = f"{why}; the restart is given up, the old code goes on serving"
+        said: list[Action] = [Say(logging.ERROR, text), Unload(bad), Done(bad, False, text)]
+        if self.target not in self._loaded:
+            said += self._load_again(now)
+        return [*said, *self.tick(now)]
+
+    # Deaths
+
+    def _died(self, worker: WorkerHandle, who: str, code: int, now: float) -> list[Action]:
+        how = f"{who} ended with {describe_exit(code)}"
+        if not self.ready_count and self._nobody_since is None:
+            self._nobody_since = now
+        new = self.target != self._proven and worker.generation == self.target
+        if new and (self._canary or worker.ready is None):
+            return self._abort_restart(how, now)
+        self._deaths.append(now)
+        wait = self._slots.died(worker.slot, worker.lived(now), now)
+        when = f"in {wait:.1f} s" if wait else "now"
+        return [Say(logging.ERROR, f"{how}; it is replaced {when}"), *self.tick(now)]
+
+    def _too_many_deaths(self) -> bool:
+        while self._deaths and self._deaths[0] < self._now - INTENSITY_PERIOD:
+            self._deaths.popleft()
+        return len(self._deaths) > max(3 * self.size, LEAST_INTENSITY)
 
     def _left(self, worker: WorkerHandle, who: str, code: int) -> list[Action]:
         if code == 0 or self.exit_code:
             return []
-        level = logging.WARNING
-        return [Say(level, f"{who} ended with {describe_exit(code)} while it stopped ({worker.state.value})")]
+        text = f"{who} ended with {describe_exit(code)} while it stopped ({worker.state.value})"
+        return [Say(logging.WARNING, text)]
+
+    def _give_up_start(self, how: str, code: int, now: float) -> list[Action]:
+        self.exit_code = code if code in (2, 3, 4) else 3
+        return [Say(logging.ERROR, f"{how}; the start is given up"), *self._begin_stop(now)]
+
+    # Time
+
+    def _judged_at(self, worker: WorkerHandle) -> float | None:
+        if worker.until is not None:
+            return worker.until
+        if worker.state is State.STARTING:
+            return worker.started + self.patience.boot
+        if self._canary and worker.ready is not None and worker.generation == self.target:
+            return worker.ready + self.patience.canary
+        return None
+
+    def _judge_times(self, now: float) -> list[Action]:
+        actions: list[Action] = []
+        for worker in self.workers.values():
+            if worker.state is State.READY or (due := self._judged_at(worker)) is None or due > now:
+                continue
+            if worker.state is State.STARTING:
+                text = f"{worker.name} (pid {worker.pid}) was not ready within {self.patience.boot:g} s"
+            else:
+                text = f"{worker.name} (pid {worker.pid}) did not leave in time"
+            worker.until = now + KILL_AFTER
+            actions += [Say(logging.WARNING, f"{text}: killed"), Send(worker.pid, signal.SIGKILL)]
+        for generation in [g for g, due in self._loading.items() if due <= now]:
+            text = f"the app was not imported after {self.patience.boot:g} s"
+            actions += [Say(logging.ERROR, text), *self.load_failed(generation, 3, now)]
+        if (since := self._nobody_since) is not None and now >= since + NOBODY and self._too_many_deaths():
+            text = f"no worker was ready for {NOBODY:g} s, {len(self._deaths)} died within a minute: it ends"
+            self.exit_code = 5
+            actions += [Say(logging.ERROR, text), *self._begin_stop(now)]
+        return actions
+
+    # The stop
+
+    def _begin_stop(self, now: float) -> list[Action]:
+        self.stopping = True
+        self._deadline = now + self.patience.graceful + KILL_AFTER
+        for worker in self._all():
+            worker.state = State.STOPPING
+        return self._send(signal.SIGTERM)
 
     def _kill_late(self, now: float) -> list[Action]:
         if self._deadline is None or now < self._deadline or not self.workers:
@@ -190,15 +460,3 @@ class Fleet:
 
     def _send(self, number: int) -> list[Action]:
         return [Send(pid, number) for pid in self.workers]
-
-    def _at_once(self, slot: int, now: float) -> float:
-        self._slots[slot].deaths = 0
-        self._slots[slot].due = now
-        return 0.0
-
-    def _back_off(self, slot: int, now: float) -> float:
-        # The exponent is bounded, for a loop of crashes may last for days.
-        wait = min(FIRST_DELAY * 2.0 ** min(self._slots[slot].deaths, 20), LONGEST_DELAY)
-        self._slots[slot].deaths += 1
-        self._slots[slot].due = now + wait
-        return wait

@@ -8,7 +8,6 @@ Rules of this file:
   service.
 """
 
-import asyncio
 import os
 from collections.abc import MutableMapping, Sequence
 from typing import Final
@@ -112,12 +111,6 @@ class Service:
             self.notifier.ping()
         # Where no worker is well the ping waits for one: the next look at the status finds it.
         self.due = min(self._next_status, self._next_ping) if interval and well else self._next_status
-
-    def attend(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Answer the watchdog from the loop of a server that is one process: as long as the loop turns."""
-        if self.notifier.interval:
-            self.notifier.ping()
-            loop.call_later(self.notifier.interval, self.attend, loop)
 
     def leave_in_child(self) -> None:
         """After a fork, in the child: it speaks for nobody and holds no lock."""

@@ -11,7 +11,7 @@ Rules of this file:
 
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 
 from vivace.config import Config
 from vivace.config.binds import Bind, binds_of, chooses_binds
@@ -69,6 +69,17 @@ class Listeners:
             raise
         self.sockets = [one for _, one in self._named]
         self._let_go()
+
+    @classmethod
+    def adopt(cls, sockets: Sequence[socket.socket], plain: Sequence[socket.socket]) -> "Listeners":
+        """Those that another process has opened and cleans up."""
+        made = cls.__new__(cls)
+        made.dropped = []
+        made._files = []
+        made._named = [("", one) for one in sockets]
+        made.sockets = list(sockets)
+        made.plain = list(plain)
+        return made
 
     def addresses(self, *, secure: bool = False) -> list[str]:
         """Where it can be reached, as one would type it; `secure`: by HTTPS."""

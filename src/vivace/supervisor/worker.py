@@ -2,229 +2,47 @@
 
 Rules of this file:
 
-- One code path. A worker of a supervisor differs in three things: it tells its state on a pipe, it ignores
-  SIGINT (Ctrl-C reaches the whole terminal, the supervisor decides), and it stops with its supervisor.
+- One code path. A worker of a supervisor differs in three things: it has a channel, on which it tells its
+  state and hears that another takes its place; it ignores SIGINT (Ctrl-C reaches the whole terminal, the
+  supervisor decides); and it ends with its supervisor.
 - SIGTERM (and SIGINT in a single process) stops gracefully, SIGQUIT and in a single process a second signal
   force the stop. A signal that comes while the app is being imported or started ends it with exit code 0.
-- A loop that is blocked cannot stop anything: a watchdog of the interpreter then writes the stack that blocks
-  and ends the process shortly after the graceful time.
 - Exit codes: 0 stopped, 2 configuration, 3 the app failed to start, 1 anything else.
 """
 
 import asyncio
-import faulthandler
 import logging
 import os
-import select
 import signal
-import socket
-import sys
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
-from types import FrameType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from vivace.config import SETTINGS, Config
 from vivace.errors import ConfigError
 from vivace.interfaces.choose import make_interface
 from vivace.interfaces.hosted import explicit, unlimit
 from vivace.interfaces.mounts import MountedInterface, Mounts, describe_mounts
-from vivace.server import Interface, Server, Tls
+from vivace.server import Interface, Server
 from vivace.supervisor.banner import describe_build
+from vivace.supervisor.budgets import budget_lines, place_process, watched_budgets
 from vivace.supervisor.failure import describe_failure
-from vivace.supervisor.fleet import FORCED
+from vivace.supervisor.job import Job
 from vivace.supervisor.logs import attach_logging, detach_logging
-from vivace.supervisor.report import Report
+from vivace.supervisor.messages import Channel, Order, Report, Wish, failed
+from vivace.supervisor.quota import watch_requests
 from vivace.supervisor.sockets import Listeners
+from vivace.supervisor.stop import Interrupted, StopRequest
 from vivace.supervisor.target import Loaded
+from vivace.supervisor.template import run_main_listeners
 
-__all__ = ["Job", "StopRequest", "choose_loop", "run_worker", "serve_until_stopped"]
+__all__ = ["choose_loop", "run_worker", "serve_until_stopped"]
 
 logger = logging.getLogger("vivace")
 
-WATCHDOG_AFTER: Final = 2.5
-"""Seconds after GRACEFUL_SHUTDOWN_TIMEOUT when a process that did not stop dumps its stack and ends."""
-THREADS_END: Final = 0.5
-"""Seconds that threads without work get to end."""
-HARMLESS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
-"""Signals that would end a process by default and must not end a server."""
-
-
-class Job(NamedTuple):
-    """What a serving process has to do.
-
-    Attributes:
-        load: Imports the app, or hands over one that exists.
-        config: Of the process: files, environment and command line.
-        overrides: What the command line gave; it beats what the app's code sets.
-        final: The app's own configuration is already complete, since it ran before the process was set up.
-        sock: A bound socket to listen on, instead of HOST and PORT.
-        signals: Stop on SIGTERM and SIGINT; only a single process can do without.
-        ssl: The argument of `app.run`: the certificates, instead of those of the settings.
-        tls: What became of it; made before there are workers.
-    """
-
-    load: Callable[[], Loaded]
-    config: Config
-    overrides: Mapping[str, object]
-    final: bool = False
-    sock: socket.socket | None = None
-    signals: bool = True
-    ssl: Any = None
-    tls: Tls | None = None
-
-
-class Interrupted(BaseException):
-    """A signal to stop came before anything served."""
-
-
-class StopRequest:
-    """Turns signals into a stop.
-
-    Handlers are Python's, not the loop's: they run between two bytecodes even where a handler of the app
-    blocks the loop, so that at least the watchdog is set.
-
-    Args:
-        numbers: The signals that stop.
-        repeat_forces: A second one forces; else it says nothing new (a platform may send SIGTERM to each
-            process, and the supervisor does as well).
-
-    Attributes:
-        graceful: Seconds that the stop may take.
-    """
-
-    def __init__(self, numbers: Sequence[int], *, repeat_forces: bool) -> None:
-        self.graceful = 0.0
-        self._repeat_forces = repeat_forces
-        self._event: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._force: Callable[[], None] | None = None
-        self._starting: asyncio.Task[Any] | None = None
-        self._count = 0
-        self._over = False
-        self._numbers = tuple(numbers)
-        self._before: dict[int, Any] = {}
-        self._threads = set(threading.enumerate())
-
-    def install(self, ignored: Sequence[int] = ()) -> None:
-        """Take over the signals; only the main thread can."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in self._numbers:
-            self._before[number] = signal.signal(number, self._on_stop)
-        self._before[signal.SIGQUIT] = signal.signal(signal.SIGQUIT, self._on_force)
-        # A handler rather than SIG_IGN, which programs that the app starts would inherit.
-        for number in ignored:
-            self._before[number] = signal.signal(number, _ignore)
-        for number in HARMLESS:
-            if signal.getsignal(number) is signal.SIG_DFL:
-                self._before[number] = signal.signal(number, _ignore)
-
-    def end(self) -> None:
-        """From now on a signal changes nothing: there is nothing left to stop."""
-        self._over = True
-
-    def restore(self) -> None:
-        """Give the signals back; take the watchdog away unless a handler still blocks a thread."""
-        if self._count and not self._threads_left():
-            faulthandler.cancel_dump_traceback_later()
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before.clear()
-
-    def _threads_left(self) -> bool:
-        """Whether a thread that began since the start goes on: at its end Python would wait for it."""
-        until = time.monotonic() + THREADS_END
-        left = []
-        for thread in set(threading.enumerate()) - self._threads:
-            if not thread.daemon:
-                thread.join(max(until - time.monotonic(), 0.0))
-                if thread.is_alive():
-                    left.append(thread.name)
-        if left:
-            names = ", ".join(left)
-            logger.warning("still at work after the stop: %s; the process ends without them", names)
-        return bool(left)
-
-    def bind(self, force: Callable[[], None], graceful: float) -> None:
-        """From now on a signal stops the task that calls this: by cancelling it until `started` is called."""
-        self.graceful = graceful
-        self._force = force
-        self._event = asyncio.Event()
-        self._starting = asyncio.current_task()
-        self._loop = asyncio.get_running_loop()
-
-    def started(self) -> None:
-        """The start is over: a signal cancels nothing any more."""
-        self._starting = None
-
-    @property
-    def requested(self) -> bool:
-        """A stop was asked for."""
-        return self._count > 0
-
-    async def wait(self) -> None:
-        """Until a stop is asked for."""
-        assert self._event is not None, "bind() comes first"
-        await self._event.wait()
-
-    def request(self) -> None:
-        """Ask for a graceful stop from within the loop."""
-        if not self._count:
-            self._begin()
-            self._wake()
-
-    def _on_stop(self, number: int, frame: FrameType | None) -> None:
-        if self._over:
-            return
-        if self._loop is None:
-            raise Interrupted
-        if not self._count:
-            self._begin()
-            self._tell_loop()
-        elif self._repeat_forces:
-            self._on_force(number, frame)
-
-    def _on_force(self, _: int, __: FrameType | None) -> None:
-        if self._over:
-            return
-        if self._loop is None:
-            raise Interrupted
-        if self._count > 1:  # twice forced: at once
-            os._exit(1)
-        self._count = 2
-        self._arm(FORCED + WATCHDOG_AFTER)
-        self._tell_loop()
-
-    def _begin(self) -> None:
-        self._count = 1
-        self._arm(self.graceful + WATCHDOG_AFTER)
-
-    def _tell_loop(self) -> None:
-        assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(self._wake)
-        except RuntimeError:  # closed: the stop is complete already
-            return
-
-    def _wake(self) -> None:
-        assert self._event is not None
-        self._event.set()
-        if self._starting is not None:
-            self._starting.cancel()
-            self._starting = None
-        elif self._count > 1 and self._force is not None:
-            self._force()
-
-    def _arm(self, seconds: float) -> None:
-        if sys.__stderr__ is not None:
-            faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
-
-
-def _ignore(_: int, __: FrameType | None) -> None:
-    """Do nothing, and do it in this process only."""
+LONGEST_PATIENCE: Final = 30.0
+"""Seconds for which a worker that is replaced serves connections that may idle for ever."""
 
 
 async def serve_until_stopped(
@@ -234,6 +52,7 @@ async def serve_until_stopped(
     *,
     ready: Callable[[], None],
     leave: Callable[[], None],
+    patience: float = 0.0,
 ) -> None:
     """Start, serve and stop a server.
 
@@ -243,6 +62,7 @@ async def serve_until_stopped(
         graceful: GRACEFUL_SHUTDOWN_TIMEOUT in seconds.
         ready: Called once it serves.
         leave: Closes the listening sockets of this process.
+        patience: KEEP_ALIVE_TIMEOUT in seconds, for a worker that retires.
     """
     stop.bind(server.force_stop, graceful)
     try:
@@ -261,7 +81,7 @@ async def serve_until_stopped(
         # After the server's first step, by which it accepts no more: a client that comes during the stop is
         # refused, instead of waiting in a queue that nobody empties.
         asyncio.get_running_loop().call_soon(leave)
-        await server.stop()
+        await server.stop(patience if stop.retiring else 0.0)
 
 
 def _say_what_is_waited_for(requests: int, graceful: float) -> None:
@@ -271,7 +91,11 @@ def _say_what_is_waited_for(requests: int, graceful: float) -> None:
 
 
 def run_worker(
-    job: Job, listeners: Listeners, tell: Callable[[Report], None], parent: int | None = None
+    job: Job,
+    listeners: Listeners,
+    tell: Callable[[Report], object],
+    channel: Channel | None = None,
+    slot: int = 0,
 ) -> int:
     """Serve until a signal comes; the exit code.
 
@@ -279,14 +103,17 @@ def run_worker(
         job: What to serve.
         listeners: Closed in this process when the stop begins.
         tell: Called when it serves, and when it failed to start.
-        parent: A pipe's reading end that closes when the supervisor is gone; None if there is none.
+        channel: To the supervisor; None if there is none.
+        slot: The place of this worker; no two that live at the same time have the same.
     """
-    alone = parent is None
+    alone = channel is None
     stop = StopRequest((signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGTERM,), repeat_forces=alone)
     try:
         if job.signals:
             stop.install(() if alone else (signal.SIGINT,))
-        return _serve_or_tell(job, listeners, tell, parent, stop)
+        if not alone:
+            place_process(job.config, slot)
+        return _Worker(job, listeners, tell, channel, stop).run()
     except Interrupted:
         return 0
     finally:
@@ -295,80 +122,121 @@ def run_worker(
             stop.restore()
 
 
-def _serve_or_tell(
-    job: Job, listeners: Listeners, tell: Callable[[Report], None], parent: int | None, stop: StopRequest
-) -> int:
-    served = False
+class _Worker:
+    """One life of a serving process."""
 
-    def tell_ready(report: Report) -> None:
-        nonlocal served
-        served = True
-        tell(report)
+    def __init__(
+        self,
+        job: Job,
+        listeners: Listeners,
+        tell: Callable[[Report], object],
+        channel: Channel | None,
+        stop: StopRequest,
+    ) -> None:
+        self._job = job
+        self._listeners = listeners
+        self._tell = tell
+        self._channel = channel
+        self._stop = stop
+        self._served = False
+        self._app: Any = None
 
-    try:
-        _serve(job, listeners, tell_ready, parent, stop)
-    except Exception as error:
-        if served:
-            logger.exception("the server ended with an error")
-            return 1
-        text, code = describe_failure(error)
-        tell(Report(ready=False, text=text))
-        return code
-    return 0
+    def run(self) -> int:
+        try:
+            self._serve()
+        except Exception as error:
+            if self._served:
+                logger.exception("the server ended with an error")
+                return 1
+            text, code = describe_failure(error)
+            self._tell(failed(text, code))
+            return code
+        return 0
 
+    def _serve(self) -> None:
+        detach_logging()
+        if explicit(self._job.config, "THREADS"):
+            # An app that makes threads itself reads how many, wherever it was said.
+            os.environ["VIVACE_THREADS"] = str(self._job.config.THREADS)
+        loaded = self._job.load()
+        self._app = loaded.app if loaded.kind == "native" else None
+        config = _app_config(self._job, loaded)
+        attach_logging(config)
+        interface = _make_interface(loaded, config)
+        main = self._app if self._job.main else None
+        run_main_listeners(main, "main_process_start", "main_process_ready")
+        try:
+            with asyncio.Runner(loop_factory=choose_loop(config.LOOP)[1]) as runner:
+                runner.run(self._run_server(loaded, config, interface))
+        finally:
+            if self._app is not None:
+                self._app.stopper = self._app.restarter = None
+            run_main_listeners(main, "main_process_stop")
 
-def _serve(
-    job: Job,
-    listeners: Listeners,
-    tell: Callable[[Report], None],
-    parent: int | None,
-    stop: StopRequest,
-) -> None:
-    detach_logging()
-    if explicit(
-        job.config, "THREADS"
-    ):  # an app that makes threads itself reads how many, wherever it was said
-        os.environ["VIVACE_THREADS"] = str(job.config.THREADS)
-    loaded = job.load()
-    config = _app_config(job, loaded)
-    attach_logging(config)
-    native = loaded.kind == "native"
-    if parent is not None and native:  # app.stop() means the server, not this worker
-        loaded.app.stopper = partial(os.kill, os.getppid(), signal.SIGTERM)
-    interface = _make_interface(loaded, config)
-    name, factory = choose_loop(config.LOOP)
+    async def _run_server(self, loaded: Loaded, config: Config, interface: Interface) -> None:
+        self._connect_app()
+        listeners, tls = self._listeners, self._job.tls
+        server = Server(interface, config, listeners.sockets, tls=tls, plain=listeners.plain)
+        quota = None
+        if self._channel is not None:
+            ask = partial(self._channel.send, Wish("recycle", "enough requests"))
+            quota = watch_requests(server, config, ask)
+            threading.Thread(target=self._obey, name="vivace-orders", daemon=True).start()
+        try:
+            await serve_until_stopped(
+                server,
+                self._stop,
+                config.GRACEFUL_SHUTDOWN_TIMEOUT,
+                ready=partial(self._tell_ready, loaded, config),
+                leave=self._listeners.close,
+                patience=config.KEEP_ALIVE_TIMEOUT or LONGEST_PATIENCE,
+            )
+        finally:
+            if quota is not None:
+                quota.cancel()
 
-    def tell_ready() -> None:
-        text = _describe_app(loaded, config)
-        graceful = config.GRACEFUL_SHUTDOWN_TIMEOUT
-        warnings = tuple(dict.fromkeys(config.warnings))
+    def _connect_app(self) -> None:
+        """Let the app stop and restart the server that it runs in."""
+        if self._app is None:
+            return
+        if self._channel is None:
+            stop = self._stop.request
+            self._app.stopper = partial(asyncio.get_running_loop().call_soon_threadsafe, stop)
+        else:  # app.stop() means the server, not this worker
+            self._app.stopper = partial(os.kill, os.getppid(), signal.SIGTERM)
+            self._app.restarter = self._ask_restart
+
+    def _ask_restart(self, settings: dict[str, Any]) -> None:
+        assert self._channel is not None, "it is set with a channel only"
+        self._channel.send(Wish("restart", f"{self._app.name} asked for it", settings))
+
+    def _tell_ready(self, loaded: Loaded, config: Config) -> None:
+        self._served = True
         mounts = loaded.app.mounts if loaded.kind == "native" else loaded.mounts
-        build = describe_build()
-        found = tuple(describe_mounts(mounts))
-        tell(Report(True, text, build, name, config.THREADS, graceful, warnings, found))
+        report = Report(
+            True,
+            _describe_app(loaded, config),
+            describe_build(),
+            choose_loop(config.LOOP)[0],
+            config.THREADS,
+            config.GRACEFUL_SHUTDOWN_TIMEOUT,
+            tuple(dict.fromkeys(config.warnings)),
+            tuple(describe_mounts(mounts)),
+            config.KEEP_ALIVE_TIMEOUT or LONGEST_PATIENCE,
+            budgets=tuple(budget_lines(config)),
+            name=str(getattr(self._app, "name", loaded.target)),
+            watched=watched_budgets(config) if self._channel is not None else (),
+        )
+        self._tell(report)
 
-    async def main() -> None:
-        if parent is not None:
-            threading.Thread(target=_watch_parent, args=(parent,), name="vivace-parent", daemon=True).start()
-        elif native:
-            loaded.app.stopper = partial(asyncio.get_running_loop().call_soon_threadsafe, stop.request)
-        server = Server(interface, config, listeners.sockets, tls=job.tls, plain=listeners.plain)
-        graceful = config.GRACEFUL_SHUTDOWN_TIMEOUT
-        await serve_until_stopped(server, stop, graceful, ready=tell_ready, leave=listeners.close)
-
-    try:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(main())
-    finally:
-        if native:
-            loaded.app.stopper = None
-
-
-def _watch_parent(parent: int) -> None:
-    """Stop this process when its supervisor is gone; a thread, for a handler may be blocking the loop."""
-    select.select([parent], [], [])
-    logger.error("the supervisor is gone: this worker stops")
-    os.kill(os.getpid(), signal.SIGTERM)
+    def _obey(self) -> None:
+        """Hear the supervisor; in a thread, for a handler may be blocking the loop."""
+        assert self._channel is not None, "a worker without a supervisor hears nobody"
+        while (orders := self._channel.receive()) is not None:
+            if any(isinstance(order, Order) and order.what == "retire" for order in orders):
+                self._stop.retire()
+        logger.error("the supervisor is gone: this worker stops")
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _app_config(job: Job, loaded: Loaded) -> Config:

@@ -4,9 +4,10 @@ Rules of this file:
 
 - A name is here when a test that uses it gets what httpx would give.
 - Repeated fields read as one value, joined by commas.
+- Values are UTF-8 where all of them can be, else Latin-1.
 """
 
-from collections.abc import Iterator
+from collections.abc import ItemsView, Iterator, ValuesView
 from datetime import timedelta
 from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
@@ -34,6 +35,22 @@ class TestingHeaders(Headers):
         """The values of a name, joined; `default` if there is none."""
         return ", ".join(self.get_all(name)) if name in self else default
 
+    def get_all(self, name: str) -> list[str]:
+        """The values of a name, each by itself; an empty list if there is none."""
+        key = name.lower().encode("latin-1", "replace")
+        return [value for found, value in self._decoded() if found == key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name.decode("latin-1") for name, _ in self.to_pairs()))
+
+    def items(self) -> ItemsView[str, str]:
+        """The names, each once, with their values joined."""
+        return ItemsView(self)
+
+    def values(self) -> ValuesView[str]:
+        """The values, joined for each name."""
+        return ValuesView(self)
+
     def get_list(self, name: str, split_commas: bool = False) -> list[str]:
         """The values of a name, each by itself."""
         found = self.get_all(name)
@@ -43,7 +60,14 @@ class TestingHeaders(Headers):
 
     def multi_items(self) -> list[tuple[str, str]]:
         """All pairs, also those of repeated names."""
-        return list(self.items())
+        return [(name.decode("latin-1"), value) for name, value in self._decoded()]
+
+    def _decoded(self) -> list[tuple[bytes, str]]:
+        pairs = self.to_pairs()
+        try:
+            return [(name, value.decode()) for name, value in pairs]
+        except UnicodeDecodeError:
+            return [(name, value.decode("latin-1")) for name, value in pairs]
 
 
 class TestingURL(str):

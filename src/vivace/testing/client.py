@@ -205,9 +205,10 @@ class Client:
             raise RuntimeError(
                 "the app does not live yet: use the client as `async with Client(app) as client`"
             )
-        own = Headers(options.get("headers") or ())
+        given: Any = options.get("headers") or ()
+        own = Headers(given)
         merged = [pair for pair in self.headers.items() if pair[0] not in own]
-        options["headers"] = [*merged, *own.items()]
+        options["headers"] = [*merged, *(given.items() if isinstance(given, Mapping | Headers) else given)]
         outgoing = build_request(method, self._base, url, options)
         for name, value in (options.get("cookies") or {}).items():
             _append_cookie(outgoing.headers, f"{name}={value}")
@@ -221,7 +222,7 @@ class Client:
             _append_cookie(headers, kept)
         if isinstance(outgoing.body, bytes):
             if (outgoing.body or outgoing.method not in _WITHOUT_BODY) and "content-length" not in headers:
-                headers["content-length"] = str(len(outgoing.body))
+                headers["Content-Length"] = str(len(outgoing.body))
         elif "content-length" not in headers:
             headers["transfer-encoding"] = "chunked"
         return outgoing._replace(headers=headers)

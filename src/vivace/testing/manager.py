@@ -12,7 +12,7 @@ __all__ = ["TestManager"]
 
 
 class TestManager:
-    """The clients for an app.
+    """The clients for an app; from now on they are those that the app itself gives.
 
     Args:
         app: The app.
@@ -27,3 +27,4 @@ class TestManager:
     def __init__(self, app: Vivace[Any, Any]) -> None:
         self.test_client = SanicTestClient(app)
         self.asgi_client = SanicASGITestClient(app)
+        app._clients |= {"test": self.test_client, "asgi": self.asgi_client, "manager": self}

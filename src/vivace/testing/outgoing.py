@@ -11,6 +11,7 @@ import base64
 import json as jsonlib
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypedDict
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -61,6 +62,7 @@ class Outgoing(NamedTuple):
         target: Path and query as they stand in the request line.
         headers: All fields but Cookie and the framing.
         body: Whole, or to come in pieces.
+        names: How names of fields are written, where they are not in ``Title-Case``.
     """
 
     method: str
@@ -68,6 +70,7 @@ class Outgoing(NamedTuple):
     target: str
     headers: Headers
     body: Body
+    names: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 def build_request(method: str, base: str, url: str, options: RequestOptions) -> Outgoing:
@@ -95,13 +98,13 @@ def build_request(method: str, base: str, url: str, options: RequestOptions) -> 
     content_type, body = _make_body(options)
     headers = _make_headers(parts.netloc.rpartition("@")[2], content_type, options)
     full = f"{parts.scheme}://{parts.netloc}{target}" + (f"#{parts.fragment}" if parts.fragment else "")
-    return Outgoing(method.upper(), full, target, headers, body)
+    return Outgoing(method.upper(), full, target, headers, body, _written(options.get("headers") or ()))
 
 
 def _make_headers(host: str, content_type: str | None, options: RequestOptions) -> Headers:
     given = Headers(options.get("headers") or ())
     usual = {
-        "host": host,
+        "host": given.get("host") or host,
         "accept": "*/*",
         "accept-encoding": "gzip, deflate",
         "connection": "keep-alive",
@@ -112,8 +115,14 @@ def _make_headers(host: str, content_type: str | None, options: RequestOptions) 
     auth = options.get("auth")
     if auth is not None:
         usual["authorization"] = "Basic " + base64.b64encode(":".join(auth).encode()).decode("ascii")
-    missing = [(name, value) for name, value in usual.items() if name not in given]
-    return Headers([*missing, *given.items()])
+    first = [(name, value) for name, value in usual.items() if name == "host" or name not in given]
+    return Headers([*first, *((name, value) for name, value in given.items() if name != "host")])
+
+
+def _written(given: Any) -> dict[bytes, bytes]:
+    """How a test writes the names of fields, by their names in lower case."""
+    names = given.keys() if isinstance(given, Mapping | Headers) else (name for name, _ in given)
+    return {name.lower().encode(): name.encode() for name in names if isinstance(name, str)}
 
 
 def _make_body(options: RequestOptions) -> tuple[str | None, Body]:

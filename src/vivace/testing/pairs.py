@@ -66,6 +66,12 @@ _OPTIONS: Final = ClientOptions.__optional_keys__
 _OURS: Final = frozenset({"unix", "sock", "protocol", "host", "port"})
 
 
+def _enter_test_mode(app: Vivace[Any, Any]) -> None:
+    """Set `test_mode` of the class that declares it, as programs expect that look at it."""
+    kind = next(kind for kind in type(app).__mro__ if "test_mode" in kind.__dict__)
+    kind.test_mode = True  # type: ignore[attr-defined]
+
+
 class _Methods:
     """A method for each of HTTP, on top of `request`."""
 
@@ -127,6 +133,7 @@ class SanicTestClient(_Methods):
     """
 
     def __init__(self, app: Vivace[Any, Any], port: int | None = None, host: str = HOST) -> None:
+        _enter_test_mode(app)
         self.app = app
         self.host = host
         self.port = port
@@ -196,6 +203,7 @@ class ReusableClient(_Methods):
         server_kwargs: dict[str, Any] | None = None,
         client_kwargs: dict[str, Any] | None = None,
     ) -> None:
+        _enter_test_mode(app)
         self.app = app
         self.host = host
         self.port = port
@@ -280,6 +288,7 @@ class SanicASGITestClient(_Methods):
     def __init__(
         self, app: Vivace[Any, Any], base_url: str = ASGI_BASE_URL, suppress_exceptions: bool = False
     ) -> None:
+        _enter_test_mode(app)
         self.app = app
         self.base_url = base_url
         self.suppress_exceptions = suppress_exceptions

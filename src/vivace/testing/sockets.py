@@ -116,7 +116,9 @@ class _Connection:
 
     async def write(self, request: Outgoing) -> None:
         """Send head and body; a body in pieces goes on while the response is read."""
-        fields = b"".join(b"%b: %b\r\n" % pair for pair in request.headers.to_pairs())
+        names = request.names
+        pairs = request.headers.to_pairs()
+        fields = b"".join(b"%b: %b\r\n" % (names.get(name) or name.title(), value) for name, value in pairs)
         head = f"{request.method} {request.target} HTTP/1.1\r\n".encode("ascii") + fields + b"\r\n"
         if isinstance(request.body, bytes):
             self._writer.write(head + request.body)

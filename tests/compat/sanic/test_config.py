@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -113,3 +114,21 @@ def test_a_copy_is_a_dictionary() -> None:
     found: Any = Config(env_prefix=None).copy()
     assert type(found) is dict
     assert found["KEEP_ALIVE"] is True
+
+
+def test_more_is_loaded_into_a_configuration() -> None:
+    class Values:
+        X = 1
+        y = 2
+
+    config: Any = Config(env_prefix=None)
+    assert config.load({"A": 1, "b": 2}) is None
+    config.load(Values)
+    assert (config.A, config.get("b"), config.X, config.get("y")) == (1, None, 1, None)
+    assert isinstance(Config.load({}), Config)
+
+
+def test_a_class_with_many_options_converts_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = UUID("c83fd4a5-0e5d-4b2c-bc83-9d7a6e11a3a5")
+    monkeypatch.setenv("SANIC_KEY", str(key))
+    assert Config(converters=[UUID])["KEY"] == key

@@ -1,7 +1,8 @@
 """What the alias takes when something is declared, and what it refuses in Sanic's words."""
 
+import threading
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -9,6 +10,7 @@ from vivace import Request
 from vivace.compat.sanic.app import Sanic
 from vivace.compat.sanic.blueprint import Blueprint
 from vivace.compat.sanic.declaring import SanicTypes
+from vivace.compat.sanic.views import HTTPMethodView
 from vivace.errors import (
     BadMethod,
     InvalidRoute,
@@ -309,3 +311,32 @@ def test_a_last_slash_is_written_where_it_counts(app: Sanic) -> None:
     app.add_route(handler, "/file/<name:ext>", name="file")
     assert (app.url_for("loose"), app.url_for("strict")) == ("/loose", "/strict/")
     assert app.url_for("file", name="a.jpg") == app.url_for("file", name="a", ext="jpg") == "/file/a.jpg"
+
+
+def test_decorators_of_a_plain_view_get_its_responses() -> None:
+    app = Sanic("views")
+
+    def tagged(handler: Any) -> Any:
+        def tag(*args: Any, **values: Any) -> Any:
+            answer = handler(*args, **values)
+            answer.headers["x-tag"] = "yes"
+            return answer
+
+        return tag
+
+    class View(HTTPMethodView):
+        decorators: ClassVar[list[Any]] = [tagged]
+
+        def get(self, request: Any) -> Any:
+            return text(str(threading.current_thread() is threading.main_thread()))
+
+        @staticmethod
+        @tagged
+        def post(request: Any) -> Any:
+            return text("post")
+
+    app.add_route(View.as_view(), "/")
+    answer = app.test_client.get("/")[1]
+    assert (answer.text, answer.headers["x-tag"]) == ("False", "yes")
+    assert app.test_client.post("/")[1].text == "post"
+    assert View.as_view().__module__ == __name__

@@ -488,3 +488,9 @@ def test_a_form_of_too_many_parts_is_refused() -> None:
     assert len(parse_multipart_form(body, b"B", FormLimits(max_parts=3))[0]["a"]) == 3
     with pytest.raises(PayloadTooLarge, match="more than 2 parts"):
         parse_multipart_form(body, b"B", FormLimits(max_parts=2))
+
+
+@pytest.mark.parametrize("target", [b"my.redacted-domain.com:443", b"", b"/a b", b"\xff", b"\x00"])
+def test_a_made_request_needs_a_target(target: bytes) -> None:
+    with pytest.raises(BadRequest, match="Bad URL: "):
+        Make(target, {}, "1.1", "GET", None, make())

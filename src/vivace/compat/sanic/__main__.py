@@ -34,6 +34,11 @@ def main(arguments: list[str] | None = None) -> None:
     if given[0] == "-m":
         sys.argv = given[1:]
         sys.path.insert(0, str(Path.cwd()))
+        if given[1] == "sanic":
+            from vivace.compat.sanic.command import main as run_command
+
+            run_command(given[2:])
+            return
         runpy.run_module(given[1], run_name="__main__", alter_sys=True)
         return
     program = Path(given[0])

@@ -6,7 +6,7 @@ Rules of this file: only what a Sanic program can see and a Vivace program shoul
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, ClassVar, Final
 
 from vivace.compat.sanic.around import Around
@@ -14,13 +14,17 @@ from vivace.compat.sanic.blueprint import Blueprint
 from vivace.compat.sanic.config import SANIC_PREFIX, Config
 from vivace.compat.sanic.declaring import Declaring, SanicTypes
 from vivace.compat.sanic.ext import Extending
+from vivace.compat.sanic.greeting import log_after, log_before
 from vivace.compat.sanic.handlers import ErrorHandler
 from vivace.compat.sanic.log import configure
 from vivace.compat.sanic.overriding import Overridable
+from vivace.compat.sanic.preparing import Preparing
 from vivace.compat.sanic.request import Request
 from vivace.compat.sanic.response import HTTPResponse, JSONResponse, coerce
 from vivace.compat.sanic.router import AskingRouter, Router
 from vivace.compat.sanic.serving import REPLContext, Serving
+from vivace.compat.sanic.shared import SharedContext
+from vivace.compat.sanic.signals import SignalRouter
 from vivace.errors import BadMethod, DeclarationError
 from vivace.framework.pattern import TypeTable
 from vivace.framework.route import Route
@@ -49,7 +53,7 @@ _ADDED: Final = [
 """What a router is told of a route besides path, methods and handler."""
 
 
-class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ignore[reportIncompatibleMethodOverride]
+class Sanic(Around, Declaring, Overridable, Preparing, Serving, Extending):  # pyright: ignore[reportIncompatibleMethodOverride]
     """`Vivace`, as programs know it that were written for Sanic.
 
     Args:
@@ -68,7 +72,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
         loads: Reads JSON.
         inspector: No effect: there is no inspector.
         inspector_class: The same.
-        certloader_class: No effect: there is no TLS yet.
+        certloader_class: No effect: `run` takes certificates.
 
     Attributes:
         start_method: How workers are started: they are forked, whatever is set.
@@ -78,7 +82,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
         ConfigError: The name is missing or malformed, or a setting cannot be used.
     """
 
-    __slots__ = ("_adding", "_sanic_router", "configure_logging", "repl_ctx", "request_class")
+    __slots__ = ("_adding", "_sanic_router", "configure_logging", "repl_ctx")
 
     name_rule = Blueprint.name_rule
     start_hint = (
@@ -91,6 +95,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
     coerce_result = staticmethod(coerce)
     mixes_hosts = False
     checks_handlers = False
+    test_mode: ClassVar[bool] = False
     start_method: ClassVar[str] = "fork"
     START_METHOD_SET: ClassVar[bool] = True
 
@@ -114,12 +119,12 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
         certloader_class: Any = None,
     ) -> None:
         del inspector_class, certloader_class
-        if (
-            config is not None and env_prefix == SANIC_PREFIX
-        ):  # it has read the environment, or was told not to
+        if config is not None:  # it has read the environment, or was told not to
+            if env_prefix != SANIC_PREFIX:
+                raise DeclarationError(
+                    "When instantiating Sanic with config, you cannot also pass env_prefix"
+                )
             env_prefix = None
-        if config is not None and env_prefix is not None:
-            raise DeclarationError("When instantiating Sanic with config, you cannot also pass env_prefix")
         super().__init__(
             name,
             config,
@@ -132,15 +137,13 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
             loads=loads,
         )
         self._types = SanicTypes()
+        self.shared_ctx = SharedContext()
         self._adding = False
         self.configure_logging = configure_logging
         self.repl_ctx = REPLContext()
-        self.request_class = request_class or Request
-        self._honour_overrides(self.request_class)
         self._sanic_router = Router() if router is None else router
         self._sanic_router.ctx.app = self
-        if signal_router is not None:
-            self.signal_router = signal_router
+        self.signal_router = SignalRouter() if signal_router is None else signal_router
         if configure_logging:
             configure(log_config)
         if inspector:
@@ -201,7 +204,7 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
                 raise BadMethod(f"Bad method: {bad}. Must be one of: {allowed}")
         super()._claim_all(specs, place)
 
-    async def run_listeners(self, stage: str) -> None:
+    async def run_listeners(self, stage: str, changed: Collection[str] = ()) -> None:
         """Run the listeners of a stage; before the server starts, refuse names that two routes share.
 
         Raises:
@@ -212,7 +215,9 @@ class Sanic(Around, Declaring, Overridable, Serving, Extending):  # pyright: ign
             self._check_route_names()
         elif stage == "before_server_stop":
             self._sanic_router.reset()
-        await super().run_listeners(stage)
+        log_before(self, stage)
+        await super().run_listeners(stage, changed)
+        log_after(self, stage)
 
     def _check_route_names(self) -> None:
         names = Counter(route.name for route in self.router.routes)

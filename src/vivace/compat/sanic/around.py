@@ -5,15 +5,17 @@ Rules of this file: everything is made of the declarations when it is asked for;
 
 from asyncio import Task
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from inspect import iscoroutine
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from vivace.compat.sanic.access import RecordedAccess
+from vivace.compat.sanic.access import RecordedAccess, is_configured, shorten_lines
 from vivace.compat.sanic.middleware import Middleware, middleware_of
 from vivace.framework.app import Vivace
 
 __all__ = ["Around"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Around(Vivace[Any, Any]):
@@ -22,6 +24,13 @@ class Around(Vivace[Any, Any]):
     __slots__ = ()
 
     access_recorder: ClassVar[Callable[[], Any] | None] = RecordedAccess
+
+    def access_log(self) -> Any:
+        """Records of ``sanic.access`` if the program has made something of that logger, else the fast log."""
+        if not is_configured():
+            return None
+        shorten_lines(self.config.DEBUG)
+        return RecordedAccess()
 
     @property
     def request_middleware(self) -> "deque[Middleware]":
@@ -44,6 +53,21 @@ class Around(Vivace[Any, Any]):
     def named_response_middleware(self) -> "dict[str, deque[Middleware]]":
         """The response middleware for single routes, by their names."""
         return self._named("response")
+
+    def exception(
+        self, *exceptions: type[BaseException] | Iterable[type[BaseException]], apply: bool = True
+    ) -> Callable[[F], F]:
+        """Declare what answers these exceptions; the app's error handler finds it at once."""
+        decorate = super().exception(*exceptions, apply=apply)
+
+        def declare(function: F) -> F:
+            known = len(self.exception_specs)
+            decorate(function)
+            for kind, handler in self.exception_specs[known:]:
+                self.error_handler.add(kind, handler)
+            return function
+
+        return declare
 
     def add_task(self, task: Any, *, name: str | None = None, register: bool = True) -> "Task[Any] | None":
         """Run a coroutine in the background; see `Background.add_task`.

@@ -4,12 +4,14 @@ Rules of this file: only what a Sanic program can see and a Vivace program is be
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vivace.compat.sanic.declaring import Declaring
 from vivace.errors import DeclarationError
 from vivace.framework.app import Vivace
 from vivace.framework.blueprint import Blueprint as _Blueprint
+from vivace.framework.spec import RouteSpec
 
 __all__ = ["Blueprint"]
 
@@ -27,6 +29,13 @@ class Blueprint(Declaring, _Blueprint):  # pyright: ignore[reportIncompatibleMet
             options: The other arguments of `Vivace.blueprint`.
         """
         app.blueprint(self, **options)
+
+    def _declare(self, spec: RouteSpec) -> None:
+        super()._declare(replace(spec, alone=True) if spec.static else spec)
+
+    def reset(self) -> None:
+        """Forget the apps that it is part of, which keep what they took over: it can be registered anew."""
+        self._apps.clear()
 
     @property
     def apps(self) -> set[Vivace[Any, Any]]:

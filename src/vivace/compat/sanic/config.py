@@ -26,6 +26,9 @@ _OTHER_DEFAULTS: Final[dict[str, Any]] = {
 }
 """Where Sanic's default is another one, and nothing speaks against it."""
 
+_AS_SANIC: Final[dict[str, Any]] = {"HALF_CLOSE_TIMEOUT": 0.1}
+"""Settings that Sanic has not, at what comes near to what it does."""
+
 _OWN: Final[dict[str, Any]] = {
     "AUTO_EXTEND": True,
     "DEPRECATION_FILTER": "once",
@@ -59,6 +62,14 @@ _SHARED: Final = (
 _INTERNAL: Final = frozenset({"sources", "warnings"})
 
 
+class _Load:
+    """`load`: `update_config` of an object; on the class, what reads files and environment."""
+
+    def __get__(self, found: "Config | None", owner: "type[Config]") -> Callable[..., Any]:
+        read: Callable[..., Any] = config.Config.__dict__["load"].__get__(None, owner)
+        return read if found is None else found.update_config
+
+
 class Config(config.Config):
     """The settings as upper-case attributes and items.
 
@@ -82,10 +93,12 @@ class Config(config.Config):
     ) -> None:
         super().__init__(defaults, env_prefix, keep_alive, converters=converters or ())
 
+    load = _Load()  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
         found = {name: dict(value) if name == "MOTD_DISPLAY" else value for name, value in _OWN.items()}
-        return {**found, **super()._defaults(), **_OTHER_DEFAULTS}
+        return {**found, **super()._defaults(), **_OTHER_DEFAULTS, **_AS_SANIC}
 
     def load_environment_vars(self, prefix: str = SANIC_PREFIX) -> None:
         """Take over the variables of the environment that begin with `prefix`."""

@@ -7,13 +7,19 @@ from enum import Enum, StrEnum
 from typing import Final
 
 __all__ = [
+    "ALLOWED_LABELS",
     "CACHEABLE_HTTP_METHODS",
+    "DEFAULT_APP_NAME",
     "DEFAULT_HTTP_CONTENT_TYPE",
+    "DEFAULT_LOCAL_TLS_CERT",
+    "DEFAULT_LOCAL_TLS_KEY",
     "EXT_VERSION",
     "HTTP",
     "HTTP_METHODS",
     "IDEMPOTENT_HTTP_METHODS",
+    "ROUTING_VERSION",
     "SAFE_HTTP_METHODS",
+    "TESTING_VERSION",
     "VERSION",
     "HTTPMethod",
     "LocalCertCreator",
@@ -22,10 +28,18 @@ __all__ = [
     "UpperStrEnum",
 ]
 
+DEFAULT_LOCAL_TLS_CERT: Final = "cert.pem"
+DEFAULT_LOCAL_TLS_KEY: Final = "key.pem"
+ALLOWED_LABELS: Final = ("__file_uri__",)
+DEFAULT_APP_NAME: Final = "app"
 VERSION: Final = "25.12.1"
 """The version of Sanic whose API the alias follows."""
 EXT_VERSION: Final = "25.12.0"
 """The same of sanic-ext."""
+ROUTING_VERSION: Final = "23.12.0"
+"""The same of sanic-routing."""
+TESTING_VERSION: Final = "24.6.0"
+"""The same of sanic-testing."""
 
 
 class UpperStrEnum(StrEnum):

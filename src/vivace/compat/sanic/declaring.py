@@ -9,7 +9,8 @@ Rules of this file:
 import inspect
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 from vivace.compat.sanic.static import ServingFiles
@@ -19,6 +20,35 @@ from vivace.framework.spec import RouteSpec, join_path, typed_path
 
 __all__ = ["Declaring", "SanicTypes"]
 
+_PLAIN: Final = ("host", "strict_slashes", "version", "name", "ignore_body", "version_prefix", "error_format")
+_BODY: Final = ("host", "strict_slashes", "stream", "version", "name", "version_prefix", "error_format")
+_POSITIONS: Final = {
+    **dict.fromkeys(("get", "head", "options", "delete"), _PLAIN),
+    **dict.fromkeys(("post", "put", "patch"), _BODY),
+    "route": (
+        "methods",
+        *_BODY[:5],
+        "ignore_body",
+        "apply",
+        "subprotocols",
+        "websocket",
+        "unquote",
+        "static",
+        *_BODY[5:],
+    ),
+}
+"""What the arguments behind the path mean that come without their names."""
+_ADDED: Final = (
+    "host",
+    "strict_slashes",
+    "version",
+    "name",
+    "stream",
+    "version_prefix",
+    "error_format",
+    "unquote",
+)
+"""The same behind the handler, path and methods of `add_route`."""
 _OLD_NAMES: Final = {"string": "str", "number": "float"}
 _OLD: Final = re.compile(r"<(\w+):(string|number)>")
 
@@ -80,10 +110,37 @@ class Declaring(ServingFiles):
         """Declare `handler` without a decorator; a class view has those methods that it defines."""
         if hasattr(handler, "view_class"):
             methods = None
-        return super().add_route(handler, uri, methods, *args, **options)
+        return super().add_route(handler, uri, methods, **named("add_route", _ADDED, args), **options)
 
     def _name_route(self, handler: Callable[..., Any], name: str | None) -> str:
         for found in (name, handler, getattr(handler, "name", None), getattr(handler, "__name__", None)):
             if isinstance(found, str) and found:
                 return found
         raise DeclarationError("Could not generate a name for handler")
+
+
+def named(method: str, names: Sequence[str], args: Sequence[Any]) -> dict[str, Any]:
+    """Arguments by the names that they have at their places.
+
+    Raises:
+        TypeError: There are more of them.
+    """
+    if len(args) > len(names):
+        raise TypeError(
+            f"{method}() takes {len(names)} arguments behind the first but {len(args)} were given"
+        )
+    return dict(zip(names, args, strict=False))
+
+
+def _by_position(method: str, names: Sequence[str]) -> None:
+    original = getattr(ServingFiles, method)
+
+    @wraps(original)
+    def declare(self: Declaring, uri: str, *args: Any, **options: Any) -> Any:
+        return original(self, uri, **named(method, names, args), **options)
+
+    setattr(Declaring, method, declare)
+
+
+for _method, _names in _POSITIONS.items():
+    _by_position(_method, _names)

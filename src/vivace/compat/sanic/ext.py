@@ -9,7 +9,7 @@ Rules of this file:
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -68,13 +68,13 @@ class Extending(Vivace[Any, Any]):
         extended: Extend = self.ext
         return extended
 
-    async def run_listeners(self, stage: str) -> None:
+    async def run_listeners(self, stage: str, changed: Collection[str] = ()) -> None:
         """Run the listeners of a stage; before the first the app is extended, if it is to be."""
         if stage in _STARTS and self._ext is None and self.config.get("AUTO_EXTEND", True) and _is_meant():
             self._extend()
         if stage == "before_server_start":
             _list_extensions(getattr(self._ext, "extensions", ()))
-        await super().run_listeners(stage)
+        await super().run_listeners(stage, changed)
 
     def _extend(self, **options: Any) -> None:
         module: Any = sys.modules.get(_PACKAGE)  # a test may have put something else in its place

@@ -4,18 +4,28 @@ Rules of this file: only what differs from the handler of the framework.
 """
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from vivace.compat.sanic.errorpages import BaseRenderer, TextRenderer, exception_response
+from vivace.errors import (
+    HTTPException,
+    MethodNotAllowed,
+    PayloadTooLarge,
+    RemoteProtocolError,
+    RequestTimeout,
+)
 from vivace.framework import error_handler
 from vivace.framework.handler import function_name
 from vivace.framework.pages import shows_details
+from vivace.framework.response import TEXT, HTTPResponse
 
 if TYPE_CHECKING:
     from vivace.framework.request import Request
-    from vivace.framework.response import HTTPResponse
 
 __all__ = ["ErrorHandler"]
+
+_NO_PAGE: Final = ("DELETE", "HEAD", "PATCH", "PUT")
+_HEAD_TOO_LARGE: Final = {431: 413, 414: 414}  # RFC 9112 section 3 asks for 414
 
 logger = logging.getLogger("sanic.root")
 error_logger = logging.getLogger("sanic.error")
@@ -32,6 +42,22 @@ class ErrorHandler(error_handler.ErrorHandler):
         super().__init__()
         self.debug = False
         self.base = base
+
+    async def answer(self, request: "Request", exception: Any) -> "HTTPResponse":
+        """The response for an exception; the page of a 405 is for methods that Sanic gives one to."""
+        response = await super().answer(request, exception)
+        if isinstance(exception, MethodNotAllowed) and request.method in _NO_PAGE:
+            name = request.name if request.route is not None else None
+            if self.lookup(exception, name) is None:
+                return HTTPResponse(b"", response.status, exception.headers, TEXT)
+        return response
+
+    def refusal(self, error: RemoteProtocolError) -> HTTPException:
+        """What a message that breaks the rules of HTTP is answered with, in Sanic's words if it has any."""
+        status = error.status_hint
+        if status in _HEAD_TOO_LARGE:
+            return PayloadTooLarge("Request header exceeds the size limit", _HEAD_TOO_LARGE[status])
+        return RequestTimeout() if status == RequestTimeout.status_code else super().refusal(error)
 
     def late(self, request: "Request", exception: BaseException) -> None:
         """Write down an exception that came when an answer was on its way, in Sanic's words."""

@@ -84,6 +84,13 @@ class Header(Headers):
         key = _key(name)
         return [value for found, _, value in self._entries if found == key]
 
+    def to_dict(self) -> dict[str, list[Any]]:
+        """A dictionary of all values by the names as they were written."""
+        found: dict[str, list[Any]] = {}
+        for key, name, value in self._entries:
+            found.setdefault(next((known for known in found if _key(known) == key), name), []).append(value)
+        return found
+
     def __getattr__(self, name: str) -> str:
         if name.startswith("_"):
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")

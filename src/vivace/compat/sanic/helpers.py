@@ -6,11 +6,13 @@ Rules of this file: what exists elsewhere in Vivace is named in the table, not h
 import asyncio
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, Self
 
 from vivace.errors import LoadFileException, PyFileError, title_of
@@ -31,6 +33,8 @@ __all__ = [
     "str_to_bool",
     "use_context",
 ]
+
+_VARIABLE: Final = re.compile(r"\$\{(.+?)\}")
 
 OS_IS_WINDOWS: Final = os.name == "nt"
 STATUS_CODES: Final = {
@@ -75,9 +79,6 @@ class Default:
     def __repr__(self) -> str:
         return "<Default>"
 
-    def __bool__(self) -> bool:
-        return False
-
 
 default: Final = Default()
 """The value that was not given."""
@@ -119,38 +120,56 @@ def str_to_bool(val: str) -> bool:
     Raises:
         ValueError: It is none.
     """
-    word = val.strip().lower()
+    word = val.lower()
     if word in _YES:
         return True
     if word in _NO:
         return False
-    raise ValueError(f"{val!r} is neither true nor false")
+    raise ValueError(f"Invalid truth value {val}")
 
 
 def load_module_from_file_location(location: bytes | str | Path, encoding: str = "utf8") -> Any:
-    """Import a file; ``${NAME}`` in its path is that variable of the environment.
+    """Import a file, or what dotted names name; ``${NAME}`` in a path is that variable of the environment.
 
     Raises:
-        LoadFileException: A variable is not set, or the path names nothing.
-        PyFileError: The file cannot be executed.
+        LoadFileException: A variable is not set.
+        PyFileError: A file without the ending ``.py`` cannot be executed.
+        OSError: There is no such file, or one word alone was given.
     """
     path = location.decode(encoding) if isinstance(location, bytes) else str(location)
-    expanded = os.path.expandvars(path)
-    if "${" in expanded:
-        raise LoadFileException(f"{path}: a variable in it is not set in the environment")
-    if not expanded.endswith(".py") and "/" not in expanded:
-        return import_string(expanded)
-    name = Path(expanded).stem
-    spec = spec_from_file_location(name, expanded)
+    missing = sorted({name for name in _VARIABLE.findall(path) if name not in os.environ})
+    if missing:
+        raise LoadFileException(f"The following environment variables are not set: {', '.join(missing)}")
+    if "/" not in path and "$" not in path and not isinstance(location, Path):
+        if "." not in path:
+            raise OSError(f"Unable to load configuration {path}")
+        return import_string(path.removesuffix(".py"))
+    path = _VARIABLE.sub(lambda found: os.environ[found[1]], path)
+    return _load_source(path) if path.endswith(".py") else _run_settings(path)
+
+
+def _load_source(path: str) -> ModuleType:
+    spec = spec_from_file_location(Path(path).stem, path)
     if spec is None or spec.loader is None:
-        raise LoadFileException(f"{expanded} is no Python source file")
+        raise LoadFileException(f"{path} is no Python source file")
     module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _run_settings(path: str) -> ModuleType:
+    """A module of a file with settings, whatever it is called."""
+    module = ModuleType("config")
+    module.__file__ = path
     try:
-        spec.loader.exec_module(module)
-    except FileNotFoundError as error:
-        raise LoadFileException(f"{expanded}: there is no such file") from error
+        source = Path(path).read_bytes()
+    except OSError as error:
+        error.strerror = "Unable to load configuration file (e.strerror)"
+        raise
+    try:
+        exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102  # the program's own settings
     except Exception as error:
-        raise PyFileError(f"{expanded} cannot be executed: {error!r}") from error
+        raise PyFileError(path) from error
     return module
 
 

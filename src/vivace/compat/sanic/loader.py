@@ -80,7 +80,7 @@ def describe_missing(name: str) -> str:
     package, _, last = name.rpartition(".")
     if name in MISSING:
         return f"{name} is not in Vivace: {MISSING[name]}"
-    return f"{name} is not in Vivace{_nearest(package, last)}; docs/from-sanic.md lists what is"
+    return f"{name} is not in Vivace{_nearest(package, last)}; docs/sanic-names.md lists what is"
 
 
 def _nearest(package: str, name: str) -> str:

@@ -104,7 +104,7 @@ def forward_records() -> None:
 
 def configure(log_config: dict[str, Any] | None) -> None:
     """Configure the loggers as an app asks for, or as `LOGGING_CONFIG_DEFAULTS` says by now."""
-    config = copy.copy(LOGGING_CONFIG_DEFAULTS if log_config is None else log_config)
+    config = copy.copy(log_config or LOGGING_CONFIG_DEFAULTS)
     formatters = config.get("formatters", {})
     config["formatters"] = {name: _resolved(given) for name, given in formatters.items()}
     logging.config.dictConfig(config)

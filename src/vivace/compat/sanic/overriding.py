@@ -9,6 +9,7 @@ Rules of this file:
 import asyncio
 from typing import Any, Final
 
+from vivace.errors import RemoteProtocolError
 from vivace.framework.announce import Announcer
 from vivace.framework.app import Vivace
 from vivace.framework.dispatch import Dispatcher
@@ -56,6 +57,14 @@ class OverriddenDispatcher(Dispatcher):
             if stream.head.has_body:
                 request.release()
 
+    async def refuse(self, stream: Stream, error: Exception) -> None:
+        """Answer a message that is no request."""
+        request = self.request_class(self.app, stream, None, {})
+        current_request.set(request)
+        if isinstance(error, RemoteProtocolError):
+            error = self.app.error_handler.refusal(error)
+        await self.app.handle_exception(request, error)
+
     async def answer_request(self, request: Request) -> None:
         """What `handle_request` does unless it is overridden."""
         stream, head = request._transport, request.head
@@ -80,13 +89,11 @@ class Overridable(Vivace[Any, Any]):
 
     __slots__ = ()
 
-    def _honour_overrides(self, request_class: type[Request]) -> None:
+    def _make_dispatcher(self, request_class: type[Request]) -> Dispatcher:
         """Let requests go through the methods of this class if they are overridden."""
         if all(getattr(type(self), name) is getattr(Overridable, name) for name in _NAMES):
-            return
-        self._dispatcher = OverriddenDispatcher(self, request_class)
-        self.answer_stream = self._dispatcher.answer
-        self.handle_stream = self._dispatcher.handle
+            return super()._make_dispatcher(request_class)
+        return OverriddenDispatcher(self, request_class)
 
     async def handle_request(self, request: Request) -> None:
         """Answer a request: find its route, run middleware and handler, send what comes of it.

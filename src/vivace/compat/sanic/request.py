@@ -8,6 +8,7 @@ Rules of this file:
 
 import binascii
 import json
+import re
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -109,9 +110,13 @@ class _Maker(type):
         return made
 
 
+_TARGET: Final = re.compile(rb"(?:/|https?://|\*$)[\x21-\x7e]*", re.ASCII)
+
+
 def _make_head(url: bytes, method: str, version: str, fields: Header) -> RequestReceived:
     try:
-        url.decode("ascii")
+        if not _TARGET.fullmatch(url):
+            raise ValueError(url)
         # Two slashes at the beginning of a target name no host.
         parts = urlsplit(b"http://h" + url if url.startswith(b"/") else url)
     except ValueError:
@@ -183,6 +188,10 @@ class Request(request.Request, metaclass=_Maker):
         if memo is None:
             memo = self._memo = {}
         memo["json"] = value
+
+    def get_cookies(self) -> Any:
+        """`cookies`, by another name."""
+        return self.cookies
 
     def __getattr__(self, name: str) -> Any:
         # What was parsed so far, under the names by which Sanic remembers it.

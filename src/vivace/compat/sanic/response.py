@@ -22,6 +22,7 @@ from vivace.errors import FileNotFound, ServerError
 from vivace.framework import files, response, streaming
 from vivace.framework.guess import know_helper
 from vivace.framework.mime import guess_content_type
+from vivace.framework.request import Request
 from vivace.http.dates import format_date, parse_date
 from vivace.http.status import has_no_body
 from vivace.http.url import quote_location
@@ -222,6 +223,16 @@ class ResponseStream(streaming.ResponseStream, BaseHTTPResponse):
     ) -> None:
         super().__init__(streaming_fn, status, headers, content_type)
 
+    @property
+    def request(self) -> Any:
+        """The request that is answered; None before."""
+        return Request.get_current() if self.sender is not None else None
+
+    @property
+    def response(self) -> Any:
+        """What sends the pieces, which is this response; None before."""
+        return self if self.sender is not None else None
+
 
 def coerce(result: Any) -> response.HTTPResponse:
     """What a handler or middleware returned, which has to be a response.
@@ -376,4 +387,6 @@ async def file_stream(
     except FileNotFound as error:
         raise error.__cause__ or error from None
     made.conditional = made.ranged = False
+    if "cache-control" not in Header(headers or ()):
+        made.headers.pop("cache-control", None)
     return made

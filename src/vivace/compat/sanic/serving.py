@@ -49,6 +49,22 @@ class Serving(Vivace[Any, Any]):
 
     __slots__ = ()
 
+    @classmethod
+    def serve_single(cls, primary: "Vivace[Any, Any] | None" = None) -> None:
+        """`serve` in one process, whatever the app was prepared with.
+
+        Args:
+            primary: The app, if none was prepared.
+
+        Raises:
+            ConfigError: None was prepared, or several.
+        """
+        for _, given in cls._prepared:
+            for name in ("workers", "fast", "auto_reload", "dev"):
+                given.pop(name, None)
+            given["single_process"] = True
+        cls._serve_prepared(primary)
+
     @staticmethod
     def get_address(
         host: str | None, port: int | None, version: object = None, auto_tls: bool = False
@@ -81,7 +97,7 @@ class Serving(Vivace[Any, Any]):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """What Sanic prints at the start: facts, and what MOTD_DISPLAY adds."""
         workers = int((server_settings or {}).get("workers", self.state.workers))
-        how = "single worker" if workers == 1 else f"w/ {workers} workers"
+        how = "single worker" if workers <= 1 else f"w/ {workers} workers"
         found = {
             "app": self.name,
             "mode": f"{'debug' if self.state.is_debug else 'production'}, {how}",
@@ -96,6 +112,11 @@ class Serving(Vivace[Any, Any]):
         """Print what Sanic prints at the start."""
         for name, value in self.get_motd_data(server_settings)[0].items():
             self.logger.info("%s: %s", name, value)
+
+    @property
+    def _test_manager(self) -> Any:
+        """The `TestManager` of the app; None without one."""
+        return self._clients.get("manager")
 
     @property
     def reload_dirs(self) -> Any:

@@ -14,6 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from vivace.compat.sanic.content_range import malformed_range
 from vivace.errors import RangeNotSatisfiable
 from vivace.framework.files import FileResponse
 from vivace.framework.registry import Registry
@@ -22,13 +23,6 @@ from vivace.framework.static import StaticFiles
 from vivace.http.ranges import ByteRange
 
 __all__ = ["DirectoryHandler", "Files", "ServingFiles"]
-
-
-class _Size:
-    """What Content-Range tells of a file of which nothing is sent."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
 
 
 class RangedFile(FileResponse):
@@ -51,10 +45,7 @@ class RangedFile(FileResponse):
             ranges = []
         if ranges or self.size == 0:
             return ranges
-        for part in asked.strip().split("-", 1):
-            if part and not part.lstrip("-").isdigit():
-                raise RangeNotSatisfiable(f"'{part}' is invalid for Content Range", _Size(self.size))
-        raise RangeNotSatisfiable("Invalid for Content Range parameters", _Size(self.size))
+        raise malformed_range(asked, self.size)
 
 
 class Files(StaticFiles):

@@ -15,20 +15,20 @@ __all__ = ["MISSING", "MODULES"]
 
 _EXCEPTIONS: Final = """
 SanicException HTTPException BadRequest BadURL=BadRequest ContentRangeError=RangeNotSatisfiable
-ExpectationFailed FileNotFound Forbidden HeaderExpectationFailed HeaderNotFound=InvalidHeader
+ExpectationFailed FileNotFound Forbidden HeaderExpectationFailed HeaderNotFound
 InternalServerError InvalidHeader InvalidRangeType InvalidSignal InvalidUsage LoadFileException
 MethodNotAllowed MethodNotSupported NotFound PayloadTooLarge PyFileError RangeNotSatisfiable
 RequestCancelled=ClientDisconnected RequestTimeout ServerError ServerKilled=StartupError ServiceUnavailable
-URITooLong URLBuildError Unauthorized
+URITooLong URLBuildError Unauthorized WebsocketClosed
 """
 _TOP_EXCEPTIONS: Final = """
-SanicException BadRequest ExpectationFailed FileNotFound Forbidden HeaderNotFound=InvalidHeader
+SanicException BadRequest ExpectationFailed FileNotFound Forbidden HeaderNotFound
 InternalServerError InvalidHeader MethodNotAllowed NotFound RangeNotSatisfiable ServerError
 ServiceUnavailable Unauthorized
 """
 _CONSTANTS: Final = (
     "HTTPMethod HTTP_METHODS SAFE_HTTP_METHODS IDEMPOTENT_HTTP_METHODS CACHEABLE_HTTP_METHODS"
-    " DEFAULT_HTTP_CONTENT_TYPE LocalCertCreator UpperStrEnum"
+    " DEFAULT_HTTP_CONTENT_TYPE DEFAULT_LOCAL_TLS_CERT DEFAULT_LOCAL_TLS_KEY LocalCertCreator UpperStrEnum"
 )
 _LOG: Final = (
     "Colors LOGGING_CONFIG_DEFAULTS VerbosityFilter access_logger deprecation error_logger logger"
@@ -70,27 +70,34 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         _OURS + "response": "HTTPResponse empty file html json raw redirect text",
         "vivace.errors": _TOP_EXCEPTIONS,
     },
-    "sanic.__main__": {_OURS + "__main__": "main"},
+    "sanic.__main__": {_OURS + "command": "main"},
     "sanic.__version__": {_OURS + "constants": "__version__=VERSION"},
     "sanic.app": {_OURS + "app": "Sanic"},
     "sanic.application": {},
     "sanic.asgi": {_OURS + "later": "ASGIApp"},
     "sanic.application.state": {
-        "vivace.framework.state": "ApplicationState=AppState Mode Server ServerStage"
+        "vivace.framework.state": "ApplicationState=AppState Mode Server ServerStage",
+        _OURS + "preparing": "ApplicationServerInfo",
     },
     "sanic.application.constants": {
         "vivace.framework.state": "Mode Server ServerStage",
         "enum": "StrEnum",
     },
+    "sanic.base": {},
+    "sanic.base.root": {"vivace.framework.registry": "BaseSanic=Registry"},
     "sanic.blueprint_group": {"vivace.framework.blueprint": "BlueprintGroup"},
     "sanic.blueprints": {
         _OURS + "blueprint": "Blueprint",
         "vivace.framework.blueprint": "BlueprintGroup",
     },
+    "sanic.cli": {},
     "sanic.compat": {
         _OURS + "header": "Header",
         _OURS + "constants": "UpperStrEnum",
         _OURS + "helpers": "OS_IS_WINDOWS ctrlc_workaround_for_windows open_async use_context",
+        _OURS + "pieces": (
+            "CancelledErrors=CANCELLED_ERRORS PYPY_IMPLEMENTATION=IS_PYPY PYTHON_314_OR_LATER=IS_PYTHON_314"
+        ),
     },
     "sanic.config": {
         "vivace.config.convert": "DetailedConverter",
@@ -110,12 +117,18 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
             " FALLBACK_STATUS FALLBACK_TEXT JSON MIME_BY_CONFIG RENDERERS_BY_CONTENT_TYPE RESPONSE_MAPPING"
             " STATUS_CODES check_error_format exception_response guess_mime"
         ),
+        _OURS + "pieces": "escape",
     },
-    "sanic.exceptions": {"vivace.errors": _EXCEPTIONS + " WebsocketClosed"},
+    "sanic.exceptions": {
+        "vivace.errors": _EXCEPTIONS,
+        _OURS + "helpers": "STATUS_CODES",
+    },
     "sanic.handlers": {
         _OURS + "handlers": "ErrorHandler",
         _OURS + "static": "DirectoryHandler",
+        _OURS + "content_range": "ContentRangeHandler",
     },
+    "sanic.handlers.content_range": {_OURS + "content_range": "ContentRangeHandler"},
     "sanic.handlers.directory": {_OURS + "static": "DirectoryHandler"},
     "sanic.handlers.error": {_OURS + "handlers": "ErrorHandler"},
     "sanic.headers": {
@@ -129,9 +142,11 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
         _OURS + "helpers": (
             "Default _default=default STATUS_CODES has_message_body import_string is_entity_header"
             " is_hop_by_hop_header"
-        )
+        ),
+        _OURS + "pieces": "is_atty",
     },
     "sanic.http": {_OURS + "later": "Http"},
+    "sanic.http.http1": {_OURS + "later": "Http", _OURS + "log": "access_logger error_logger logger"},
     "sanic.http.constants": {_OURS + "constants": "HTTP"},
     "sanic.http.tls": {_OURS + "tls": "get_ssl_context process_to_context"},
     "sanic.http.tls.context": {
@@ -140,7 +155,10 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
             " match_hostname process_to_context shorthand_to_ctx"
         )
     },
-    "sanic.http.tls.creators": {_OURS + "tls": "get_ssl_context", _OURS + "constants": "LocalCertCreator"},
+    "sanic.http.tls.creators": {
+        _OURS + "tls": "CIPHERS_TLS12 get_ssl_context",
+        _OURS + "constants": "DEFAULT_LOCAL_TLS_CERT DEFAULT_LOCAL_TLS_KEY LocalCertCreator",
+    },
     "sanic.log": {_OURS + "log": _LOG},
     "sanic.logging": {},
     "sanic.logging.color": {_OURS + "log": "Colors"},
@@ -150,7 +168,18 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.logging.formatter": {_OURS + "formatter": _FORMATTERS},
     "sanic.logging.loggers": {_OURS + "log": _LOG},
     "sanic.middleware": {_OURS + "middleware": "Middleware MiddlewareLocation"},
+    "sanic.mixins": {},
+    "sanic.mixins.commands": {"vivace.framework.commands": "CommandMixin=Commands"},
+    "sanic.mixins.exceptions": {"vivace.framework.hooks": "ExceptionMixin=Hooks"},
+    "sanic.mixins.listeners": {"vivace.framework.hooks": "ListenerMixin=Hooks"},
+    "sanic.mixins.middleware": {"vivace.framework.hooks": "MiddlewareMixin=Hooks"},
+    "sanic.mixins.routes": {"vivace.framework.registry": "RouteMixin=Registry"},
+    "sanic.mixins.signals": {"vivace.framework.signal_hooks": "SignalMixin=SignalHooks"},
+    "sanic.mixins.startup": {"vivace.framework.running": "StartupMixin=Runnable"},
+    "sanic.mixins.static": {"vivace.framework.registry": "StaticMixin=Registry"},
     "sanic.models": {},
+    "sanic.models.ctx_types": {_OURS + "serving": "REPLContext"},
+    "sanic.models.protocol_types": {_OURS + "content_range": "HTMLProtocol Range"},
     "sanic.models.handler_types": {
         _OURS + "handler_types": (
             "ErrorMiddlewareType ListenerType MiddlewareResponse MiddlewareType RequestMiddlewareType"
@@ -169,7 +198,12 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     },
     "sanic.request.form": {_OURS + "form": "File parse_multipart_form"},
     "sanic.request.parameters": {"vivace.http.url": "RequestParameters"},
-    "sanic.request.types": {_OURS + "request": "Request"},
+    "sanic.request.types": {
+        _OURS + "request": "Request",
+        _OURS + "constants": (
+            "CACHEABLE_HTTP_METHODS DEFAULT_HTTP_CONTENT_TYPE IDEMPOTENT_HTTP_METHODS SAFE_HTTP_METHODS"
+        ),
+    },
     "sanic.response": {
         _OURS + "response": (
             "BaseHTTPResponse HTTPResponse JSONResponse ResponseStream empty file file_stream"
@@ -185,14 +219,18 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.response.types": {
         _OURS + "response": "BaseHTTPResponse HTTPResponse JSONResponse ResponseStream json_dumps",
     },
-    "sanic.router": {_OURS + "router": "Router", "vivace.framework.route": "Route"},
+    "sanic.router": {
+        _OURS + "router": "Router",
+        "vivace.framework.route": "Route",
+        _OURS + "constants": "ALLOWED_LABELS HTTP_METHODS",
+    },
     "sanic.server": {
         "vivace.framework.conn_info": "ConnInfo=ConnectionInfo",
         "vivace.framework.protocol": "HttpProtocol",
-        "vivace.cli.embed": "AsyncioServer=AppServer",
+        "vivace.compat.sanic.async_server": "AsyncioServer",
         _OURS + "pieces": "Signal",
     },
-    "sanic.server.async_server": {"vivace.cli.embed": "AsyncioServer=AppServer"},
+    "sanic.server.async_server": {"vivace.compat.sanic.async_server": "AsyncioServer"},
     "sanic.server.protocols": {},
     "sanic.server.protocols.base_protocol": {"vivace.framework.protocol": "SanicProtocol=HttpProtocol"},
     "sanic.server.protocols.http_protocol": {"vivace.framework.protocol": "HttpProtocol"},
@@ -202,17 +240,23 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.server.websockets.impl": {"vivace.framework.websocket": "WebsocketImplProtocol=Websocket"},
     "sanic.signals": {
         "vivace.framework.signals": (
-            "Event GENERIC_SIGNAL_FORMAT RESERVED_NAMESPACES Signal=SignalSpec SignalGroup SignalRouter"
-        )
+            "Event GENERIC_SIGNAL_FORMAT RESERVED_NAMESPACES Signal=SignalSpec SignalGroup"
+        ),
+        _OURS + "signals": "SignalRouter",
     },
-    "sanic.types": {"vivace.framework.shared": "SharedContext"},
-    "sanic.types.shared_ctx": {"vivace.framework.shared": "SharedContext"},
+    "sanic.types": {_OURS + "shared": "SharedContext", _OURS + "pieces": "HashableDict"},
+    "sanic.types.hashable_dict": {_OURS + "pieces": "HashableDict"},
+    "sanic.types.shared_ctx": {_OURS + "shared": "SharedContext"},
     "sanic.utils": {_OURS + "helpers": "import_string load_module_from_file_location str_to_bool"},
-    "sanic.views": {"vivace.framework.views": "HTTPMethodView stream"},
+    "sanic.views": {_OURS + "views": "HTTPMethodView", "vivace.framework.views": "stream"},
     "sanic.worker": {"vivace.compat.gunicorn": "GunicornWorker"},
     "sanic.worker.constants": {_OURS + "constants": "ProcessState RestartOrder"},
     "sanic.worker.inspector": {_OURS + "later": "Inspector"},
-    "sanic.worker.loader": {_OURS + "worker": "AppLoader", _OURS + "tls": "CertLoader"},
+    "sanic.worker.loader": {
+        _OURS + "worker": "AppLoader",
+        _OURS + "tls": "CertLoader",
+        _OURS + "constants": "DEFAULT_APP_NAME",
+    },
     "sanic.worker.manager": {_OURS + "later": "WorkerManager"},
     "sanic.worker.multiplexer": {_OURS + "later": "WorkerMultiplexer"},
     "sanic.worker.process": {_OURS + "later": "Worker WorkerProcess"},
@@ -276,6 +320,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_routing": {
         _OURS + "router": "BaseRouter=Router RouteGroup",
         "vivace.framework.route": "Route",
+        _OURS + "constants": "__version__=ROUTING_VERSION",
     },
     "sanic_routing.exceptions": {
         "vivace.errors": (
@@ -291,7 +336,10 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     },
     "sanic_routing.route": {"vivace.framework.route": "Route", _OURS + "router": "Requirements"},
     "sanic_routing.router": {_OURS + "router": "BaseRouter=Router"},
-    "sanic_testing": {"vivace.testing.manager": "TestManager"},
+    "sanic_testing": {
+        "vivace.testing.manager": "TestManager",
+        _OURS + "constants": "__version__=TESTING_VERSION",
+    },
     "sanic_testing.manager": {"vivace.testing.manager": "TestManager"},
     "sanic_testing.reusable": {"vivace.testing.pairs": "ReusableClient HOST PORT"},
     "sanic_testing.testing": {"vivace.testing.pairs": _CLIENTS},
@@ -315,6 +363,8 @@ _NO_HTTP3: Final = "HTTP/3 comes with a later version; a proxy in front can spea
 _NO_STREAM: Final = "it left Sanic in 22.x; the nearest is ResponseStream, or `await request.respond()`"
 _PROCESSES: Final = "processes are kept by vivace.supervisor, which has no API for programs yet"
 
+_INSIDE: Final = "it is a part of Sanic's inside; the nearest is "
+_LOOP: Final = "the event loop is the one that Python has; the nearest is asyncio.set_event_loop_policy()"
 _EXT_INSIDE: Final = "it is a part of sanic-ext's inside; the nearest is "
 
 MISSING: Final[dict[str, str]] = {
@@ -322,6 +372,50 @@ MISSING: Final[dict[str, str]] = {
     "sanic.http.http3": _NO_HTTP3,
     "sanic.http.Http3": _NO_HTTP3,
     "sanic.worker.restarter": _PROCESSES,
+    "sanic.worker.daemon": "systemd or a container keeps it in the background; see docs/deploy-systemd.md",
+    "sanic.worker.serve": _INSIDE + "app.run() or Sanic.serve()",
+    "sanic.worker.state": _PROCESSES,
+    "sanic.application.ext": _INSIDE + "app.extend()",
+    "sanic.application.logo": _INSIDE + "the setting LOGO",
+    "sanic.application.motd": _INSIDE + "app.motd() and the settings MOTD and MOTD_DISPLAY",
+    "sanic.application.spinner": _INSIDE + "the logger sanic.root",
+    "sanic.asgi.Lifespan": _INSIDE + "app.listener()",
+    "sanic.base.meta": _INSIDE + "sanic.Sanic",
+    "sanic.cli.app": _INSIDE + "the command `vivace run --sanic module:app`",
+    "sanic.cli.arguments": _INSIDE + "the command `vivace run --help`",
+    "sanic.cli.console": "there is no interactive session yet; the nearest is `python -i`",
+    "sanic.cli.executor": _INSIDE + "the command `vivace exec module:app NAME`",
+    "sanic.cli.inspector": "there is no inspector; the nearest are signals to the process",
+    "sanic.config.DescriptorMeta": _INSIDE + "sanic.config.Config",
+    "sanic.http.stream": _INSIDE + "sanic.response.ResponseStream",
+    "sanic.http.Stage": _INSIDE + "request.responded",
+    "sanic.http.constants.Stage": _INSIDE + "request.responded",
+    "sanic.http.tls.creators.CertCreator": _INSIDE + "sanic.http.tls.get_ssl_context",
+    "sanic.http.tls.creators.MkcertCreator": _INSIDE + "sanic.http.tls.get_ssl_context",
+    "sanic.http.tls.creators.TrustmeCreator": _INSIDE + "sanic.http.tls.get_ssl_context",
+    "sanic.logging.setup": _INSIDE + "the argument log_config of Sanic()",
+    "sanic.mixins.base": _INSIDE + "sanic.Sanic",
+    "sanic.mixins.listeners.ListenerEvent": _INSIDE + "app.before_server_start and its like",
+    "sanic.models.asgi": _INSIDE + "app.asgi_client",
+    "sanic.models.futures": "declarations are kept in app.route_specs, middleware_specs and listener_specs",
+    "sanic.models.protocol_types.TransportProtocol": _INSIDE + "request.transport",
+    "sanic.pages": _INSIDE + "sanic.errorpages",
+    "sanic.server.events": _INSIDE + "app.run_listeners(stage)",
+    "sanic.server.goodbye": "nothing is said at the end but that it is one",
+    "sanic.server.loop": _LOOP,
+    "sanic.server.try_use_uvloop": _LOOP,
+    "sanic.server.runners": _INSIDE + "app.run(), app.create_server() or Sanic.serve()",
+    "sanic.server.serve": _INSIDE + "app.run(), app.create_server() or Sanic.serve()",
+    "sanic.server.socket": _INSIDE + "app.run(sock=...) or app.run(unix=...)",
+    "sanic.server.protocols.http_protocol.Http3Protocol": _NO_HTTP3,
+    "sanic.server.protocols.http_protocol.HttpProtocolMixin": _INSIDE + "sanic.server.HttpProtocol",
+    "sanic.signals.SignalWaiter": _INSIDE + "app.event()",
+    "sanic.simple": _INSIDE + "app.static('/', folder)",
+    "sanic.startup": _INSIDE + "the exit code and the log",
+    "sanic.worker.manager.MonitorCycle": _PROCESSES,
+    "sanic_routing.line": _INSIDE + "app.router",
+    "sanic_routing.tree": _INSIDE + "app.router",
+    "sanic_routing.utils": _INSIDE + "app.router",
     "sanic.response.stream": _NO_STREAM,
     "sanic.response.StreamingHTTPResponse": _NO_STREAM,
     "sanic_ext.config.add_fallback_config": _EXT_INSIDE + "app.extend(config=...)",

@@ -1,0 +1,55 @@
+"""What the fleet can ask the supervisor to do."""
+
+from typing import NamedTuple
+
+__all__ = ["Action", "Done", "Load", "Retire", "Say", "Send", "Spawn", "Unload"]
+
+
+class Load(NamedTuple):
+    """Bring a generation of the code into being; answer with `loaded` or `load_failed`."""
+
+    generation: int
+
+
+class Unload(NamedTuple):
+    """A generation is not needed any more: no worker will be made of it."""
+
+    generation: int
+
+
+class Spawn(NamedTuple):
+    """Make a worker of a generation; answer with `spawned` or `spawn_failed`."""
+
+    generation: int
+    slot: int
+
+
+class Retire(NamedTuple):
+    """Tell a worker that another has taken its place: it drains and leaves."""
+
+    pid: int
+
+
+class Send(NamedTuple):
+    """Send a signal to a worker."""
+
+    pid: int
+    signal: int
+
+
+class Say(NamedTuple):
+    """Write a line to the log."""
+
+    level: int
+    text: str
+
+
+class Done(NamedTuple):
+    """A restart is over: whoever waits for it can be told."""
+
+    generation: int
+    good: bool
+    text: str
+
+
+Action = Load | Unload | Spawn | Retire | Send | Say | Done

@@ -1,0 +1,212 @@
+"""The process that imports the app, once per generation of the code, and forks the workers.
+
+Rules of this file:
+
+- It imports, answers orders, and serves nothing. It is the app's main process: listeners of
+  ``main_process_...`` run here, and what they make is shared with the workers.
+- A worker is forked twice over, so that it becomes a child of the supervisor: a template may end before the
+  workers that were made of it.
+- It is safe to fork as long as there is one thread and no socket of the app's; if there is more it says so,
+  and the workers import the app for themselves.
+- What was imported is frozen for the garbage collector, so that workers go on sharing its pages.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from vivace.supervisor.budgets import place_process, refuse_early_connections
+from vivace.supervisor.children import fork, noted, tie_to
+from vivace.supervisor.failure import describe_failure
+from vivace.supervisor.job import Job
+from vivace.supervisor.logs import attach_logging, detach_logging
+from vivace.supervisor.messages import Channel, Made, Order, Report, failed
+from vivace.supervisor.target import Loaded
+
+__all__ = ["MakeWorker", "imported_files", "run_main_listeners", "run_template"]
+
+logger = logging.getLogger("vivace")
+
+MakeWorker = Callable[[Job, Channel, int], int]
+"""Runs a worker with its job, its channel and its slot; gives the exit code."""
+_FILES: Final = "/proc/self/fd"
+
+
+class Template:
+    """What a template process does.
+
+    Args:
+        job: What to load.
+        channel: To the supervisor.
+        supervisor: Its process id.
+        make_worker: Runs in each worker.
+    """
+
+    def __init__(self, job: Job, channel: Channel, supervisor: int, make_worker: MakeWorker) -> None:
+        self._job = job
+        self._channel = channel
+        self._supervisor = supervisor
+        self._make_worker = make_worker
+        self._app: Any = None
+
+    def run(self) -> int:
+        """Load the app, then do as is ordered until told to end; the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the supervisor's to heed
+            signal.signal(number, noted)
+        before = _sockets()
+        try:
+            loaded = self._load()
+        except Exception as error:  # noqa: BLE001 - the app's code may raise anything
+            text, code = describe_failure(error)
+            self._channel.send(failed(text, code))
+            return code
+        unsafe = _why_unsafe(_sockets() - before)
+        self._job = self._job._replace(load=lambda: loaded)
+        self._freeze()
+        self._channel.send(self._report(loaded, unsafe))
+        self._obey()
+        run_main_listeners(self._app, "main_process_stop")
+        return 0
+
+    def _load(self) -> Loaded:
+        detach_logging()
+        gc.disable()
+        place_process(self._job.config, None)
+        loaded = self._job.load()
+        self._app = loaded.app if loaded.kind == "native" else None
+        attach_logging(self._job.config)
+        if self._job.config.PRELOAD == "on":
+            refuse_early_connections(self._job.config)
+        run_main_listeners(self._app, "main_process_start")
+        return loaded
+
+    def _freeze(self) -> None:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+    def _report(self, loaded: Loaded, unsafe: str) -> Report:
+        config = self._job.config
+        files = tuple(sorted(imported_files())) if config.AUTO_RELOAD else ()
+        return Report(True, loaded.target, unsafe=unsafe, files=files)
+
+    def _obey(self) -> None:
+        while (orders := self._channel.receive()) is not None:
+            for order in orders:
+                if not isinstance(order, Order):
+                    continue
+                if order.what == "end":
+                    return
+                self._do(order)
+
+    def _do(self, order: Order) -> None:
+        if order.what == "fork":
+            self._fork_worker(order.slot, self._channel.take_descriptor())
+        elif order.what == "ready":
+            run_main_listeners(self._app, "main_process_ready")
+        elif order.what == "changed":
+            run_main_listeners(self._app, "before_reload_trigger", "after_reload_trigger")
+
+    def _fork_worker(self, slot: int, descriptor: int) -> None:
+        told, tell = os.pipe()
+        try:
+            between = fork(lambda: self._go_between(slot, descriptor, tell))
+            os.close(tell)
+            pid = int(os.read(told, 32) or b"0")
+            os.waitpid(between, 0)
+            made = Made(slot, pid, "" if pid else "the process between could not fork")
+        except OSError as error:
+            os.close(tell)
+            made = Made(slot, 0, error.strerror or str(error))
+        os.close(told)
+        os.close(descriptor)
+        self._channel.send(made)
+
+    def _go_between(self, slot: int, descriptor: int, tell: int) -> int:
+        """Fork the worker and leave at once: nothing that the app registered runs here."""
+        pid = fork(lambda: self._become_worker(slot, descriptor, tell))
+        os.write(tell, b"%d" % pid)
+        os._exit(0)
+
+    def _become_worker(self, slot: int, descriptor: int, tell: int) -> int:
+        os.close(tell)
+        self._channel.close()
+        tie_to(self._supervisor)
+        return self._make_worker(self._job, Channel(socket.socket(fileno=descriptor)), slot)
+
+
+def run_template(job: Job, channel: Channel, supervisor: int, make_worker: MakeWorker) -> int:
+    """Be a template until told to end; the exit code.
+
+    Args:
+        job: What to load.
+        channel: To the supervisor.
+        supervisor: Its process id.
+        make_worker: Runs in each worker.
+    """
+    tie_to(supervisor)
+    return Template(job, channel, supervisor, make_worker).run()
+
+
+def run_main_listeners(app: Any, *stages: str) -> None:
+    """Run listeners of the process that makes the workers, on a loop of their own: it has none otherwise.
+
+    Args:
+        app: A Vivace app, or None.
+        stages: Their names.
+    """
+    if app is None:
+        return
+    registries = (app, *app.blueprints.values())
+    heard = {spec.stage for registry in registries for spec in registry.listener_specs}
+    for stage in stages:
+        if stage in heard:
+            asyncio.run(app.run_listeners(stage))
+
+
+def _sockets() -> set[str]:
+    """The open sockets of this process, as Linux names them; empty elsewhere."""
+    found = set()
+    try:
+        names = os.listdir(_FILES)
+    except OSError:
+        return set()
+    for name in names:
+        try:
+            place = os.readlink(f"{_FILES}/{name}")
+        except OSError:
+            continue
+        if place.startswith("socket:"):
+            found.add(place)
+    return found
+
+
+def _why_unsafe(sockets: set[str]) -> str:
+    """Why no worker may be forked from here; empty if it may."""
+    threads = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
+    if threads:
+        return f"the app starts threads when it is imported ({', '.join(threads)}), which a fork loses"
+    if sockets:
+        many = "a connection" if len(sockets) == 1 else f"{len(sockets)} connections"
+        return f"the app opens {many} when it is imported, which workers must not share"
+    return ""
+
+
+def imported_files() -> set[str]:
+    """The source files of what was imported, without those of Python and of installed packages."""
+    paths = sysconfig.get_paths()
+    installed = tuple({paths[name] + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+    found = set()
+    for module in list(sys.modules.values()):
+        name = getattr(module, "__file__", None)
+        if isinstance(name, str) and not name.startswith(installed) and name.endswith(".py"):
+            found.add(os.path.abspath(name))
+    return found
