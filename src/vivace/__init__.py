@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         StartupError,
         Unauthorized,
         VivaceError,
+        WebsocketClosed,
     )
     from vivace.framework.app import Vivace
     from vivace.framework.blueprint import Blueprint, BlueprintGroup
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     )
     from vivace.framework.streaming import ResponseStream
     from vivace.framework.views import HTTPMethodView
+    from vivace.framework.websocket import Websocket
 
 if PURE:
     force_pure()
@@ -71,6 +73,8 @@ __all__ = [
     "Unauthorized",
     "Vivace",
     "VivaceError",
+    "Websocket",
+    "WebsocketClosed",
     "empty",
     "file",
     "file_stream",
@@ -99,6 +103,7 @@ _PLACES = {
     ),
     "vivace.framework.streaming": ("ResponseStream",),
     "vivace.framework.views": ("HTTPMethodView",),
+    "vivace.framework.websocket": ("Websocket",),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 

@@ -12,6 +12,7 @@ The tree (indented = inherits):
         RemoteProtocolError       by the peer; carries the status to answer with
       BrokenResourceError         the world took the resource away
         ClientDisconnected        the peer of this request is gone
+          WebsocketClosed         the WebSocket is closed; carries the code, and is a SanicException too
       ClosedResourceError         you closed it and used it again
       SanicException              an answer with a status
         HTTPException             the same; what handlers raise
@@ -74,6 +75,7 @@ __all__ = [
     "URLBuildError",
     "Unauthorized",
     "VivaceError",
+    "WebsocketClosed",
     "title_of",
 ]
 
@@ -190,6 +192,24 @@ class SanicException(VivaceError):
         if message is None:
             return type(self).message or _PHRASES.get(self.status_code, "")
         return message.decode("utf-8", "replace") if isinstance(message, bytes) else message
+
+
+class WebsocketClosed(SanicException, ClientDisconnected):
+    """The WebSocket is closed, by whomever: nothing more comes, and nothing can be sent.
+
+    Args:
+        message: What was tried.
+        code: Of the close frame (RFC 6455 section 7.4.1); 1005: it had none, 1006: the connection was lost.
+        reason: In words.
+    """
+
+    message = "Client has closed the websocket connection"
+    quiet = True
+
+    def __init__(self, message: str | None = None, code: int = 1006, reason: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
 
 
 class HTTPException(SanicException):

@@ -109,16 +109,12 @@ def test_copies_are_validated() -> None:
     assert asyncio.run(response.validate_file({}, changed)) is None
 
 
-@pytest.mark.parametrize("name", sorted(set(later.__all__) - {"WebsocketClosed"}))
+@pytest.mark.parametrize("name", sorted(later.__all__))
 def test_what_is_not_there_yet_says_so_when_it_is_used(name: str) -> None:
     kind = getattr(later, name)
     assert not isinstance(1, kind)
     with pytest.raises(NotImplementedError, match=f"{name} is not in Vivace: "):
         kind()
-
-
-def test_the_exception_of_websockets_has_its_text() -> None:
-    assert str(later.WebsocketClosed()) == "Client has closed the websocket connection"
 
 
 def test_an_app_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,6 +142,9 @@ class FakeStream:
     async def wait_draining(self) -> None:
         await self.leaving.wait()
 
+    def open_websocket(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError
+
     def abort(self) -> None:
         self.aborted = True
         self.disconnected = True

@@ -72,17 +72,6 @@ def test_a_request_is_tried(app: Vivace) -> None:
     assert app.router.get("/r/abc", "POST", "h2")[0] is app.routes[2]
 
 
-def test_a_websocket_route_is_refused_in_a_sentence(app: Vivace) -> None:
-    for declared in (
-        lambda: app.websocket("/feed"),
-        lambda: app.add_websocket_route(handler, "/feed"),
-        lambda: app.route("/feed", websocket=True),
-        lambda: Blueprint("b").websocket("/feed", subprotocols=["x"]),
-    ):
-        with pytest.raises(ConfigError, match="'/feed': WebSockets come"):
-            declared()
-
-
 # Parameters
 
 

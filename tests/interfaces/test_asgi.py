@@ -571,19 +571,6 @@ async def test_an_app_that_never_answers_meets_a_time_out_that_was_set() -> None
         assert (await get(running))[0] == 503
 
 
-async def test_a_websocket_is_refused_cleanly() -> None:
-    async with hosting(echo) as running:
-        upgrade = (
-            b"Connection: Upgrade",
-            b"Upgrade: websocket",
-            b"Sec-WebSocket-Key: x",
-            b"Sec-WebSocket-Version: 13",
-        )
-        status, _, data = await get(running, b"/", *upgrade)
-        assert (status, data) == (501, b"WebSocket is not served here yet\n")
-        assert (await get(running, b"/", b"Connection: Upgrade", b"Upgrade: h2c"))[0] == 200
-
-
 async def test_a_head_of_64_kib_is_refused_before_the_app() -> None:
     async with hosting(echo) as running:
         assert (await get(running, b"/", *[b"A: " + b"x" * 8000] * 8))[0] == 431
@@ -684,3 +671,8 @@ async def test_an_app_of_asgi_2() -> None:
     config.update({"ACCESS_LOG": False, "LIFESPAN": "off"})
     async with serving(AsgiInterface(Double, config, version=2), config) as running:
         assert (await get(running))[2] == b"2.0"
+
+
+async def test_another_protocol_that_is_offered_is_not_taken_up() -> None:
+    async with hosting(echo) as running:
+        assert (await get(running, b"/", b"Connection: Upgrade", b"Upgrade: h2c"))[0] == 200

@@ -501,13 +501,6 @@ async def test_a_handler_that_takes_too_long_is_503() -> None:
 # Other scopes
 
 
-async def test_a_websocket_is_refused_before_it_is_opened() -> None:
-    server = GuestServer({"type": "websocket", "path": "/"})
-    server.events.put_nowait({"type": "websocket.connect"})
-    await server.run(app_of(tell_path))
-    assert server.sent == [{"type": "websocket.close", "code": 1000}]
-
-
 def test_a_server_without_asyncio_is_told_so() -> None:
     running = app_of(tell_path)(make_scope(), GuestServer({}).receive, GuestServer({}).send)
     with pytest.raises(RuntimeError, match="runs on asyncio"):

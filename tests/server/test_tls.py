@@ -12,6 +12,8 @@ import pytest
 
 from tests.certificates import Authority, Pair
 from tests.server.support import TEXT, Client, Running, echo, hello, running, until
+from tests.server.ws_support import HANDSHAKE, Peer
+from tests.server.ws_support import echo as ws_echo
 from vivace.protocols.stream import Stream
 from vivace.server.tls import Tls, read_ssl
 
@@ -423,3 +425,15 @@ async def test_session_is_resumed(authority: Authority, tls: Tls) -> None:
         session, _ = await loop.run_in_executor(None, talk, server.port, None)
         _, resumed = await loop.run_in_executor(None, talk, server.port, session)
     assert resumed
+
+
+async def test_a_websocket_over_tls(authority: Authority, tls: Tls) -> None:
+    async with running(ws_echo, tls=tls) as server:
+        client = await server.connect(authority.client(), "shop.test")
+        await client.send(HANDSHAKE + b"\r\n")
+        peer = Peer(client, await client.read_head())
+        for message in ("hello", b"\xff" * 200_000, "bye"):
+            await peer.send(message)
+            assert await peer.recv() == message
+        assert await peer.close() == 1000
+        await until(lambda: server.server.connections == 0)

@@ -12,6 +12,7 @@ __all__ = ["CLIENT_SETTINGS"]
 _TIME: Final = "Time-outs"
 _SIZE: Final = "Limits"
 _FORM: Final = "Limits of forms and queries"
+_SOCKET: Final = "WebSockets"
 _TRUST: Final = "Behind a proxy"
 _TLS: Final = "TLS"
 
@@ -274,6 +275,61 @@ CLIENT_SETTINGS: Final[tuple[Setting, ...]] = (
         flag="-",
         choices=("auto", "trustme", "mkcert"),
         scope="process",
+    ),
+    _count(
+        "WEBSOCKET_MAX_SIZE",
+        1_048_576,
+        "octets",
+        0,
+        "Of a message from a client, inflated; beyond it is closed with 1009. 0 is no limit.",
+        _SOCKET,
+    ),
+    _count(
+        "WEBSOCKET_MAX_FRAME_SIZE",
+        0,
+        "octets",
+        0,
+        "Of a frame as it was sent; 0: only the limit of the message holds.",
+        _SOCKET,
+    ),
+    _count("WEBSOCKET_MAX_FRAGMENTS", 16_384, "frames", 0, "Of a message; 0 is no limit.", _SOCKET),
+    _count(
+        "WEBSOCKET_MAX_QUEUE",
+        32,
+        "messages",
+        1,
+        "Received and not taken by the handler; then the client is not read for a while.",
+        _SOCKET,
+    ),
+    _seconds("WEBSOCKET_PING_INTERVAL", 20.0, "Between two pings to a client; 0 sends none.", _SOCKET),
+    _seconds(
+        "WEBSOCKET_PING_TIMEOUT",
+        20.0,
+        "For a sign of life after a ping; then the connection is given up. 0 waits for ever.",
+        _SOCKET,
+    ),
+    _seconds(
+        "WEBSOCKET_CLOSE_TIMEOUT", 5.0, "For the client's answer to a close; then it is dropped.", _SOCKET
+    ),
+    _seconds(
+        "WEBSOCKET_MAX_LIFETIME",
+        0.0,
+        "Age, give or take a tenth, at which one is closed with 1012, to connect anew. 0 is no limit.",
+        _SOCKET,
+    ),
+    Setting(
+        "WEBSOCKET_COMPRESSION",
+        "bool",
+        True,
+        "Compress messages for clients that offer it; an idle connection holds no memory for it.",
+        _SOCKET,
+    ),
+    Setting(
+        "WEBSOCKET_ORIGINS",
+        "str",
+        "same",
+        "Pages that may connect: same, *, https://example.com, *.example.com; hosted apps judge themselves.",
+        _SOCKET,
     ),
     Setting(
         "FORWARDED_SECRET",

@@ -66,7 +66,7 @@ _ELSEWHERE: Final = {
     "inspector": "there is none; `vivace ctl` asks and commands a server",
     "ext": "the app is not extended yet; from vivace.ext import Extend; Extend(app)",
     "extend": "write Extend(app); from vivace.ext import Extend",
-    "websocket_handshake": "WebSocket is not there yet",
+    "websocket_handshake": "write @app.websocket(path); the handshake is done before the handler",
 }
 
 ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
@@ -532,8 +532,8 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
 
     @property
     def websocket_enabled(self) -> bool:
-        """False: WebSockets come with a later version."""
-        return False
+        """Whether there is a route for WebSockets."""
+        return any(route.websocket for route in self.routes)
 
     async def run_listeners(self, stage: str, changed: Collection[str] = ()) -> None:
         """Run the listeners of a stage; background tasks start and end with the server.
@@ -595,7 +595,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
         """Serve a scope of ASGI 3: so an app runs under any other server, and inside other ASGI apps.
 
         Args:
-            scope: Of the type ``http``, ``lifespan`` or ``websocket``; the last is refused.
+            scope: Of the type ``http``, ``lifespan`` or ``websocket``.
             receive: Gives the next event of the server.
             send: Takes an event for the server.
 

@@ -119,8 +119,8 @@ class Blueprint(Registry):
 
     @property
     def websocket_routes(self) -> "list[Route]":
-        """None: WebSockets come with a later version."""
-        return []
+        """Those of them that open WebSockets."""
+        return [route for route in self.routes if route.websocket]
 
     def copy(
         self,

@@ -51,8 +51,10 @@ def call_kind(handler: Callable[..., Any], inline: bool) -> int:
     return INLINE if inline or (wrapped is not handler and is_async(wrapped)) else BLOCKING
 
 
-def check_handler(handler: Callable[..., Any], names: tuple[str, ...], path: str) -> None:
-    """Refuse a handler that cannot be called with the request and the path parameters.
+def check_handler(
+    handler: Callable[..., Any], names: tuple[str, ...], path: str, *, websocket: bool = False
+) -> None:
+    """Refuse a handler that cannot be called with the request, the WebSocket and the path parameters.
 
     Raises:
         ConfigError: It is not callable, takes no request, not every path parameter, or needs something else.
@@ -67,6 +69,10 @@ def check_handler(handler: Callable[..., Any], names: tuple[str, ...], path: str
         raise DeclarationError(
             f"{where} needs a first parameter for the request: write (request, ...)", key=path
         )
+    if websocket and positional_count(handler) == 1:
+        raise DeclarationError(
+            f"{where} needs a second parameter for the WebSocket: write (request, ws, ...)", key=path
+        )
     accepts_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     missing = [name for name in names if name not in signature.parameters]
     if missing and not accepts_any:
@@ -76,11 +82,10 @@ def check_handler(handler: Callable[..., Any], names: tuple[str, ...], path: str
             key=path,
         )
     try:
-        signature.bind(None, **dict.fromkeys(names))
+        signature.bind(*[None] * (2 if websocket else 1), **dict.fromkeys(names))
     except TypeError as error:
-        raise DeclarationError(
-            f"{where} cannot be called with (request{''.join(f', {n}=' for n in names)}): {error}", key=path
-        ) from None
+        given = ", ".join(["request", *(["ws"] if websocket else []), *(f"{name}=" for name in names)])
+        raise DeclarationError(f"{where} cannot be called with ({given}): {error}", key=path) from None
 
 
 def check_positional(function: Callable[..., Any], count: int, what: str, example: str) -> None:

@@ -88,7 +88,7 @@ class HttpProtocol:
 
 
 class WebSocketProtocol(HttpProtocol):
-    """The same for connections that may become WebSockets, which Vivace does not serve yet."""
+    """The same for connections that may become WebSockets, which all may here."""
 
     def __init__(
         self,

@@ -27,6 +27,7 @@ from vivace.framework.spec import (
     method_set,
 )
 from vivace.framework.static import StaticFiles
+from vivace.framework.websocket import websocket_handler
 
 __all__ = ["Registry"]
 
@@ -42,22 +43,53 @@ class Registry(Hooks):
 
     # Routes
 
-    def websocket(self, uri: str, *_args: Any, **_options: Any) -> Callable[[F], F]:
-        """Declare a WebSocket handler: not there yet.
+    def websocket(
+        self,
+        uri: str,
+        host: str | Iterable[str] | None = None,
+        strict_slashes: bool | None = None,
+        subprotocols: Iterable[str] | None = None,
+        version: Version | None = None,
+        name: str | None = None,
+        apply: bool = True,
+        version_prefix: str = VERSION_PREFIX,
+        error_format: str | None = None,
+        **options: Any,
+    ) -> Callable[[F], F]:
+        """Declare a handler ``(request, ws, ...)`` of WebSockets; see `vivace.framework.websocket.Websocket`.
+
+        Args:
+            uri: As for `route`; so are the others that are not said here.
+            host: Only for these host names.
+            strict_slashes: A trailing slash counts.
+            subprotocols: What the handler speaks, the best first; a client that speaks none is refused.
+            version: Puts ``/v1`` before the path.
+            name: For `url_for`.
+            apply: False: declare nothing.
+            version_prefix: Instead of ``/v``.
+            error_format: Of what is refused before it is a WebSocket.
+            options: ``compress=False``: do not compress messages; the others are those of `route`.
 
         Raises:
-            ConfigError: Always.
+            ConfigError: As `route`, or the handler takes no ``ws``.
         """
-        raise DeclarationError(
-            f"WebSocket route {uri!r}: WebSockets come with a later version of Vivace", key=uri
+        return self.route(
+            uri,
+            None,
+            host,
+            strict_slashes,
+            version=version,
+            name=name,
+            apply=apply,
+            version_prefix=version_prefix,
+            error_format=error_format,
+            websocket=True,
+            subprotocols=subprotocols,
+            **options,
         )
 
-    def add_websocket_route(self, handler: Any, uri: str, *args: Any, **options: Any) -> Any:
-        """Declare a WebSocket handler without a decorator: not there yet.
-
-        Raises:
-            ConfigError: Always.
-        """
+    def add_websocket_route(self, handler: F, uri: str, *args: Any, **options: Any) -> F:
+        """Declare a WebSocket handler without a decorator; the other arguments are those of `websocket`."""
         return self.websocket(uri, *args, **options)(handler)
 
     def route(
@@ -79,6 +111,7 @@ class Registry(Hooks):
         websocket: bool = False,
         subprotocols: Iterable[str] | None = None,
         timeout: float | None = None,
+        compress: bool = True,
         **ctx: Any,
     ) -> Callable[[F], F]:
         """Declare a handler for a path.
@@ -98,8 +131,9 @@ class Registry(Hooks):
             static: It serves files.
             inline: A plain function that never blocks: run it on the loop, not in a thread.
             apply: False: declare nothing.
-            websocket: Not there yet.
-            subprotocols: The same.
+            websocket: It is a handler of WebSockets.
+            subprotocols: See `websocket`.
+            compress: The same.
             timeout: Seconds until the response has to begin, else the client gets 503; 0 is for ever;
                 default: RESPONSE_TIMEOUT.
             ctx: ``ctx_name=value`` becomes ``request.route.ctx.name``.
@@ -107,8 +141,6 @@ class Registry(Hooks):
         Raises:
             ConfigError: The path or an option is wrong, or the handler does not take the path's parameters.
         """
-        if websocket or subprotocols:
-            return self.websocket(uri)
         seconds = check_timeout(timeout, uri)
 
         def decorate(handler: F) -> F:
@@ -116,7 +148,7 @@ class Registry(Hooks):
                 return handler
             self._declare(
                 RouteSpec(
-                    handler=handler,
+                    handler=websocket_handler(handler, subprotocols, compress) if websocket else handler,
                     uri=uri,
                     methods=method_set(methods),
                     name=self._name_route(handler, name).removeprefix(f"{self.name}."),
@@ -131,6 +163,7 @@ class Registry(Hooks):
                     inline=inline,
                     static=static,
                     timeout=seconds,
+                    websocket=websocket,
                     ctx=_context(ctx),
                 )
             )
@@ -156,7 +189,11 @@ class Registry(Hooks):
         segments = parse_path(join_path("", spec.uri), self._known_types())
         check_names(spec.uri, segments)
         if self._is_complete() and "<" not in spec.version_prefix:
-            check_handler(spec.handler, tuple(n for s in segments for n in s.names), spec.uri)
+            names = tuple(n for s in segments for n in s.names)
+            if spec.websocket:
+                check_handler(spec.handler.__wrapped__, names, spec.uri, websocket=True)  # type: ignore[attr-defined]
+            else:
+                check_handler(spec.handler, names, spec.uri)
 
     def _claim(self, spec: RouteSpec) -> None:
         """Take the path and the methods of a new route, where there are apps to take them from."""

@@ -131,9 +131,15 @@ class Request:
 
     @property
     def scheme(self) -> str:
-        """``http`` or ``https``: as SERVER_NAME or a trusted proxy says, else as the connection is."""
+        """``http`` or ``https``: as SERVER_NAME or a trusted proxy says, else as the connection is.
+
+        ``ws`` or ``wss`` on the route of a WebSocket.
+        """
         scheme, slashes, _ = (self.app.config.SERVER_NAME or "").partition("://")
-        return scheme if slashes else self.forwarded.get("proto") or self._transport.scheme
+        found: str = scheme if slashes else self.forwarded.get("proto") or self._transport.scheme
+        if self.route is not None and self.route.websocket and self.head.upgrade:
+            return found.replace("http", "ws", 1)
+        return found
 
     @property
     def host(self) -> str:

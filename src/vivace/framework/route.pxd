@@ -5,4 +5,4 @@ cdef class Route:
     cdef public object request_middleware, response_middleware, segments, source, timeout
     cdef public str single
     cdef public int kind
-    cdef public bint buffered, plain, static, stream, strict, unquote
+    cdef public bint buffered, plain, static, stream, strict, unquote, websocket

@@ -49,6 +49,7 @@ class Route:
         static: It serves files.
         timeout: Seconds until its response has to begin; 0: for ever; None: RESPONSE_TIMEOUT.
         source: ``file:line`` of the handler.
+        websocket: It opens a WebSocket.
         ctx: What was given as ``ctx_name=value``.
     """
 
@@ -76,6 +77,7 @@ class Route:
         "timeout",
         "unquote",
         "uri",
+        "websocket",
     )
 
     def __init__(
@@ -108,6 +110,7 @@ class Route:
         self.blueprint: str = ""
         self.static: bool = False
         self.timeout: float | None = None
+        self.websocket: bool = False
         self.source: str = ""
         self.ctx = SimpleNamespace()
 
@@ -173,7 +176,7 @@ class Route:
             hosts=frozenset(self.hosts) if self.hosts and len(self.hosts) > 1 else list(self.hosts or [None]),
             static=self.static,
             error_format=self.error_format,
-            websocket=False,
+            websocket=self.websocket,
             request_middleware=tuple(function for function, _ in self.request_middleware),
             response_middleware=tuple(function for function, _ in self.response_middleware),
         )

@@ -65,6 +65,7 @@ class RouteSpec:
     unquote: bool = False
     inline: bool = False
     static: bool = False
+    websocket: bool = False
     alone: bool = False
     timeout: float | None = None
     ctx: dict[str, Any] = field(default_factory=dict)
@@ -197,6 +198,7 @@ def compile_route(spec: RouteSpec, place: Placement, types: TypeTable) -> Route:
     route.blueprint = place.blueprint
     route.static = spec.static
     route.timeout = spec.timeout
+    route.websocket = spec.websocket
     route.source = source_of(spec.handler)
     route.ctx = SimpleNamespace(**spec.ctx)
     return route

@@ -6,7 +6,7 @@ from vivace.protocols.events cimport RequestReceived
 
 cdef int AWAITED, STARTED, SENDING, TRAILERS, DONE, REFUSED
 cdef int READING, EMPTY, READ
-cdef object _COMPLETED
+cdef object COMPLETED
 
 cdef class AsgiInterface:
     cdef object _address, _app, _lifespan, _max_size, _request_seconds
@@ -16,8 +16,10 @@ cdef class AsgiInterface:
     cdef int _threads
     cdef public bint cancels
 
-    @cython.locals(head=RequestReceived, scope=dict, extensions=dict, memo=tuple, path=bytes)
+    @cython.locals(head=RequestReceived)
     cpdef begin(self, Exchange exchange, stream)
+    @cython.locals(scope=dict, extensions=dict, memo=tuple, path=bytes)
+    cdef dict _describe(self, stream, RequestReceived head)
 
 cdef class Exchange:
     cdef public RequestReceived head
@@ -29,6 +31,3 @@ cdef class Exchange:
     @cython.locals(message=dict)
     cpdef send(self, message)
     cpdef _start(self, dict message)
-
-cdef class Completed:
-    pass

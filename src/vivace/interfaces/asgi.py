@@ -16,7 +16,7 @@ Rules of this file:
 import logging
 import os
 from collections.abc import Coroutine
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn
 
 from vivace.config import Config
 from vivace.config.binds import binds_of
@@ -25,11 +25,13 @@ from vivace.http.url import quote_path, unquote_path
 from vivace.interfaces.asgi_tls import describe_tls
 from vivace.interfaces.hosted import TEXT_FIELDS, bound_threads, outer_path, threads_of
 from vivace.interfaces.lifespan import Lifespan
+from vivace.protocols.completed import COMPLETED
 from vivace.protocols.events import RequestReceived
 from vivace.protocols.stream import Fields, Stream
+from vivace.protocols.ws_handshake import is_handshake, read_handshake
 from vivace.wire.field import with_length
 
-__all__ = ["AsgiInterface", "Exchange"]
+__all__ = ["UNHEARD", "AsgiInterface", "Exchange", "left_by_client", "pairs_of"]
 
 logger = logging.getLogger("vivace.error")
 
@@ -138,10 +140,21 @@ class AsgiInterface:
     def __call__(self, stream: Stream) -> Coroutine[Any, Any, None] | None:
         """Answer one request."""
         exchange = Exchange(self, stream, stream.head)
-        if exchange.head.upgrade and _wants_websocket(exchange.head.fields()):
-            stream.respond(501, TEXT_FIELDS, b"WebSocket is not served here yet\n")
-            return None
+        if exchange.head.upgrade and is_handshake(exchange.head):
+            return self._open_socket(stream)
         return exchange.run()
+
+    def _open_socket(self, stream: Stream) -> Coroutine[Any, Any, None] | None:
+        """Let the app answer the handshake of a WebSocket, if that is what it should be."""
+        from vivace.interfaces.asgi_socket import SocketExchange  # many apps never have one
+
+        try:
+            handshake = read_handshake(stream.head)
+        except HTTPException as error:
+            fields = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
+            stream.respond(error.status_code, [*TEXT_FIELDS, *fields], f"{error}\n".encode())
+            return None
+        return SocketExchange(stream, handshake).run(self)
 
     async def before_start(self) -> None:
         """Bound the app's threads and tell it that the server starts."""
@@ -161,6 +174,28 @@ class AsgiInterface:
     def begin(self, exchange: "Exchange", stream: Stream) -> Coroutine[Any, Any, None]:
         """Call the app for an exchange."""
         head = exchange.head
+        scope = self._describe(stream, head)
+        if head.has_body:
+            stream.limit_body(self._max_size, self._request_seconds)
+        return self._app(scope, exchange.receive, exchange.send)
+
+    def begin_socket(
+        self, exchange: Any, stream: Stream, subprotocols: list[str]
+    ) -> Coroutine[Any, Any, None]:
+        """Call the app for a WebSocket; `exchange` has the `receive` and `send` of it."""
+        scope = self._describe(stream, stream.head)
+        del scope["method"]
+        scope["type"] = "websocket"
+        scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
+        scope["subprotocols"] = subprotocols
+        extensions: dict[str, Any] = {"websocket.http.response": {}}
+        if "tls" in scope["extensions"]:
+            extensions["tls"] = scope["extensions"]["tls"]
+        scope["extensions"] = extensions
+        return self._app(scope, exchange.receive, exchange.send)
+
+    def _describe(self, stream: Stream, head: RequestReceived) -> dict[str, Any]:
+        """The scope of a request."""
         path = head.path
         # The parser lets ASCII through only, so a path without escapes is its own text.
         text = unquote_path(path) if b"%" in path else path.decode("ascii")
@@ -170,7 +205,7 @@ class AsgiInterface:
         memo = stream.memo
         if memo is None or memo[0] is not self:
             memo = self._remember(stream)
-        scope = memo[1].copy()
+        scope: dict[str, Any] = memo[1].copy()
         extensions = memo[2]
         scope["http_version"] = head.http_version
         scope["method"] = head.method
@@ -180,9 +215,7 @@ class AsgiInterface:
         scope["headers"] = head.fields()
         scope["state"] = self._state.copy()
         scope["extensions"] = extensions.copy()
-        if head.has_body:
-            stream.limit_body(self._max_size, self._request_seconds)
-        return self._app(scope, exchange.receive, exchange.send)
+        return scope
 
     def _remember(self, stream: Stream) -> tuple[Any, dict[str, Any], dict[str, Any]]:
         """What is the same for all requests of a connection: the scope, and the extensions."""
@@ -286,11 +319,11 @@ class Exchange:
         stream = self._stream
         if stream.disconnected or self._state == REFUSED:
             self._drop()
-            return _COMPLETED
+            return COMPLETED
         kind = message["type"]
         if kind == _START:
             self._start(message)
-            return _COMPLETED
+            return COMPLETED
         if (
             kind == _BODY
             and self._state == STARTED
@@ -300,7 +333,7 @@ class Exchange:
             body = message.get("body", b"")
             stream.respond(self._status, self._fields, body if isinstance(body, bytes) else _octets(body))
             self._state = DONE
-            return _COMPLETED
+            return COMPLETED
         return self._send_rest(kind, message)
 
     def _start(self, message: dict[str, Any]) -> None:
@@ -310,7 +343,7 @@ class Exchange:
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise LocalProtocolError(f"the status of a response is an int from 200 to 999, not {status!r}")
         self._status = status
-        self._fields = _pairs(message.get("headers", ()))
+        self._fields = pairs_of(message.get("headers", ()))
         if message.get("trailers", False):
             self._trailers = []
         self._state = STARTED
@@ -415,7 +448,7 @@ class Exchange:
         """Trailers, left out unless the client said that it takes them (RFC 9110 section 6.5.1)."""
         if self._state != TRAILERS or self._trailers is None:
             self._complain("http.response.trailers")
-        self._trailers.extend(_pairs(message.get("headers", ())))
+        self._trailers.extend(pairs_of(message.get("headers", ())))
         if not message.get("more_trailers", False):
             self._state = DONE
             wanted = _takes_trailers(self.head.fields())
@@ -442,7 +475,7 @@ class Exchange:
     def _fail(self, what: str, error: BaseException | None) -> None:
         """The app did not do its part: log what it was, and leave no answer that looks complete."""
         stream = self._stream
-        if error is not None and _left_by_client(error):
+        if error is not None and left_by_client(error):
             logger.debug("the client of %s %r left", self.head.method, self.head.path)
         else:
             where = f"{self.head.method} {self.head.path.decode('latin-1')}"
@@ -453,29 +486,6 @@ class Exchange:
             stream.abort()
         else:
             stream.respond(500, TEXT_FIELDS, b"Internal Server Error\n")
-
-
-class Completed:
-    """A coroutine that has nothing left to do; the same one serves every time."""
-
-    __slots__ = ()
-
-    def __await__(self) -> Any:
-        return iter(())
-
-    def send(self, _value: None) -> None:
-        """Take a step: there is none."""
-        raise StopIteration
-
-    def throw(self, *error: Any) -> None:
-        """Raise within: there is nothing to catch it."""
-        raise error[0]
-
-    def close(self) -> None:
-        """End: it has ended."""
-
-
-_COMPLETED: Final = cast("Coroutine[Any, Any, None]", Completed())
 
 
 class _Double:
@@ -499,7 +509,7 @@ _WHEN: Final = (
 )
 
 
-def _pairs(headers: Any) -> Fields:
+def pairs_of(headers: Any) -> Fields:
     """The fields as pairs; what is in them is checked where they are written."""
     try:
         pairs = headers if headers.__class__ is list or headers.__class__ is tuple else list(headers)
@@ -520,17 +530,13 @@ def _takes_trailers(fields: list[tuple[bytes, bytes]]) -> bool:
     return b"trailers" in _tokens(fields, b"te")
 
 
-def _wants_websocket(fields: list[tuple[bytes, bytes]]) -> bool:
-    return b"websocket" in _tokens(fields, b"upgrade")
-
-
 def _tokens(fields: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
     """The members of a list field, in lower case."""
     values = b",".join(value for found, value in fields if found == name).lower()
     return [token.strip(b" \t") for token in values.split(b",")]
 
 
-def _left_by_client(error: BaseException) -> bool:
+def left_by_client(error: BaseException) -> bool:
     """Whether an exception is what became of a ClientDisconnected within the app."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]

@@ -43,7 +43,7 @@ class Guest:
         """Serve one scope.
 
         Args:
-            scope: Of the type ``http``, ``lifespan`` or ``websocket``; the last is refused.
+            scope: Of the type ``http``, ``lifespan`` or ``websocket``.
             receive: Gives the next event.
             send: Takes an event.
 
@@ -61,7 +61,9 @@ class Guest:
         elif kind == "lifespan":
             await self._live(receive, send)
         elif kind == "websocket":
-            await _deny(receive, send)
+            from vivace.interfaces.guest_socket import GuestSocketStream  # many apps never have one
+
+            await GuestSocketStream(scope, receive, send).run(self._interface or await self._find())
         else:
             raise NotImplementedError(
                 f"Vivace serves the scopes http, websocket and lifespan, not {kind!r}: another protocol"
@@ -138,9 +140,3 @@ async def _stop(interface: Interface) -> None:
         await interface.before_stop()
     finally:
         await interface.after_stop()
-
-
-async def _deny(receive: Receive, send: Send) -> None:
-    """Refuse a WebSocket before it is opened: the server answers 403."""
-    await receive()
-    await send({"type": "websocket.close", "code": 1000})

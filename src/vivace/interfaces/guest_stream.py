@@ -23,6 +23,8 @@ from vivace.interfaces.guest_head import GuestHead
 from vivace.interfaces.guest_input import GuestInput, Message, Receive
 from vivace.interfaces.hosted import TEXT_FIELDS
 from vivace.protocols.events import RequestReceived
+from vivace.protocols.socket import Socket
+from vivace.protocols.ws_handshake import Handshake
 from vivace.server.interface import Interface
 from vivace.server.stacks import StuckLog
 from vivace.wire.chunk import FORBIDDEN_TRAILERS
@@ -316,6 +318,17 @@ class GuestStream:
         if status == 103 and "http.response.early_hint" in self._extensions:
             links = [value for name, value in fields if name.lower() == b"link"]
             self._post({"type": "http.response.early_hint", "links": links})
+
+    def open_websocket(
+        self,
+        handshake: Handshake,
+        subprotocol: str | None = None,
+        fields: _Fields = (),
+        *,
+        compress: bool = True,
+    ) -> Socket:
+        """Nothing: another server makes a scope of its own of a WebSocket."""
+        raise LocalProtocolError("a request that another server took for HTTP cannot become a WebSocket")
 
     def start(self, status: int, fields: _Fields) -> None:
         """Begin a response whose body follows."""

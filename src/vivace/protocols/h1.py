@@ -549,6 +549,34 @@ class H1Connection:
             self._expecting = False
         return render_head(_status_line(status), fields, b"", 0, WITH_NOTHING, 0, b"")[0]
 
+    def send_upgrade(self, fields: Fields, date: bytes) -> bytes:
+        """Accept the change of protocol that the request offers: the 101 behind which HTTP ends.
+
+        Args:
+            fields: Upgrade, Connection and what else the new protocol says.
+            date: The Date line with CR LF.
+
+        Raises:
+            LocalProtocolError: A field is illegal, or it is not the time for it.
+        """
+        if self._ours != AWAITED or self._theirs != COMPLETE:
+            raise LocalProtocolError("no change of protocol can be accepted now")
+        lines = [_status_line(101), date]
+        for name, value in fields:
+            check_field(name, value)
+            lines.append(b"%b: %b\r\n" % (name, value))
+        lines.append(b"\r\n")
+        self._ours = COMPLETE
+        self.keep_alive = False
+        return b"".join(lines)
+
+    def take_rest(self) -> bytes:
+        """The octets that were received and are no HTTP, behind a change of protocol."""
+        rest = self._data[self._at :]
+        self._data = b""
+        self._at = 0
+        return rest
+
     def begin_refusal(self) -> None:
         """Let a response follow to what was no request; the connection ends behind it."""
         if self._ours == IDLE:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from vivace.protocols.events import RequestReceived
+from vivace.protocols.socket import Socket
+from vivace.protocols.ws_handshake import Handshake
 
 __all__ = ["Fields", "Stream"]
 
@@ -130,6 +132,27 @@ class Stream(Protocol):
 
     async def wait_draining(self) -> None:
         """Return when the server stops, or another worker has taken the place of this one; else never."""
+
+    def open_websocket(
+        self,
+        handshake: Handshake,
+        subprotocol: str | None = None,
+        fields: Fields = (),
+        *,
+        compress: bool = True,
+    ) -> Socket:
+        """Accept a WebSocket: the response is the 101, and the exchange is complete.
+
+        Args:
+            handshake: What the client asked for.
+            subprotocol: One of those that it speaks.
+            fields: More fields of the 101.
+            compress: Compress messages if the client offers that and the server is set up for it.
+
+        Raises:
+            LocalProtocolError: A field is illegal or the response was started before; nothing was sent.
+            ClientDisconnected: The client is gone.
+        """
         ...
 
     def abort(self) -> None:

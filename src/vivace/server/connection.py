@@ -26,13 +26,16 @@ from socket import SO_LINGER, SOL_SOCKET
 from typing import Any, Final, cast
 
 from vivace.errors import ClientDisconnected, ProtocolError
+from vivace.protocols.deflate import agree
 from vivace.protocols.events import CONNECTION_CLOSED, NEED_DATA, RequestReceived
+from vivace.protocols.ws_handshake import Handshake, accept_fields
 from vivace.server import files, timeouts
 from vivace.server.body import Body
 from vivace.server.flow import Writer
 from vivace.server.intake import DRAIN_TIMEOUT, Intake
 from vivace.server.phase import CLOSED, DRAIN, HANDLER, HEAD, IDLE, LINGER
 from vivace.server.stream import Stream
+from vivace.server.websocket import WebSocket
 from vivace.wire.field import with_length
 
 __all__ = ["Connection"]
@@ -354,6 +357,34 @@ class Connection(Intake):
         finally:
             self.writer.sending_file = False
         self.writer.write(frame[1])
+
+    def open_websocket(
+        self, stream: Stream, handshake: Handshake, subprotocol: str | None, fields: _Fields, compress: bool
+    ) -> WebSocket:
+        """Accept a WebSocket; what is received and sent from now on is its own matter."""
+        state = self.state
+        if self.stream is not stream:
+            raise ClientDisconnected("the client left before its WebSocket was accepted")
+        deflater = state.settings.websocket.deflater
+        agreed = agree(handshake.extensions, deflater) if compress and deflater is not None else None
+        deflate, extension = agreed or (None, "")
+        said = [*accept_fields(handshake, subprotocol, extension), *fields]
+        self.writer.write(self._h1.send_upgrade(said, state.date))
+        stream.response_started = stream.complete = True
+        stream.status = 101
+        stream.let_go()
+        self.stream = None
+        state.active -= 1
+        if state.access is not None:
+            state.access.record(self.client, stream)
+        self._resume_reading()
+        self.phase = CLOSED
+        state.connections.discard(self)
+        state.deadlines.remove(self)
+        socket = WebSocket(state, self.client, deflate, subprotocol)
+        socket.task = stream.task or asyncio.current_task()
+        socket.take_over(self._transport, self.writer, self._h1.take_rest(), self._eof)
+        return socket
 
     def answer_for(self, stream: Stream, status: int, message: str) -> None:
         """Answer in place of a handler that cannot, and close."""

@@ -11,14 +11,46 @@ from dataclasses import dataclass
 
 from vivace.config import Config
 from vivace.http.networks import Networks
+from vivace.protocols.deflate import DeflateOptions, Deflater
 from vivace.protocols.h1 import H1Limits
+from vivace.protocols.ws import WsLimits
 
-__all__ = ["ACCEPTS_PER_TURN", "RESERVED_FILES", "ServerSettings"]
+__all__ = ["ACCEPTS_PER_TURN", "RESERVED_FILES", "ServerSettings", "WebSocketSettings"]
 
 ACCEPTS_PER_TURN = 64
 """Connections that a lone worker accepts from a socket in one turn; beside others it takes one."""
 RESERVED_FILES = 64
 """Descriptors left to the app, the log and the listeners when the file limit bounds the connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketSettings:
+    """What a WebSocket has to know; seconds, and messages for `max_queue`."""
+
+    limits: WsLimits
+    max_queue: int
+    ping_interval: float
+    ping_timeout: float
+    close_timeout: float
+    max_lifetime: float
+    deflater: Deflater | None
+
+    @classmethod
+    def from_config(cls, config: Config) -> "WebSocketSettings":
+        """Take over what WebSockets read of `config`."""
+        return cls(
+            limits=WsLimits(
+                max_message=config.WEBSOCKET_MAX_SIZE,
+                max_frame=config.WEBSOCKET_MAX_FRAME_SIZE,
+                max_fragments=config.WEBSOCKET_MAX_FRAGMENTS,
+            ),
+            max_queue=config.WEBSOCKET_MAX_QUEUE,
+            ping_interval=config.WEBSOCKET_PING_INTERVAL,
+            ping_timeout=config.WEBSOCKET_PING_TIMEOUT,
+            close_timeout=config.WEBSOCKET_CLOSE_TIMEOUT,
+            max_lifetime=config.WEBSOCKET_MAX_LIFETIME,
+            deflater=Deflater(DeflateOptions()) if config.WEBSOCKET_COMPRESSION else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +78,7 @@ class ServerSettings:
     proxies: Networks
     request_id_field: str
     h1: H1Limits
+    websocket: WebSocketSettings
 
     @classmethod
     def from_config(cls, config: Config) -> "ServerSettings":
@@ -76,6 +109,7 @@ class ServerSettings:
                 max_head=config.REQUEST_MAX_HEADER_SIZE,
                 max_fields=config.REQUEST_MAX_FIELDS,
             ),
+            websocket=WebSocketSettings.from_config(config),
         )
 
     def horizon(self) -> float:

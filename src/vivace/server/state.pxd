@@ -11,5 +11,5 @@ cdef class ServerState:
     cdef public set background, connections
     cdef public bytes date
     cdef public bint cancels, closing, draining, keep_alive
-    cdef public Py_ssize_t active, errors, input_buffer, max_concurrent, served
+    cdef public Py_ssize_t active, closes, errors, input_buffer, max_concurrent, served
     cdef public double _flush_due, handler_time, head_time, idle_time, now

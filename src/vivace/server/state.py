@@ -36,6 +36,7 @@ class ServerState:
     Attributes:
         active: Requests whose response is not complete.
         answer: The interface, ready to be called with a stream.
+        closes: WebSockets that were closed because the server stops.
         cancels: The interface wants its tasks cancelled when a client leaves.
         background: Tasks that went on after their response was complete.
         closing: Every connection is closed as soon as it has no request.
@@ -66,6 +67,7 @@ class ServerState:
         "answer",
         "background",
         "cancels",
+        "closes",
         "closing",
         "connections",
         "date",
@@ -103,6 +105,7 @@ class ServerState:
         self.loop = loop
         self.access: Any = access  # never None for a stream with a time of arrival
         self.active = 0
+        self.closes = 0
         self.served = 0
         self.errors = 0
         self.note: Callable[[str, bytes], object] | None = None

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from vivace.errors import ClientDisconnected, LocalProtocolError, PayloadTooLarge
 from vivace.protocols.events import RequestReceived
+from vivace.protocols.socket import Socket
+from vivace.protocols.ws_handshake import Handshake
 from vivace.server.body import Body
 
 if TYPE_CHECKING:
@@ -218,6 +220,19 @@ class Stream:
     async def wait_draining(self) -> None:
         """Return when the server stops, or another worker has taken the place of this one."""
         await self._connection.state.leaving.wait()
+
+    def open_websocket(
+        self,
+        handshake: Handshake,
+        subprotocol: str | None = None,
+        fields: _Fields = (),
+        *,
+        compress: bool = True,
+    ) -> Socket:
+        """Accept a WebSocket."""
+        if self.response_started:
+            raise LocalProtocolError("the response was started before: a WebSocket is opened in its place")
+        return self._connection.open_websocket(self, handshake, subprotocol, fields, compress)
 
     def abort(self) -> None:
         """Drop the connection at once; nothing happens when the response is complete."""

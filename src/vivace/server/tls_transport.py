@@ -235,6 +235,10 @@ class TlsTransport:
             self._flush()
         self._state = SHUT
 
+    def set_protocol(self, protocol: Any) -> None:
+        """Hand what is received to another one from now on: the connection changes its protocol."""
+        self._connection = protocol
+
     def is_closing(self) -> bool:
         """Whether it is closed or about to be."""
         return bool(self._raw.is_closing())

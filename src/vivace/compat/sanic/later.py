@@ -8,15 +8,11 @@ Rules of this file:
 
 from typing import Any, ClassVar, NoReturn
 
-from vivace.errors import HTTPException
-
 __all__ = [
     "ASGIApp",
     "Http",
     "Inspector",
     "Reloader",
-    "Websocket",
-    "WebsocketClosed",
     "Worker",
     "WorkerManager",
     "WorkerProcess",
@@ -35,19 +31,6 @@ class _Later:
 
     def _refuse(self) -> NoReturn:
         raise NotImplementedError(f"{type(self).__name__} is not in Vivace: {self.nearest}")
-
-
-class Websocket(_Later):
-    """A WebSocket."""
-
-    nearest = "WebSockets come with a later version; server-sent events by request.respond() work"
-
-
-class WebsocketClosed(HTTPException):
-    """The client has closed the WebSocket; nothing raises it yet."""
-
-    message = "Client has closed the websocket connection"
-    quiet = True
 
 
 class Http(_Later):

@@ -145,7 +145,7 @@ class Serving(Vivace[Any, Any]):
         """Nothing: the server says it by itself."""
 
     def enable_websocket(self, enable: bool = True) -> None:
-        """Nothing: WebSockets come with a later version, and need not be enabled then."""
+        """Nothing: WebSockets need not be enabled."""
 
     def refresh(self, passthru: Mapping[str, Any] | None = None) -> "Vivace[Any, Any]":
         """The app of this name, as it is now.

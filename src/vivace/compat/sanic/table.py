@@ -19,7 +19,7 @@ ExpectationFailed FileNotFound Forbidden HeaderExpectationFailed HeaderNotFound
 InternalServerError InvalidHeader InvalidRangeType InvalidSignal InvalidUsage LoadFileException
 MethodNotAllowed MethodNotSupported NotFound PayloadTooLarge PyFileError RangeNotSatisfiable
 RequestCancelled=ClientDisconnected RequestTimeout ServerError ServerKilled=StartupError ServiceUnavailable
-URITooLong URLBuildError Unauthorized
+URITooLong URLBuildError Unauthorized WebsocketClosed
 """
 _TOP_EXCEPTIONS: Final = """
 SanicException BadRequest ExpectationFailed FileNotFound Forbidden HeaderNotFound
@@ -63,7 +63,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic": {
         _OURS + "app": "Sanic DefaultSanic=Sanic",
         _OURS + "blueprint": "Blueprint",
-        _OURS + "later": "Websocket",
+        "vivace.framework.websocket": "Websocket",
         _OURS + "constants": "HTTPMethod __version__=VERSION",
         _OURS + "config": "Config",
         _OURS + "request": "Request DefaultRequest=Request",
@@ -121,7 +121,6 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     },
     "sanic.exceptions": {
         "vivace.errors": _EXCEPTIONS,
-        _OURS + "later": "WebsocketClosed",
         _OURS + "helpers": "STATUS_CODES",
     },
     "sanic.handlers": {
@@ -236,6 +235,9 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic.server.protocols.base_protocol": {"vivace.framework.protocol": "SanicProtocol=HttpProtocol"},
     "sanic.server.protocols.http_protocol": {"vivace.framework.protocol": "HttpProtocol"},
     "sanic.server.protocols.websocket_protocol": {"vivace.framework.protocol": "WebSocketProtocol"},
+    "sanic.server.websockets": {},
+    "sanic.server.websockets.connection": {"vivace.framework.websocket": "WebSocketConnection=Websocket"},
+    "sanic.server.websockets.impl": {"vivace.framework.websocket": "WebsocketImplProtocol=Websocket"},
     "sanic.signals": {
         "vivace.framework.signals": (
             "Event GENERIC_SIGNAL_FORMAT RESERVED_NAMESPACES Signal=SignalSpec SignalGroup"
@@ -357,7 +359,7 @@ MODULES: Final[dict[str, dict[str, str]]] = {
 }
 """For each module of the alias its names, and for each name ``module:attribute`` of ours."""
 
-_NO_WEBSOCKETS: Final = "WebSockets come with a later version; server-sent events by request.respond() work"
+_NO_WEBSOCKETS: Final = "the test clients speak no WebSocket yet; any client and vivace.testing.live do"
 _NO_HTTP3: Final = "HTTP/3 comes with a later version; a proxy in front can speak it"
 _NO_STREAM: Final = "it left Sanic in 22.x; the nearest is ResponseStream, or `await request.respond()`"
 _PROCESSES: Final = (
@@ -369,9 +371,6 @@ _LOOP: Final = "the event loop is the one that Python has; the nearest is asynci
 _EXT_INSIDE: Final = "it is a part of sanic-ext's inside; the nearest is "
 
 MISSING: Final[dict[str, str]] = {
-    "sanic.server.websockets": _NO_WEBSOCKETS,
-    "sanic.server.websockets.impl": _NO_WEBSOCKETS,
-    "sanic.server.websockets.connection": _NO_WEBSOCKETS,
     "sanic_testing.websocket": _NO_WEBSOCKETS,
     "sanic.http.http3": _NO_HTTP3,
     "sanic.http.Http3": _NO_HTTP3,
