@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vivace.supervisor.actions import Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
+from vivace.supervisor.actions import Abandon, Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
 from vivace.supervisor.fleet import INTENSITY_PERIOD, KILL_AFTER, NOBODY, Fleet, Patience
 from vivace.supervisor.handle import State, WorkerHandle, describe_exit
 
@@ -28,11 +28,15 @@ class Clock:
         self.sent: list[tuple[int, int]] = []
         self.retired: list[int] = []
         self.forced: list[int] = []
+        self.abandoned: list[int] = []
+        self.stuck = False
         self.done: list[tuple[int, bool]] = []
         self.do(self.fleet.start(self.now))
 
     def do(self, actions: list[Action]) -> None:
         for action in actions:
+            if isinstance(action, Spawn) and self.stuck:
+                continue
             if isinstance(action, Spawn):
                 pid = self.next_pid
                 self.next_pid += 1
@@ -43,6 +47,8 @@ class Clock:
                     self.load()
             elif isinstance(action, Send):
                 self.sent.append((action.pid, action.signal))
+            elif isinstance(action, Abandon):
+                self.abandoned.append(action.generation)
             elif isinstance(action, Force):
                 self.forced.append(action.pid)
             elif isinstance(action, Retire):

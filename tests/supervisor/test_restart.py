@@ -442,3 +442,12 @@ def test_a_program_with_threads_is_told_what_a_fork_loses(tmp_path: Path, app: P
     with Serving(PROGRAM, tmp_path) as server:
         server.wait_for(r"starts threads when it is imported \(mine\).*workers are forked all the same")
         assert '"value":1' in server.get()
+
+
+def test_a_template_that_does_not_answer_holds_up_no_stop(tmp_path: Path) -> None:
+    with Serving([*RUN, "--workers", "2", "--graceful-shutdown-timeout", "1"], tmp_path) as server:
+        template = int(server.wait_for(r"main ready (\d+)")[1])
+        os.kill(template, signal.SIGSTOP)
+        os.kill(int(re.findall(r'"pid":(\d+)', server.get())[0]), signal.SIGKILL)
+        server.wait_for("it is replaced now")
+        assert server.stop() == 0

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-__all__ = ["Action", "Done", "Force", "Load", "Retire", "Say", "Send", "Spawn", "Unload"]
+__all__ = ["Abandon", "Action", "Done", "Force", "Load", "Retire", "Say", "Send", "Spawn", "Unload"]
 
 
 class Load(NamedTuple):
@@ -13,6 +13,12 @@ class Load(NamedTuple):
 
 class Unload(NamedTuple):
     """A generation is not needed any more: no worker will be made of it."""
+
+    generation: int
+
+
+class Abandon(NamedTuple):
+    """What makes the workers of a generation does not answer: kill it; `lost` follows."""
 
     generation: int
 
@@ -58,4 +64,4 @@ class Done(NamedTuple):
     text: str
 
 
-Action = Load | Unload | Spawn | Retire | Force | Send | Say | Done
+Action = Load | Unload | Abandon | Spawn | Retire | Force | Send | Say | Done

@@ -22,9 +22,10 @@ import logging
 import random
 import signal
 from collections import deque
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from vivace.supervisor.actions import Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
+from vivace.supervisor.actions import Abandon, Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
 from vivace.supervisor.handle import State, WorkerHandle, describe_exit
 from vivace.supervisor.slots import LONGEST_DELAY, Slots
 
@@ -146,7 +147,7 @@ class Fleet:
         """When `tick` has something to do; None if not before another event."""
         if self.stopping:
             return self._deadline
-        times = [*self._loading.values(), *(self._judged_at(w) for w in self.workers.values())]
+        times = [*self._loading.values(), *(self._judged_at(w) for w in self._all())]
         times += [self._slots.next_due(self._now), self._load_due, self._leave_at]
         if self._nobody_since is not None and self._too_many_deaths():
             times.append(self._nobody_since + NOBODY)
@@ -208,14 +209,16 @@ class Fleet:
         if generation in self._loading:
             return self.load_failed(generation, 3, now)
         self._loaded.discard(generation)
-        if self.stopping or generation != self.target:
+        if self.stopping or generation != self.target or self._load_due is not None:
             return []
         text = f"the template of generation {generation} is gone; it is loaded again"
         return [Say(logging.ERROR, text), *self._load_again(now)]
 
     def spawned(self, slot: int, pid: int) -> list[Action]:
         """A worker was made for a place."""
-        worker = self.coming.pop(slot)
+        worker = self.coming.pop(slot, None)
+        if worker is None:  # nobody waits for it any more
+            return [Send(pid, signal.SIGKILL)]
         worker.pid = pid
         self.workers[pid] = worker
         if worker.state is State.RETIRING:
@@ -225,8 +228,8 @@ class Fleet:
     def spawn_failed(self, slot: int, why: str, now: float) -> list[Action]:
         """There will be no process for a place: the system refused, or what was to fork it is gone."""
         self._now = now
-        worker = self.coming.pop(slot)
-        if not worker.counts:
+        worker = self.coming.pop(slot, None)
+        if worker is None or not worker.counts:
             return []
         wait = self._slots.refused(slot, now)
         return [Say(logging.ERROR, f"worker {slot + 1} cannot be forked: {why}; next try in {wait:.1f} s")]
@@ -521,6 +524,7 @@ class Fleet:
                 text = f"{worker.name} (pid {worker.pid}) did not leave in time"
             worker.until = now + KILL_AFTER
             actions += [Say(logging.WARNING, f"{text}: killed"), Send(worker.pid, signal.SIGKILL)]
+        actions += self._judge_coming(now)
         for generation in [g for g, due in self._loading.items() if due <= now]:
             text = f"the app was not imported after {self.patience.boot:g} s"
             actions += [Say(logging.ERROR, text), *self.load_failed(generation, 3, now)]
@@ -529,6 +533,19 @@ class Fleet:
             self.exit_code = 5
             actions += [Say(logging.ERROR, text), *self._begin_stop(now)]
         return actions
+
+    def _judge_coming(self, now: float) -> list[Action]:
+        late = [w for w in self.coming.values() if (due := self._judged_at(w)) is not None and due <= now]
+        if not late:
+            return []
+        for worker in late:
+            worker.until = now + self.patience.boot
+        text = f"{late[0].name} was not forked within {self.patience.boot:g} s: its template is killed"
+        said = [Say(logging.ERROR, text), *self._abandon(late)]
+        return said if self.booted else [*said, *self._give_up_start(late[0].name, 3, now)]
+
+    def _abandon(self, coming: Iterable[WorkerHandle]) -> list[Action]:
+        return [Abandon(generation) for generation in sorted({w.generation for w in coming})]
 
     # The stop
 
@@ -554,12 +571,16 @@ class Fleet:
         return []
 
     def _kill_late(self, now: float) -> list[Action]:
-        if self._deadline is None or now < self._deadline or not self.workers:
+        if self._deadline is None or now < self._deadline:
             return []
         self._deadline = None
+        never = self._abandon(self.coming.values())
+        self.coming.clear()
+        if not self.workers:
+            return never
         pids = ", ".join(map(str, self.workers))
         text = f"the time to stop is over: killed {pids}, and with it the requests still running there"
-        return [Say(logging.WARNING, text), *self._send(signal.SIGKILL)]
+        return [*never, Say(logging.WARNING, text), *self._send(signal.SIGKILL)]
 
     def _send(self, number: int) -> list[Action]:
         return [Send(pid, number) for pid in self.workers]

@@ -231,6 +231,12 @@ class Generations:
         if generation is not None:
             self._end(generation)
 
+    def abandon(self, number: int) -> None:
+        """Kill the template of a generation, which does not answer."""
+        generation = self._generations.get(number)
+        if generation is not None and generation.pid:
+            send_signal(generation.pid, signal.SIGKILL)
+
     def _end(self, generation: Generation) -> None:
         generation.ending = True
         heard = generation.loaded and self._order(generation, Order("end"))

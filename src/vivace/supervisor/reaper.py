@@ -23,12 +23,11 @@ class Reaper:
 
     def exit_code(self, pid: int) -> int | None:
         """How a process ended, negative for a signal; None if it lives."""
-        if pid in self._strangers:
-            return self._strangers.pop(pid)
         try:
             found, status = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:  # the app's code in this process waited for it
-            return 1
+        except ChildProcessError:  # reaped with the orphans, or the app's code in this process waited for it
+            return self._strangers.pop(pid, 1)
+        self._strangers.pop(pid, None)  # another's, that had this number before
         return os.waitstatus_to_exitcode(status) if found else None
 
     def reap_adopted(self, own: Iterable[int]) -> bool:

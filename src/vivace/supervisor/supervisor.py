@@ -18,7 +18,7 @@ from typing import Any
 
 from vivace.config import Config
 from vivace.config.workers import least_workers
-from vivace.supervisor.actions import Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
+from vivace.supervisor.actions import Abandon, Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
 from vivace.supervisor.adaptive import Scaling
 from vivace.supervisor.autopsy import Autopsy
 from vivace.supervisor.channels import Channels
@@ -409,6 +409,8 @@ class Supervisor:
                 self._generations.load(action.generation)
             elif isinstance(action, Unload):
                 self._generations.unload(action.generation)
+            elif isinstance(action, Abandon):
+                self._generations.abandon(action.generation)
             elif isinstance(action, Done):
                 self._service.ready(status=action.text)
                 self._desk.restarted(action)

@@ -108,7 +108,8 @@ class Workforce:
         self._channels.follow(ours, partial(self._on_worker, child))
         try:
             if generation.channel is not None and not generation.unsafe:
-                generation.channel.send(Order("fork", slot), theirs.fileno())
+                if not generation.channel.send(Order("fork", slot), theirs.fileno()):
+                    self._not_made(child, "its template takes no orders")
                 return
             pid = fork(partial(self._become_worker, generation.job, theirs, slot))
         except OSError as error:
