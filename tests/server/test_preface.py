@@ -135,21 +135,23 @@ async def test_who_has_sent_no_header_gives_way() -> None:
         left.pop().cancel()
 
 
-async def test_a_stop_does_not_wait_for_headers() -> None:
+@pytest.mark.parametrize("window", [0.0, 0.2])
+async def test_a_stop_does_not_wait_for_headers(window: float) -> None:
     async with running(ends, **ON, GRACEFUL_SHUTDOWN_TIMEOUT=10) as server:
         client = await server.connect()
         await until(lambda: server.server.connections == 1)
         async with asyncio.timeout(3):
-            await server.server.stop()
+            await server.server.stop(window)
         assert await client.read_all() == b""
 
 
-async def test_a_client_that_came_before_the_stop_is_answered() -> None:
+@pytest.mark.parametrize("window", [0.0, 0.2])
+async def test_a_client_that_came_before_the_stop_is_answered(window: float) -> None:
     async with running(ends, **ON) as server:
         client = await server.connect()
         await client.send(LINE[:9])
         await until(lambda: server.server.connections == 1)
-        stop = asyncio.ensure_future(server.server.stop())
+        stop = asyncio.ensure_future(server.server.stop(window))
         await client.send(LINE[9:] + GET)
         assert b"203.0.113.7" in await client.read_all()
         await client.close()

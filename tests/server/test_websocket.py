@@ -12,6 +12,7 @@ from tests.server.ws_support import ECHOES, accept, echo, open_websocket
 from vivace.errors import LocalProtocolError, WebsocketClosed
 from vivace.protocols.stream import Stream
 from vivace.protocols.ws import Closed, Ping, Pong
+from vivace.server.websocket import RESTART_CLOSES_PER_SECOND
 
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 
@@ -298,15 +299,33 @@ async def test_a_listener_that_fails_closes_with_1011(caplog: pytest.LogCaptureF
     assert "the listener of a WebSocket failed" in caplog.text
 
 
-async def test_the_server_stops_with_1001() -> None:
+@pytest.mark.parametrize(
+    ("window", "replaced", "code"), [(0.0, False, 1001), (1.0, False, 1001), (1.0, True, 1012)]
+)
+async def test_the_server_stops_with_1001_and_restarts_with_1012(
+    window: float, replaced: bool, code: int
+) -> None:
     async with running(echo) as server:
         peers = [await open_websocket(server) for _ in range(3)]
-        stopping = asyncio.create_task(server.server.stop())
+        stopping = asyncio.create_task(server.server.stop(window, replaced=replaced))
         for peer in peers:
-            event = await peer.recv()
+            event = await asyncio.wait_for(peer.recv(), 5)
             assert isinstance(event, Closed)
-            assert event.code == 1001
-            await peer.client.send(peer.ws.send_close(1001))
+            assert event.code == code
+            await peer.client.send(peer.ws.send_close(code))
+        await asyncio.wait_for(stopping, 5)
+
+
+async def test_a_restart_spreads_what_comes_back() -> None:
+    async with running(echo) as server:
+        peers = [await open_websocket(server) for _ in range(40)]
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        stopping = asyncio.create_task(server.server.stop(1.0, replaced=True))
+        for peer in peers:
+            assert (await asyncio.wait_for(peer.recv(), 5)).code == 1012
+            await peer.client.send(peer.ws.send_close(1012))
+        assert loop.time() - begun >= 39 / RESTART_CLOSES_PER_SECOND
         await asyncio.wait_for(stopping, 5)
 
 

@@ -134,6 +134,13 @@ class Preface:
         """The server stops."""
         self._give(DRAIN_TIMEOUT)
 
+    def hurry(self, window: float) -> None:
+        """The server stops, and who waits has a while for a request."""
+        self.drain()
+
+    def expire_idle(self, now: float) -> None:
+        """Nothing: what is waited for has a time-out of its own."""
+
     def abort(self) -> None:
         """Drop it."""
         if self._accepted.fileno() >= 0:

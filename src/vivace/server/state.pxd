@@ -10,6 +10,6 @@ cdef class ServerState:
     cdef public object _timer, answer, deadlines, leaving, loop, note, refuse, settings, stuck
     cdef public set background, connections
     cdef public bytes date
-    cdef public bint cancels, closing, draining, keep_alive
+    cdef public bint cancels, closing, draining, keep_alive, replaced
     cdef public Py_ssize_t active, closes, errors, input_buffer, max_concurrent, served
     cdef public double _flush_due, handler_time, head_time, idle_time, now

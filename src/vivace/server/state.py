@@ -54,6 +54,7 @@ class ServerState:
         note: Called with method and path of a request that begins, unless the one before had the same.
         noted: The head of the request that it was called for last.
         now: The monotonic time of the last tick, in seconds.
+        replaced: It stops because another server has taken its place.
         refuse: What the interface answers messages with that are no requests; None: it does not.
         served: Requests that arrived.
         stuck: Says where requests were whose time ran out.
@@ -86,6 +87,7 @@ class ServerState:
         "noted",
         "now",
         "refuse",
+        "replaced",
         "served",
         "settings",
         "stuck",
@@ -106,6 +108,7 @@ class ServerState:
         self.access: Any = access  # never None for a stream with a time of arrival
         self.active = 0
         self.closes = 0
+        self.replaced = False
         self.served = 0
         self.errors = 0
         self.note: Callable[[str, bytes], object] | None = None

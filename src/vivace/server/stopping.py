@@ -74,6 +74,7 @@ class Stopping:
         """Accept what is queued, and then no more."""
         state = self._state
         state.draining = True
+        state.replaced = self._replaced
         state.leaving.set()
         state.closing = not self._window
         self._established = list(state.connections)

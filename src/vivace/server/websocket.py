@@ -53,6 +53,10 @@ STOP_GRACE: Final = 1.0
 """The same when the server stops."""
 CLOSES_PER_SECOND: Final = 1_000
 """How many are closed when the server stops: their clients come back, and not all at once."""
+RESTART_CLOSES_PER_SECOND: Final = 200
+"""The same where another server has taken the place of this one: all of them come back there."""
+LONGEST_SPREAD: Final = 10.0
+"""Seconds over which they are closed then at most."""
 BATCH_SIZE: Final = 65_536
 """Octets gathered at most before they are written."""
 LIFETIME_JITTER: Final = 0.1
@@ -577,14 +581,25 @@ class WebSocket:
     # -- what the server does with connections --------------------------------------------------------
 
     def drain(self) -> None:
-        """The server stops: close with 1001, each when its turn has come."""
+        """The server stops: close with 1001, or with 1012 if it is restarted, each when its turn has come."""
         state = self.state
+        code, why = 1001, "the server stops"
         wait = min(state.closes / CLOSES_PER_SECOND, state.settings.graceful_timeout / 2)
+        if state.replaced:
+            code, why = 1012, "the server is restarted: connect anew"
+            wait = min(state.closes / RESTART_CLOSES_PER_SECOND, LONGEST_SPREAD)
         state.closes += 1
         if wait < state.deadlines.tick:
-            self.start_close(1001, "the server stops")
+            self.start_close(code, why)
         else:
-            state.loop.call_later(wait, self.start_close, 1001, "the server stops")
+            state.loop.call_later(wait, self.start_close, code, why)
+
+    def hurry(self, window: float) -> None:
+        """The server stops, and who waits has a while for a request: nobody here will ask for anything."""
+        self.drain()
+
+    def expire_idle(self, now: float) -> None:
+        """Nothing: its close has a time-out of its own."""
 
     def spare(self) -> int:
         """How readily it can be given up: it never is."""
