@@ -24,6 +24,8 @@ from tests.apps.test_budget import (
 )
 from tests.conftest import Launch, ServerProcess
 
+pytestmark = pytest.mark.once
+
 __all__ = ["postgres", "role"]
 
 CLIENTS, PAUSE = 32, 0.02

@@ -4,6 +4,8 @@ import pytest
 
 from bench.matrix import CASES, OURS, Cell, table, try_case
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("name", CASES)
 def test_our_column_is_right(name: str) -> None:

@@ -12,6 +12,8 @@ from tests.docs.runner import Reader, blocks
 from vivace.config import SETTINGS, reference
 from vivace.ext import Extension
 
+pytestmark = pytest.mark.once
+
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), *(ROOT / "examples").rglob("*.md")])
 WITH_CODE = [
     page for page in PAGES if any(b.language in {"python", "console"} for b in blocks(page.read_text()))

@@ -21,6 +21,8 @@ from bench.restarts import change, serving
 from bench.stage import Stage, app_text, until
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.once
+
 RUN = [sys.executable, "-m", "vivace", "run", "trial:app", "--port", "{port}", "--no-access-log"]
 GROUPS = Path("/sys/fs/cgroup")
 

@@ -19,6 +19,8 @@ from bench.stage import Stage, app_text, until
 from tests.docs.runner import blocks
 from vivace.config import Config
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 GRANTED = 30.0
 """Seconds between Heroku's SIGTERM and its SIGKILL."""

@@ -10,6 +10,8 @@ from bench.restarts import RUN, TRIALS, Options, change, resident, serving
 from bench.stage import Stage, app_text, until
 from vivace.supervisor import children
 
+pytestmark = pytest.mark.once
+
 SHORT = Options(restarts=3, requests=2000, clients=64, pause=0.05, boot=0.3, slack=4.0)
 
 
