@@ -92,7 +92,7 @@ def test_a_second_server_with_the_same_pid_file_is_refused(
 def test_titles_say_who_is_who(launch: Launch, free_port: int, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP)
     server = launch([*RUN, "--port", str(free_port), "--workers", "2"], free_port, cwd=tmp_path)
-    deadline = time.monotonic() + 10
+    deadline, title = time.monotonic() + 10, ""
     while time.monotonic() < deadline:
         title = Path(f"/proc/{server.process.pid}/cmdline").read_bytes().rstrip(b"\0").decode()
         if title.startswith("systemd: supervisor"):
