@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Launch
+from tests.supervisor.serving import until
 
 RUN = [sys.executable, "-m", "vivace", "run", "app.py"]
 APP = """
@@ -82,6 +83,7 @@ def test_a_second_server_with_the_same_pid_file_is_refused(
 ) -> None:
     (tmp_path / "app.py").write_text(APP)
     server = launch([*RUN, "--port", str(free_port), "--pid-file", "p"], free_port, cwd=tmp_path)
+    until((tmp_path / "p").exists)  # it is written once the server serves, the port was open before
     again = subprocess.run(
         [*RUN, "--port", "0", "--pid-file", "p"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
