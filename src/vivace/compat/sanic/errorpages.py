@@ -67,7 +67,7 @@ class BaseRenderer:
         debug: Show the whole page.
     """
 
-    dumps: Callable[..., str] = partial(dump_json, separators=(",", ":"))
+    dumps: Callable[..., str] = staticmethod(partial(dump_json, separators=(",", ":")))
 
     def __init__(self, request: Request, exception: Exception, debug: bool) -> None:
         self.request = request
