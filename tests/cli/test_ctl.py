@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.supervisor.serving import PATIENCE, Serving, ask, clean_environment, until
+from tests.supervisor.serving import PATIENCE, Serving, ask, change, clean_environment, until
 
 APP = """
 import asyncio, logging, os, sys, time
@@ -58,14 +58,6 @@ def app(tmp_path: Path) -> Path:
     path = tmp_path / "shop.py"
     path.write_text(APP)
     return path
-
-
-def change(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-    # A compiled copy of the same second and length would be taken for this one.
-    os.utime(path, (0, path.stat().st_mtime + 2 + len(text)))
 
 
 def ctl(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -259,18 +251,24 @@ def test_restart_into_code_that_dies_soon_ends_with_3(tmp_path: Path, app: Path)
         assert '"value":1' in server.get()
 
 
+def begin_restart(server: Controlled, folder: Path) -> "subprocess.Popen[str]":
+    """`vivace ctl restart --wait`, which waits; the restart has begun."""
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "vivace", "ctl", "restart", "--wait", "--pid", server.supervisor],
+        cwd=folder,
+        env=clean_environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    server.wait_for("restarting: the app is loaded anew")
+    return waiting
+
+
 def test_a_restart_that_another_one_overtakes_ends_with_3(tmp_path: Path, app: Path) -> None:
     with Controlled(tmp_path) as server:
         assert server.port
         change(app, "VALUE = 1", "VALUE = 2\ntime.sleep(3)")
-        first = subprocess.Popen(
-            [sys.executable, "-m", "vivace", "ctl", "restart", "--wait", "--pid", server.supervisor],
-            cwd=tmp_path,
-            env=clean_environment(),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        server.wait_for("restarting: the app is loaded anew")
+        first = begin_restart(server, tmp_path)
         change(app, "time.sleep(3)", "")
         server.ctl("restart", "--wait")
         _, said = first.communicate(timeout=PATIENCE)
@@ -298,14 +296,7 @@ def test_a_restart_that_a_stop_ends_is_told_so(tmp_path: Path, app: Path) -> Non
     with Controlled(tmp_path) as server:
         assert server.port
         change(app, "VALUE = 1", "VALUE = 2\ntime.sleep(30)")
-        restart = subprocess.Popen(
-            [sys.executable, "-m", "vivace", "ctl", "restart", "--wait", "--pid", server.supervisor],
-            cwd=tmp_path,
-            env=clean_environment(),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        server.wait_for("restarting: the app is loaded anew")
+        restart = begin_restart(server, tmp_path)
         server.ctl("stop", "--no-wait")
         _, said = restart.communicate(timeout=PATIENCE)
         assert (restart.returncode, said) == (3, "Error: the server stops\n")

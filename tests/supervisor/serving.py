@@ -207,6 +207,15 @@ def read_all(client: socket.socket) -> str:
     return data.decode()
 
 
+def change(path: Path, old: str, new: str) -> None:
+    """Replace a part of a program that is served, so that it is noticed."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    # A compiled copy of the same second and length would be taken for this one.
+    os.utime(path, (0, path.stat().st_mtime + 2 + len(text)))
+
+
 def until(condition: Callable[[], bool], patience: float = PATIENCE) -> float:
     """Wait for a condition; the seconds that it took."""
     start = time.monotonic()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervisor.serving import Serving, until
+from tests.supervisor.serving import Serving, change, until
 from vivace.supervisor.chores import proportional_memory
 
 APP = """
@@ -73,14 +73,6 @@ def app(tmp_path: Path) -> Path:
     path = tmp_path / "sample.py"
     path.write_text(APP)
     return path
-
-
-def change(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-    # A compiled copy of the same second and length would be taken for this one.
-    os.utime(path, (0, path.stat().st_mtime + 2 + len(text)))
 
 
 def supervisor_of(server: Serving) -> int:
