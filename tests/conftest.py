@@ -7,13 +7,16 @@ Rules of this file:
 """
 
 import http.client
+import itertools
 import logging
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +30,24 @@ _LOGGERS = ("vivace", "sanic")
 _OURS = ("PORT", "WEB_CONCURRENCY", "DEBUG")
 
 
+_PORTS = range(20_000, 32_000)
+_candidates = itertools.cycle(random.Random(os.getpid()).sample(_PORTS, len(_PORTS)))
+
+
 def find_free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of the loopback interface that nobody listens on now.
+
+    It is below those that the system gives to outgoing connections: another test cannot get it meanwhile.
+    """
+    for port in _candidates:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("the list of candidates has no end")
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
@@ -106,13 +121,14 @@ class ServerProcess:
             raise AssertionError(f"still running {seconds} s after {sent.name}:\n{self.output}") from None
 
     def remove(self) -> None:
-        """End whatever is left of the process and its children."""
-        if self.process.poll() is None:
-            children = psutil.Process(self.process.pid).children(recursive=True)
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
+        """End what is left of the process and its children; AssertionError if it did not leave politely."""
+        if self.process.poll() is not None:
+            return
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        try:
+            self.stop(seconds=10)
+        finally:
+            if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait()
             for child in children:
@@ -141,9 +157,10 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
         server.wait_until_serving()
         return server
 
-    yield start
-    for server in started:
-        server.remove()
+    with ExitStack() as stack:
+        yield start
+        for server in started:
+            stack.callback(server.remove)
 
 
 @pytest.fixture(autouse=True)

@@ -285,7 +285,11 @@ async def test_a_piece_behind_a_complete_body_is_dropped_and_logged(threads: int
 
 
 @MODES
-@pytest.mark.parametrize("body", [[], [b"123"], (b"1", b"2"), Body(), Body(b"12", b"3")], ids=repr)
+@pytest.mark.parametrize(
+    "body",
+    [[], [b"123"], (b"1", b"2"), Body(), Body(b"12", b"3")],
+    ids=["no piece", "one piece", "two pieces", "no piece of an iterable", "two pieces of an iterable"],
+)
 async def test_a_body_that_is_too_short_ends_the_connection(threads: int, body: Any, caplog: Caplog) -> None:
     pieces = list(body.pieces) if isinstance(body, Body) else body
     async with serving(app_of(Body(*pieces), ("Content-Length", "4")), threads) as started:
