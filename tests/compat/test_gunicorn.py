@@ -431,6 +431,7 @@ def test_hooks_of_the_worker_run(gunicorn: Start, tmp_path: Path) -> None:
     hooks += "def worker_exit(server, worker):\n    print('worker_exit ran', flush=True)\n"
     (tmp_path / "hooks.py").write_text(hooks)
     server = gunicorn("-c", "hooks.py")
+    assert server.port
     assert server.stop(signal.SIGINT) == 0
     for name in (*names, "worker_exit"):
         assert f"{name} ran" in server.output

@@ -210,11 +210,11 @@ def test_a_pid_file_on_a_full_disk_is_named(tmp_path: Path) -> None:
 
 def test_a_supervisor_that_was_stopped_for_a_while_harms_nobody() -> None:
     """As a machine that sleeps does: for all timers a long time passes at once."""
-    with serving("--boot-timeout", "1") as stage:
+    with serving("--boot-timeout", "3") as stage:
         born = stage.noted("served")
         os.kill(stage.process.pid, signal.SIGSTOP)
         with Crowd(stage.port, 4, 0.01) as crowd:
-            time.sleep(2.0)
+            time.sleep(3.5)
             os.kill(stage.process.pid, signal.SIGCONT)
             crowd.wait(crowd.answered + 100)
         assert not crowd.failed
