@@ -1,4 +1,4 @@
-"""Every exception that Vivace raises, and nothing else.
+"""Every exception that Vivace raises, and the words for statuses; nothing else.
 
 The tree (indented = inherits):
 
@@ -27,9 +27,10 @@ Rules of this file:
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 __all__ = [
+    "PHRASES",
     "BadMethod",
     "BadRequest",
     "BrokenResourceError",
@@ -190,7 +191,7 @@ class SanicException(VivaceError):
     def _word(self, message: str | bytes | None) -> str:
         """The message of this exception."""
         if message is None:
-            return type(self).message or _PHRASES.get(self.status_code, "")
+            return type(self).message or _TITLES.get(self.status_code) or PHRASES.get(self.status_code, "")
         return message.decode("utf-8", "replace") if isinstance(message, bytes) else message
 
 
@@ -485,12 +486,12 @@ def _escape_quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
-# Written out: below another program's folder in sys.path, `http` may not be Python's. The words are Sanic's.
-_PHRASES: dict[int, str] = {
+PHRASES: Final[dict[int, str]] = {
     100: "Continue",
     101: "Switching Protocols",
     102: "Processing",
     103: "Early Hints",
+    104: "Upload Resumption Supported",
     200: "OK",
     201: "Created",
     202: "Accepted",
@@ -522,14 +523,14 @@ _PHRASES: dict[int, str] = {
     410: "Gone",
     411: "Length Required",
     412: "Precondition Failed",
-    413: "Request Entity Too Large",
-    414: "Request-URI Too Long",
+    413: "Content Too Large",
+    414: "URI Too Long",
     415: "Unsupported Media Type",
-    416: "Requested Range Not Satisfiable",
+    416: "Range Not Satisfiable",
     417: "Expectation Failed",
     418: "I'm a teapot",
     421: "Misdirected Request",
-    422: "Unprocessable Entity",
+    422: "Unprocessable Content",
     423: "Locked",
     424: "Failed Dependency",
     425: "Too Early",
@@ -550,8 +551,17 @@ _PHRASES: dict[int, str] = {
     510: "Not Extended",
     511: "Network Authentication Required",
 }
+"""The reason phrase of each status of the IANA registry, and that of 418."""
+
+# What pages say differently: older words, which Sanic's programs and their tests know.
+_TITLES: Final[dict[int, str]] = {
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    416: "Requested Range Not Satisfiable",
+    422: "Unprocessable Entity",
+}
 
 
 def title_of(status: int) -> str:
     """What a page calls an error of `status`."""
-    return _PHRASES.get(status, "Error Occurred")
+    return _TITLES.get(status) or PHRASES.get(status, "Error Occurred")

@@ -478,8 +478,7 @@ class Exchange:
         if error is not None and left_by_client(error):
             logger.debug("the client of %s %r left", self.head.method, self.head.path)
         else:
-            where = f"{self.head.method} {self.head.path.decode('latin-1')}"
-            logger.error("the ASGI app failed on %s: %s", where, what, exc_info=error)
+            logger.error("the ASGI app failed on %s: %s", self.head.describe(), what, exc_info=error)
         if stream.disconnected or stream.complete:
             return
         if stream.response_started:

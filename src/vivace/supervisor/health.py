@@ -23,6 +23,7 @@ import msgspec
 
 from vivace.config.binds import parse_bind, split_binds
 from vivace.errors import StartupError
+from vivace.http.status import phrase
 from vivace.server import bind_tcp, bind_unix
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.socketfile import SocketFile
@@ -40,7 +41,6 @@ PATIENCE: Final = 5.0
 """Seconds that a client has from its connection to its request."""
 _AGAIN: Final = 0.1
 """Seconds between two tries to listen where another supervisor still does."""
-_PHRASES: Final = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
 class _Client:
@@ -163,7 +163,7 @@ class Health:
             facts = {path[3:]: well, "workers": self._fleet.ready_count, "wanted": self._fleet.size}
         body = msgspec.json.encode(facts)
         lines = [
-            f"HTTP/1.1 {status} {_PHRASES[status]}",
+            f"HTTP/1.1 {status} {phrase(status)}",
             "content-type: application/json",
             f"content-length: {len(body)}",
             "cache-control: no-store",

@@ -84,7 +84,7 @@ class Pulse:
             return
         for stream in self._server.streams() if task is not None else ():
             if stream.task is task:
-                self._entry.blocked_by(_describe(stream))
+                self._entry.blocked_by(stream.head.describe())
 
     def describe(self) -> str:
         """What this worker is doing; from another thread."""
@@ -135,13 +135,8 @@ class Pulse:
         if not self._seen:
             return "", 0.0
         oldest = min(self._seen, key=_of(self._seen))
-        return _describe(oldest), self._seen[oldest]
+        return oldest.head.describe(), self._seen[oldest]
 
 
 def _of(times: dict[Stream, float]) -> Callable[[Stream], float]:
     return times.__getitem__
-
-
-def _describe(stream: Stream) -> str:
-    head = stream.head
-    return f"{head.method} {head.path.decode('latin-1')}"
