@@ -13,7 +13,10 @@ The tree (indented = inherits):
       BrokenResourceError         the world took the resource away
         ClientDisconnected        the peer of this request is gone
           WebsocketClosed         the WebSocket is closed; carries the code, and is a SanicException too
+        HubUnavailable            the hub, or the engine behind it, cannot take or give messages now
+        SubscriberTooSlow         a subscription ended because its queue was full
       ClosedResourceError         you closed it and used it again
+      MessageTooLarge             a message is larger than its topic takes; a ValueError too
       SanicException              an answer with a status
         HTTPException             the same; what handlers raise
           BadRequest ... ServiceUnavailable
@@ -45,6 +48,7 @@ __all__ = [
     "HTTPException",
     "HeaderExpectationFailed",
     "HeaderNotFound",
+    "HubUnavailable",
     "InternalServerError",
     "InvalidHeader",
     "InvalidRangeType",
@@ -53,6 +57,7 @@ __all__ = [
     "InvalidUsage",
     "LoadFileException",
     "LocalProtocolError",
+    "MessageTooLarge",
     "MethodNotAllowed",
     "MethodNotSupported",
     "NameTaken",
@@ -72,6 +77,7 @@ __all__ = [
     "ServiceUnavailable",
     "SignalNotFound",
     "StartupError",
+    "SubscriberTooSlow",
     "URITooLong",
     "URLBuildError",
     "Unauthorized",
@@ -148,8 +154,23 @@ class ClientDisconnected(BrokenResourceError, ConnectionError):
     """The client of this request is gone, or its body broke off before its end; an OSError too."""
 
 
+class HubUnavailable(BrokenResourceError, ConnectionError):
+    """The hub, or the engine behind it, cannot take or give messages now; an OSError too.
+
+    The message was not published, unless the text says that it may have been.
+    """
+
+
+class SubscriberTooSlow(BrokenResourceError):
+    """A subscription ended: its queue was full, and its policy is ``disconnect``."""
+
+
 class ClosedResourceError(VivaceError):
     """A resource was used after our own side closed it."""
+
+
+class MessageTooLarge(VivaceError, ValueError):
+    """A message is larger than its topic takes; nothing of it was published."""
 
 
 class SanicException(VivaceError):
