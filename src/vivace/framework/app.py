@@ -24,6 +24,7 @@ from vivace.errors import DeclarationError
 from vivace.framework.announce import announce_stage, make_announcer
 from vivace.framework.automatic import AUTOMATIC, Automatic
 from vivace.framework.background import Background
+from vivace.framework.beside import Beside, Companion
 from vivace.framework.budget import Budgeted
 from vivace.framework.compiler import compile_app, gather_listeners, gather_signals
 from vivace.framework.dispatch import Dispatcher
@@ -62,7 +63,6 @@ __all__ = ["Vivace"]
 _ELSEWHERE: Final = {
     "m": "write app.restart(), app.scale(3) or app.stop()",
     "multiplexer": "write app.restart(), app.scale(3) or app.stop()",
-    "manager": "the supervisor has no interface for apps; declare main_process_ready listeners instead",
     "inspector": "there is none; `vivace ctl` asks and commands a server",
     "ext": "the app is not extended yet; from vivace.ext import Extend; Extend(app)",
     "extend": "write Extend(app); from vivace.ext import Extend",
@@ -74,7 +74,7 @@ ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
 _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
 
 
-class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[ConfigT, CtxT]):
+class Vivace(Composed, Background, Beside, Budgeted, Extensible, Pickled, Generic[ConfigT, CtxT]):
     """An app.
 
     Args:
@@ -101,6 +101,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
         state: What is going on.
         signal_router: The signals.
         blueprints: The blueprints by name.
+        companions: What runs in processes beside the workers (`vivace.framework.beside`).
         placed: The same by the name with its prefix, as routes know it.
 
     Raises:
@@ -119,6 +120,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
         "_running",
         "_tasks",
         "answer_stream",
+        "companions",
         "config",
         "dumps",
         "error_handler",
@@ -196,6 +198,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
         self.state = AppState(self)
         self.error_handler = error_handler or ErrorHandler()
         self.response_chain: Chain = ()
+        self.companions: list[Companion] = []
         self._amenders: list[Amender] = []
         self._amending = False
         self._automatic = dict(self.automatic_methods)
