@@ -89,6 +89,10 @@ class AsgiInterface:
         root_path: The path under which the app is mounted.
         version: 3, or 2 for an app that is called with the scope first.
 
+    Attributes:
+        cancels: False: an app is told that its client left.
+        socket_threads: In how many threads the sync code of its WebSockets runs, if it uses asgiref: THREADS.
+
     Raises:
         ConfigError: ROOT_PATH cannot be used.
     """
@@ -106,6 +110,7 @@ class AsgiInterface:
         "_state",
         "_threads",
         "cancels",
+        "socket_threads",
     )
 
     def __init__(self, app: Any, config: Config, root_path: str = "", version: int = 3) -> None:
@@ -117,6 +122,7 @@ class AsgiInterface:
         paths = [bind.name for bind in binds_of(config) if bind.kind == "unix"]
         self._address = (paths[0], None) if paths else None
         self._threads = threads_of(config)
+        self.socket_threads = max(config.THREADS, 1)
         self._max_size = config.REQUEST_MAX_SIZE or -1
         self._request_seconds = config.REQUEST_TIMEOUT
         spoken = "3.0" if version == 3 else "2.0"
