@@ -23,6 +23,7 @@ from vivace.config.binds import binds_of
 from vivace.errors import ClientDisconnected, HTTPException, LocalProtocolError
 from vivace.http.url import quote_path, unquote_path
 from vivace.interfaces.asgi_tls import describe_tls
+from vivace.interfaces.django_advice import advise
 from vivace.interfaces.hosted import TEXT_FIELDS, bound_threads, outer_path, threads_of
 from vivace.interfaces.lifespan import Lifespan
 from vivace.protocols.completed import COMPLETED
@@ -123,6 +124,7 @@ class AsgiInterface:
         self._address = (paths[0], None) if paths else None
         self._threads = threads_of(config)
         self.socket_threads = max(config.THREADS, 1)
+        config.warnings.extend(advise(app))
         self._max_size = config.REQUEST_MAX_SIZE or -1
         self._request_seconds = config.REQUEST_TIMEOUT
         spoken = "3.0" if version == 3 else "2.0"

@@ -7,8 +7,8 @@ Rules of this file:
 - An app that knows no WebSockets refuses the scope by an exception: that is one line in the log and a 403.
 - An app is told that its client left, it is not cancelled: `receive` gives ``websocket.disconnect``, and what
   it sends is dropped; one that does not stop sending gets an OSError in the end.
-- The sync code of an app that uses asgiref (Django, Channels) runs in THREADS threads, all of one WebSocket in
-  the same one; asgiref alone would run that of all WebSockets in one.
+- The sync code of an app that uses asgiref (Django, Channels) runs in THREADS threads, all of one WebSocket
+  in the same one; asgiref alone would run that of all WebSockets in one.
 - Whatever becomes of the app, the WebSocket is closed behind it: 1011 if it failed, else 1000.
 - Follows the ASGI specification, HTTP & WebSocket 2.3.
 """
