@@ -12,7 +12,8 @@ pytest.importorskip("channels")
 SITE = """
 from django.conf import settings
 database = {{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "CONN_MAX_AGE": {age}}}
-settings.configure(DATABASES={{"default": database}}, SECRET_KEY="only for tests", ROOT_URLCONF="x", MIDDLEWARE=[])
+settings.configure(DATABASES={{"default": database}}, SECRET_KEY="only for tests", ROOT_URLCONF="x")
+settings.MIDDLEWARE = []
 import django
 django.setup()
 from channels.routing import ProtocolTypeRouter

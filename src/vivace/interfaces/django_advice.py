@@ -3,7 +3,7 @@
 Rules of this file:
 
 - Nothing of Django is imported here: what is not loaded by now is not served.
-- Django's own handler is known by its class; ours (`vivace.contrib.django`) keeps its threads and needs no advice.
+- Django's own handler is known by its class; ours (`vivace.contrib.django`) keeps its threads: no advice.
 """
 
 import sys
