@@ -28,6 +28,7 @@ from vivace.framework.spec import (
 )
 from vivace.framework.static import StaticFiles
 from vivace.framework.websocket import websocket_handler
+from vivace.framework.websocket_options import take_options
 
 __all__ = ["Registry"]
 
@@ -68,7 +69,11 @@ class Registry(Hooks):
             apply: False: declare nothing.
             version_prefix: Instead of ``/v``.
             error_format: Of what is refused before it is a WebSocket.
-            options: ``compress=False``: do not compress messages; the others are those of `route`.
+            options: ``compress=False``: do not compress messages. ``origins``: the pages that may connect, as
+                in WEBSOCKET_ORIGINS. ``message``: the type of the messages, see
+                `vivace.framework.typed_socket`. ``max_size max_frame_size max_fragments max_queue
+                ping_interval ping_timeout close_timeout max_lifetime``: instead of the settings of these
+                names. The others are those of `route`.
 
         Raises:
             ConfigError: As `route`, or the handler takes no ``ws``.
@@ -142,13 +147,14 @@ class Registry(Hooks):
             ConfigError: The path or an option is wrong, or the handler does not take the path's parameters.
         """
         seconds = check_timeout(timeout, uri)
+        special = take_options(ctx, subprotocols, compress) if websocket else None
 
         def decorate(handler: F) -> F:
             if not apply:
                 return handler
             self._declare(
                 RouteSpec(
-                    handler=websocket_handler(handler, subprotocols, compress) if websocket else handler,
+                    handler=handler if special is None else websocket_handler(handler, special),
                     uri=uri,
                     methods=method_set(methods),
                     name=self._name_route(handler, name).removeprefix(f"{self.name}."),
