@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vivace.supervisor.actions import Abandon, Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
-from vivace.supervisor.fleet import INTENSITY_PERIOD, KILL_AFTER, NOBODY, Fleet, Patience
+from vivace.supervisor.fleet import ECHO, INTENSITY_PERIOD, KILL_AFTER, NOBODY, Fleet, Patience
 from vivace.supervisor.handle import State, WorkerHandle, describe_exit
 
 PATIENCE = Patience(graceful=10.0, boot=60.0, idle=5.0, canary=1.0)
@@ -84,6 +84,7 @@ class Clock:
         self.retired.clear()
 
     def stop(self) -> None:
+        self.now += 2 * ECHO  # later than any signal before
         self.do(self.fleet.stop(self.now))
 
     def hand(self) -> None:
@@ -469,6 +470,18 @@ def test_a_second_signal_forces_and_a_third_kills() -> None:
     clock.stop()
     assert clock.sent == [(1, signal.SIGTERM), (1, signal.SIGKILL)]
     assert clock.forced == [1]
+
+
+def test_signals_of_one_moment_are_one_request() -> None:
+    clock = serving(1)
+    clock.stop()
+    for forced in (False, True):
+        clock.do(clock.fleet.stop(clock.now + ECHO - 0.01, forced=forced))
+        assert clock.forced == ([1] if forced else [])
+    clock.do(clock.fleet.stop(clock.now + 2 * ECHO - 0.02))
+    assert clock.sent == [(1, signal.SIGTERM)]
+    clock.do(clock.fleet.stop(clock.now + 2 * ECHO))
+    assert clock.sent[-1] == (1, signal.SIGKILL)
 
 
 def test_a_delay_comes_before_a_stop_and_everything_goes_on() -> None:

@@ -83,7 +83,7 @@ def test_readiness_is_over_first_when_a_stop_is_asked_for(tmp_path: Path) -> Non
         with socket.create_connection(("127.0.0.1", port), 10) as client:
             ask(client, "/")
             assert client.recv(12) == b"HTTP/1.1 200"
-        server.signal(signal.SIGTERM)
+        server.signal_again(signal.SIGTERM)
         assert server.wait() == 0
 
 
@@ -158,6 +158,16 @@ def test_an_address_that_cannot_be_used_ends_the_start(
     with Serving(arguments, tmp_path) as server:
         assert server.wait() == code
         assert text in server.log
+
+
+def test_an_address_that_is_taken_is_told_with_the_option_that_chose_it(tmp_path: Path) -> None:
+    (tmp_path / "sample.py").write_text(APP)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        with Serving([*RUN, "--admin-bind", where], tmp_path) as server:
+            assert server.wait() == 4
+            assert f"cannot listen on {where}: the port is in use" in server.log
+            assert "or choose another with --admin-bind." in server.log
 
 
 def test_a_unix_socket_does_too(tmp_path: Path) -> None:

@@ -29,10 +29,13 @@ from vivace.supervisor.actions import Abandon, Action, Done, Force, Load, Retire
 from vivace.supervisor.handle import State, WorkerHandle, describe_exit
 from vivace.supervisor.slots import LONGEST_DELAY, Slots
 
-__all__ = ["FORCED", "KILL_AFTER", "Fleet", "Patience"]
+__all__ = ["ECHO", "FORCED", "KILL_AFTER", "Fleet", "Patience"]
 
 KILL_AFTER: Final = 3.0
 """Seconds after the graceful time when a worker that is still there is killed."""
+ECHO: Final = 0.25
+"""Seconds after a signal to stop in which another one says the same: a terminal sends Ctrl-C to everybody,
+and whatever started us may pass it on."""
 FORCED: Final = 2.0
 """Seconds that a forced stop gives the workers."""
 INTENSITY_PERIOD: Final = 60.0
@@ -108,6 +111,7 @@ class Fleet:
         self._load_due: float | None = None
         self._forced = False
         self._hurried = False
+        self._asked_at = -ECHO
         self._leave_at: float | None = None
         self._deadline: float | None = None
         self._now = 0.0
@@ -312,10 +316,15 @@ class Fleet:
     def stop(self, now: float, *, forced: bool = False) -> list[Action]:
         """A signal to stop came: the first lets requests finish, the second forces, the third kills.
 
+        What comes within `ECHO` of the one before is the same request.
+
         Args:
             now: The time.
             forced: Already the first one forces.
         """
+        if now < self._asked_at + ECHO and not forced:
+            return []
+        self._asked_at = now
         if self.handed and not self._hurried:
             return self._hurry(now)
         if self.stopping:

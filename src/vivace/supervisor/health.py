@@ -116,7 +116,7 @@ class Health:
                     made.append(bind_unix(bind.name, self._mode, CLIENTS))
                     self._files.append(SocketFile(bind.name))
                 elif bind.kind == "tcp":
-                    made += bind_tcp(bind.name, bind.port, CLIENTS)
+                    made += bind_tcp(bind.name, bind.port, CLIENTS, "--admin-bind")
                 else:
                     text = "ADMIN_BIND takes no inherited descriptors"
                     raise StartupError(text, stage="bind", exit_code=4)

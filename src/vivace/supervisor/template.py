@@ -29,6 +29,7 @@ from vivace.supervisor.job import Job
 from vivace.supervisor.logs import attach_logging, detach_logging, reopen_files
 from vivace.supervisor.messages import Channel, Made, Order, Report, failed
 from vivace.supervisor.target import Loaded
+from vivace.supervisor.title import set_title
 from vivace.supervisor.work import prepare
 
 __all__ = ["MakeWorker", "imported_files", "run_main_listeners", "run_template", "why_unsafe"]
@@ -64,6 +65,7 @@ class Template:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the supervisor's to heed
             signal.signal(number, noted)
         before = _sockets()
+        self._show_title("vivace")
         try:
             loaded = self._load()
         except Exception as error:  # noqa: BLE001 - the app's code may raise anything
@@ -72,6 +74,7 @@ class Template:
             return code
         unsafe = why_unsafe(_sockets() - before)
         self._job = self._job._replace(load=lambda: loaded)
+        self._show_title(str(getattr(loaded.app, "name", loaded.target)))
         self._freeze()
         self._channel.send(self._report(loaded, unsafe))
         self._obey()
@@ -92,6 +95,10 @@ class Template:
             refuse_early_connections(self._job.config)
         run_main_listeners(self._app, "main_process_start")
         return loaded
+
+    def _show_title(self, name: str) -> None:
+        """A fork of the supervisor would go on under its title, with numbers that are old."""
+        set_title(f"{name}: template gen {self._job.generation}")
 
     def _freeze(self) -> None:
         gc.collect()
