@@ -8,6 +8,7 @@ from typing import Final
 
 from vivace.config.setting import Setting
 from vivace.config.table_clients import CLIENT_SETTINGS
+from vivace.config.table_tasks import TASK_SETTINGS
 
 __all__ = ["BY_NAME", "SETTINGS"]
 
@@ -417,6 +418,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "LOGO", "logo", None, "Text shown above the message of the start.", _LOG, flag="-", scope="process"
     ),
     *CLIENT_SETTINGS,
+    *TASK_SETTINGS,
 )
 
 BY_NAME: Final = {setting.name: setting for setting in SETTINGS}

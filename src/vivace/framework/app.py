@@ -45,6 +45,7 @@ from vivace.framework.signals import RESERVED_NAMESPACES, SignalRouter, event_na
 from vivace.framework.state import AppState
 from vivace.framework.tasks import TaskGroup
 from vivace.framework.urls import build_url, find_route
+from vivace.framework.work import Working
 from vivace.protocols.stream import Stream
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
 _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
 
 
-class Vivace(Composed, Background, Beside, Budgeted, Extensible, Pickled, Generic[ConfigT, CtxT]):
+class Vivace(Composed, Background, Beside, Budgeted, Extensible, Pickled, Working, Generic[ConfigT, CtxT]):
     """An app.
 
     Args:
@@ -119,6 +120,7 @@ class Vivace(Composed, Background, Beside, Budgeted, Extensible, Pickled, Generi
         "_router",
         "_running",
         "_tasks",
+        "_work",
         "answer_stream",
         "companions",
         "config",
@@ -208,6 +210,7 @@ class Vivace(Composed, Background, Beside, Budgeted, Extensible, Pickled, Generi
         self._running = False
         self._router: Router | None = None
         self._tasks = TaskGroup()
+        self._work: Any = None
         self.signal_router = SignalRouter()
         self.request_class = request_class
         self._connect(request_class)
