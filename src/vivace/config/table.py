@@ -8,6 +8,7 @@ from typing import Final
 
 from vivace.config.setting import Setting
 from vivace.config.table_clients import CLIENT_SETTINGS
+from vivace.config.table_hub import HUB_SETTINGS
 from vivace.config.table_tasks import TASK_SETTINGS
 
 __all__ = ["BY_NAME", "SETTINGS"]
@@ -418,6 +419,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "LOGO", "logo", None, "Text shown above the message of the start.", _LOG, flag="-", scope="process"
     ),
     *CLIENT_SETTINGS,
+    *HUB_SETTINGS,
     *TASK_SETTINGS,
 )
 

@@ -30,6 +30,7 @@ from vivace.framework.compiler import compile_app, gather_listeners, gather_sign
 from vivace.framework.dispatch import Dispatcher
 from vivace.framework.error_handler import ErrorHandler
 from vivace.framework.extensible import Amender, Extensible
+from vivace.framework.hubs import Grouped
 from vivace.framework.lifespan import run_stage
 from vivace.framework.middleware import Chain
 from vivace.framework.mount import Mount, MountTable, check_prefix
@@ -75,7 +76,7 @@ ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
 _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
 
 
-class Vivace(Composed, Background, Beside, Budgeted, Extensible, Pickled, Working, Generic[ConfigT, CtxT]):
+class Vivace(Composed, Background, Beside, Budgeted, Grouped, Extensible, Pickled, Working, Generic[ConfigT, CtxT]):
     """An app.
 
     Args:
@@ -116,6 +117,7 @@ class Vivace(Composed, Background, Beside, Budgeted, Extensible, Pickled, Workin
         "_dispatcher",
         "_ext",
         "_guest",
+        "_hub",
         "_mounts",
         "_router",
         "_running",
@@ -206,6 +208,7 @@ class Vivace(Composed, Background, Beside, Budgeted, Extensible, Pickled, Workin
         self._automatic = dict(self.automatic_methods)
         self._ext: Any = None
         self._guest: Any = None
+        self._hub = None
         self._mounts: list[Mount] = []
         self._running = False
         self._router: Router | None = None
@@ -572,6 +575,7 @@ class Vivace(Composed, Background, Beside, Budgeted, Extensible, Pickled, Workin
         elif stage == "after_server_stop":
             self._running = False
             self._dispatcher.close()
+            await self.leave_groups()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

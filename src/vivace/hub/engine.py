@@ -17,16 +17,19 @@ The contract:
   engine may deliver it back to the machine that sent it: the hub knows its own by `origin`. When messages may
   have been lost (the connection broke), the engine says `sink.gap(topic, reason)` once for each followed
   `fast` topic and outage, after it follows the topic again.
-- An ordered message (`resume`, `latest`) gets its offset from the server: the same for all machines, from 1 on,
-  always rising within an epoch (holes are allowed). It is stored (the newest `rule.history`, for `rule.ttl`
-  seconds) in the same step. It **must be delivered back** to the machine that sent it if that follows the
-  topic. `publish` returns its position as soon as it is stored; the delivery may come before or after.
+- An ordered message (`resume`, `latest`) gets its offset from the server: the same for all machines, from 1
+  on, always rising within an epoch (holes are allowed). It is stored (the newest `rule.history`, for
+  `rule.ttl` seconds) in the same step. It **must be delivered back** to the machine that sent it if that
+  follows the topic. `publish` returns its position as soon as it is stored; the delivery may come before or
+  after.
 - Each followed ordered topic is delivered in the order of its offsets, and none is left out. After a lost
   connection the engine reads what it missed by itself (it remembers the last offset that it delivered of each
   followed topic); if that is no longer kept, or the epoch changed, it says `sink.gap` and goes on with what
   is live. It begins with what is published after `follow` took effect: the past is asked for with `history`.
-- A message that is stored twice because its publishing was retried may be delivered twice: the hub drops it by
-  its `id`.
+- **`history` of a followed topic is read after its `follow` took effect** at the server: what is read and
+  what is delivered from then on overlap or meet, with no hole between. (A message may come by both ways.)
+- A message that is stored twice because its publishing was retried may be delivered twice: the hub drops it
+  by its `id`.
 - While the server is away, `publish` waits in an outbox of at most 1000 messages and 5 s, in order. A message
   that finds it full, or has waited for 5 s, raises `HubUnavailable`.
 - `exclude`, `id` and `origin` travel with the payload, unchanged. A payload is opaque.
