@@ -82,6 +82,7 @@ def test_what_sanics_manager_is_given_becomes_a_companion() -> None:
     app.manager.manage("counter", got.append, {}, transient=True)
     app.manager.manage("once", take, {"value": 7}, workers=2)
     app.manager.manage("later", print, auto_start=False)
+    app.manager.manage("later", print, auto_start=False)
     counter, once, later = app.companions
     assert (counter.restart, counter.keeps, counter.kind) == ("on-failure", False, "process")
     assert (once.restart, once.keeps, once.instances) == ("never", True, 2)

@@ -23,7 +23,7 @@ from vivace.errors import ConfigError
 
 __all__ = ["Config"]
 
-_NOT_SETTINGS: Final = frozenset({"VIVACE_PURE", "VIVACE_SLOT"})
+_NOT_SETTINGS: Final = frozenset({"VIVACE_HUB", "VIVACE_PURE", "VIVACE_RUN", "VIVACE_SLOT"})
 """Settings that have no effect so far."""
 
 
@@ -159,6 +159,15 @@ class Config(MutableMapping[str, Any]):
     PROXIES_COUNT: int | None
     FORWARDED_FOR_HEADER: str
     TRUSTED_PROXIES: str
+    GRAPHQL_MAX_MESSAGE: int
+    GRAPHQL_MAX_TOKENS: int
+    GRAPHQL_MAX_DEPTH: int
+    GRAPHQL_MAX_BATCH: int
+    GRAPHQL_MAX_OPERATIONS: int
+    GRAPHQL_MAX_QUEUE: int
+    GRAPHQL_CACHE: int
+    GRAPHQL_INIT_TIMEOUT: float
+    GRAPHQL_KEEP_ALIVE: float
 
     sources: dict[str, str]
     warnings: list[str]

@@ -192,9 +192,12 @@ class Manager:
         Raises:
             DeclarationError: There is one of that name, or the name cannot be used.
         """
-        if any(known.name == ident for known in self._companions):
-            raise DeclarationError(f"there is a process {ident!r} already")
         given = dict(kwargs or {})
+        for known in [known for known in self._companions if known.name == ident]:
+            # The listener that declares it may have run before, in this very process.
+            if not isinstance(known.main, _Managed) or known.main.func is not func:
+                raise DeclarationError(f"there is a process {ident!r} already")
+            self._companions.remove(known)
         again = transient if restartable is None else restartable
         made = Companion(
             ident,
@@ -211,12 +214,12 @@ class _Managed:
     """The main of a function that knows nothing of contexts: a request to stop ends it where it is."""
 
     def __init__(self, func: Callable[..., Any], given: dict[str, Any]) -> None:
-        self._func = func
+        self.func = func
         self._given = given
 
     def __call__(self, context: Context) -> Any:
         context.stop = _leave  # type: ignore[method-assign]
-        return self._func(**self._given)
+        return self.func(**self._given)
 
 
 def _leave() -> None:
