@@ -105,6 +105,7 @@ class Traffic:
         self._topic = topic
         self._rule = rule
         self._pause = pause
+        self._on = True
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -113,13 +114,12 @@ class Traffic:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        assert self._task.cancelled() or not self._task.exception()
+        self._on = False
+        await self._task
 
     async def _run(self) -> None:
         number = 0
-        while True:
+        while self._on:
             number += 1
             payload = b"%d" % number
             try:

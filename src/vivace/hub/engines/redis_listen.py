@@ -39,6 +39,7 @@ CHUNK: Final = 500
 _REMEMBERED: Final = 1000
 """Senders whose last number is remembered."""
 _KEEP: Final = "$keep"
+_FORGOTTEN: Final = "history: the server has forgotten what was before"
 
 
 class _Followed:
@@ -253,12 +254,8 @@ class Listener:
                 one.last = Position(past.position.epoch, 0)
                 continue
             if not past.complete:
-                lost = past.position != one.last
-                one.last = past.position
-                if lost:
-                    self._say_gap(
-                        one, "history: more was published than is kept since the connection was lost"
-                    )
+                if self._jump(one, past):
+                    continue
                 break
             for stored in past.messages:
                 one.last = stored.pos
@@ -268,6 +265,19 @@ class Listener:
         held, one.held = one.held or [], None
         for position, envelope in held:
             self._advance(one, position, envelope)
+
+    def _jump(self, one: _Followed, past: Past) -> bool:
+        """Say that something is missing; whether there is more to read, from the begin of another epoch."""
+        known, found = one.last, past.position
+        one.last = found
+        if found == known:
+            return False
+        if found is None or known is None or found.epoch == known.epoch:
+            self._say_gap(one, _FORGOTTEN if found is None else "history: more was published than is kept")
+            return False
+        self._say_gap(one, _FORGOTTEN)
+        one.last = Position(found.epoch, 0)
+        return True
 
     def _take(self, item: list[Any]) -> None:
         """Take what the server sends."""
@@ -319,7 +329,7 @@ class Listener:
                 self._read_hole(one, position, envelope)
                 return
         elif last is not None:
-            self._say_gap(one, "history: the server has forgotten the topic and began anew")
+            self._say_gap(one, _FORGOTTEN)
         one.last = position
         self._deliver(_stored(one.topic, position, envelope))
 

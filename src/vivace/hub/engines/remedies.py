@@ -12,6 +12,7 @@ from typing import Final
 
 import hiredis
 
+from vivace.hub.engines.resp import NoGreeting
 from vivace.hub.engines.upkeep import LinkDown
 from vivace.hub.engines.urls import Address
 
@@ -69,13 +70,15 @@ def _explain(error: Exception, address: Address) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS failed ({error.reason or error}): if it does not speak TLS, use redis:// for rediss://"
     if isinstance(error, TimeoutError):
-        return "it did not answer in time: is a firewall in between, or does it hang?"
+        return "it did not answer in time: is a firewall in between, does it hang" + (
+            ", or does it speak no TLS? Then use redis:// for rediss://" if address.tls else "?"
+        )
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there: is it running, is the port right?"
     if isinstance(error, socket.gaierror):
         return f"its name cannot be found ({error.strerror})"
-    if isinstance(error, LinkDown) and address.tls is None and "closed the connection" in str(error):
-        return f"{error}; if it wants TLS, use rediss:// for redis://"
+    if isinstance(error, NoGreeting) and address.tls is None:
+        return f"{error} at once; if it wants TLS, use rediss:// for redis://"
     return str(error) or type(error).__name__
 
 

@@ -20,11 +20,15 @@ import hiredis
 from vivace.hub.engines.upkeep import LinkDown, Timing
 from vivace.hub.engines.urls import Address
 
-__all__ = ["Connection", "connect"]
+__all__ = ["Connection", "NoGreeting", "connect"]
 
 _TCP: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
 """Of each socket: seconds, and milliseconds for the last."""
 Word = str | bytes | int
+
+
+class NoGreeting(LinkDown):
+    """A connection was lost before the server had answered anything."""
 
 
 class Connection(asyncio.Protocol):
@@ -208,5 +212,7 @@ async def _greet(connection: Connection, address: Address, name: str) -> None:
     asked.append(connection.call("SELECT", address.database))
     answers = await asyncio.gather(*asked, return_exceptions=True)
     for answer in answers:
+        if isinstance(answer, LinkDown):
+            raise NoGreeting(str(answer))
         if isinstance(answer, BaseException):
             raise answer

@@ -9,6 +9,7 @@ Rules of this file:
 - TLS is verified unless the URL says otherwise in so many words.
 """
 
+import logging
 import os
 import ssl
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from vivace.errors import ConfigError
 
 __all__ = ["Address", "hide_password", "parse_address", "resolve_url"]
+
+logger = logging.getLogger("vivace")
 
 _PLATFORM: Final = {
     "redis": ("REDIS_TLS_URL", "REDIS_URL"),
@@ -156,4 +159,5 @@ def _make_tls(scheme: str, options: dict[str, str], shown: str) -> tuple[ssl.SSL
     context.check_hostname = verified == "full"
     if verified == "none":
         context.verify_mode = ssl.CERT_NONE
+        logger.warning("hub: %s is used with tls_verify=none: whoever is in between can read along", shown)
     return context, verified
