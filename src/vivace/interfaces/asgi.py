@@ -24,7 +24,7 @@ from vivace.errors import ClientDisconnected, HTTPException, LocalProtocolError
 from vivace.http.url import quote_path, unquote_path
 from vivace.interfaces.asgi_tls import describe_tls
 from vivace.interfaces.django_advice import advise
-from vivace.interfaces.hosted import TEXT_FIELDS, bound_threads, outer_path, threads_of
+from vivace.interfaces.hosted import TEXT_FIELDS, bound_threads, outer_path, serving, threads_of
 from vivace.interfaces.lifespan import Lifespan
 from vivace.protocols.completed import COMPLETED
 from vivace.protocols.events import RequestReceived
@@ -167,6 +167,7 @@ class AsgiInterface:
     async def before_start(self) -> None:
         """Bound the app's threads and tell it that the server starts."""
         bound_threads(self._threads)
+        serving.begin()
         await self._lifespan.start()
 
     async def after_start(self) -> None:
@@ -178,6 +179,7 @@ class AsgiInterface:
     async def after_stop(self) -> None:
         """Tell the app that the server has stopped."""
         await self._lifespan.stop()
+        await serving.end()
 
     def begin(self, exchange: "Exchange", stream: Stream) -> Coroutine[Any, Any, None]:
         """Call the app for an exchange."""

@@ -18,6 +18,7 @@ from vivace.config import Config
 from vivace.hub import Hub
 from vivace.hub.limits import Limits
 from vivace.hub.places import VARIABLE
+from vivace.interfaces.hosted import serving
 
 __all__ = ["Home", "find_home", "make_hub"]
 
@@ -48,6 +49,7 @@ class Home:
         self.hub = hub
         self.lock = asyncio.Lock()
         self._thread = thread
+        self._left = False
 
     async def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do something on the loop, and wait for it on this one.
@@ -83,6 +85,16 @@ class Home:
             future.cancel()
             raise TimeoutError(f"the hub did not answer within {seconds:g} s") from None
 
+    @property
+    def closed(self) -> bool:
+        """Whether it is of no use any more."""
+        return self._left or self.loop.is_closed()
+
+    async def leave(self) -> None:
+        """Leave the hub; called on the loop."""
+        self._left = True
+        await self.hub.stop()
+
     def end(self) -> None:
         """Let what was sent leave the process, and end the thread."""
         if self._thread is None or self.loop.is_closed():
@@ -92,7 +104,7 @@ class Home:
 
     async def _stop(self) -> None:
         try:
-            await self.hub.stop()
+            await self.leave()
         finally:
             self.loop.stop()
 
@@ -102,25 +114,29 @@ def find_home(url: str | None) -> Home:
 
     Args:
         url: Of the hub's server; None: what HUB_URL says.
+
+    Raises:
+        ConfigError: A setting is wrong, or there is no engine for such a URL.
     """
     home = _homes.get(url)
-    if home is None:
+    if home is None or home.closed:
         with _begin:
-            home = _homes.get(url) or _homes.setdefault(url, _make_home(url))
+            home = _homes.get(url)
+            if home is None or home.closed:
+                home = _homes[url] = _make_home(make_hub(url))
     return home
 
 
-def _make_home(url: str | None) -> Home:
+def _make_home(hub: Hub) -> Home:
+    loop = serving.loop
+    if loop is not None:
+        home = Home(loop, hub, None)
+        serving.at_stop.append(home.leave)
+        return home
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=_run, args=(loop,), name="vivace-channels", daemon=True)
     thread.start()
-    return asyncio.run_coroutine_threadsafe(_move_in(url, thread), loop).result()
-
-
-async def _move_in(url: str | None, thread: threading.Thread) -> Home:
-    hub = make_hub(url)
-    await hub.start()
-    return Home(asyncio.get_running_loop(), hub, thread)
+    return Home(loop, hub, thread)
 
 
 def make_hub(url: str | None) -> Hub:

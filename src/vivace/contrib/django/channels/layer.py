@@ -221,7 +221,7 @@ class HubLayer(BaseChannelLayer):
     async def close(self) -> None:
         """Leave the hub. A later call comes back, with a new address."""
         place, self._place = self._place, None
-        if place is not None and self._pid == os.getpid():
+        if place is not None and self._pid == os.getpid() and not place[0].closed:
             home, post = place
             await home.run(post.close())
 
@@ -242,14 +242,14 @@ class HubLayer(BaseChannelLayer):
     async def _here(self) -> tuple[Home, Post]:
         """The home of this process and the layer's part in it; both are made by the first call."""
         place = self._place
-        if place is not None and self._pid == os.getpid():
+        if place is not None and self._pid == os.getpid() and not place[0].closed:
             return place
         home = find_home(self._url)
         return await home.run(self._settle(home))
 
     async def _settle(self, home: Home) -> tuple[Home, Post]:
         async with home.lock:
-            if self._place is None or self._pid != os.getpid():
+            if self._place is None or self._place[0] is not home:
                 limits = self._limits
                 home.hub.topic(f"{limits.prefix}.*", max_message=self._max_size + ROOM)
                 post = Post(home.hub, secrets.token_hex(6), limits, self._drops, self._clock)
