@@ -159,6 +159,9 @@ class Config(MutableMapping[str, Any]):
     PROXIES_COUNT: int | None
     FORWARDED_FOR_HEADER: str
     TRUSTED_PROXIES: str
+    GROUP_BUFFER_SIZE: int
+    GROUP_RECHECK_GRACE: float
+    SSE_HEARTBEAT: float
     GRAPHQL_MAX_MESSAGE: int
     GRAPHQL_MAX_TOKENS: int
     GRAPHQL_MAX_DEPTH: int
@@ -168,6 +171,7 @@ class Config(MutableMapping[str, Any]):
     GRAPHQL_CACHE: int
     GRAPHQL_INIT_TIMEOUT: float
     GRAPHQL_KEEP_ALIVE: float
+    GRAPHQL_RECHECK_GRACE: float
 
     sources: dict[str, str]
     warnings: list[str]

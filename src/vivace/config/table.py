@@ -8,6 +8,8 @@ from typing import Final
 
 from vivace.config.setting import Setting
 from vivace.config.table_clients import CLIENT_SETTINGS
+from vivace.config.table_graphql import GRAPHQL_SETTINGS
+from vivace.config.table_groups import GROUP_SETTINGS
 from vivace.config.table_hub import HUB_SETTINGS
 from vivace.config.table_tasks import TASK_SETTINGS
 
@@ -420,6 +422,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     *CLIENT_SETTINGS,
     *HUB_SETTINGS,
+    *GROUP_SETTINGS,
+    *GRAPHQL_SETTINGS,
     *TASK_SETTINGS,
 )
 
