@@ -239,4 +239,4 @@ class HubProcess:
         from vivace.hub.process import main
 
         assert listener is not None, "a hub is made for those who connect there"
-        return main(listener, self._config)
+        return main(listener, self._config, self.name)
