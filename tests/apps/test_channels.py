@@ -1,4 +1,4 @@
-"""A Django Channels project without Daphne and without Redis: two workers, and who says something to a room."""
+"""A Django Channels project without Daphne and Redis: two workers, and whoever says something to a room."""
 
 import json
 import subprocess
