@@ -81,15 +81,16 @@ def test_no_password_is_shown() -> None:
 
 def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "hiredis", None)
-    with pytest.raises(
-        ConfigError, match=r"needs hiredis, which is not installed: pip install 'vivace\[redis\]'"
-    ):
+    with pytest.raises(ConfigError, match=r"needs hiredis, which is not.*pip install 'vivace\[redis\]'"):
         make_engine("redis://h")
 
 
 def test_pauses_grow_up_to_a_bound_and_are_any_length_below() -> None:
     backoff = Backoff(Timing(first_delay=0.1, last_delay=5.0))
-    pauses = [[backoff.next() for _ in range(10)] for _ in range(50) if not backoff.reset()]  # type: ignore[func-returns-value]
+    pauses = []
+    for _ in range(50):
+        backoff.reset()
+        pauses.append([backoff.next() for _ in range(10)])
     for number, bound in enumerate((0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0)):
         column = [row[number] for row in pauses]
         assert max(column) <= bound + 0.01

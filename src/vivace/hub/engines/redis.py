@@ -15,11 +15,12 @@ import hiredis
 
 from vivace.errors import HubUnavailable
 from vivace.hub.engine import Sink
+from vivace.hub.engines.envelope import seal
 from vivace.hub.engines.redis_calls import LINK as COMMANDS
 from vivace.hub.engines.redis_calls import Caller
 from vivace.hub.engines.redis_listen import LINK as LISTENING
 from vivace.hub.engines.redis_listen import Listener
-from vivace.hub.engines.redis_scripts import PUBLISH, READ, Names, read_answer, seal
+from vivace.hub.engines.redis_scripts import PUBLISH, READ, Names, read_answer
 from vivace.hub.engines.remedies import explain
 from vivace.hub.engines.upkeep import Status, Timing
 from vivace.hub.engines.urls import Address

@@ -8,13 +8,12 @@ Rules of this file:
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import hiredis
 
-from vivace.errors import HubUnavailable
+from vivace.hub.engines.outbox import Job, Outbox
 from vivace.hub.engines.redis_scripts import PUBLISH, READ
 from vivace.hub.engines.remedies import explain, is_about_server
 from vivace.hub.engines.resp import Connection, Word, connect
@@ -28,17 +27,9 @@ SHORTEST_TIMEOUT: Final = 0.9
 """Seconds of silence below which a server that closes the connection does so for another reason."""
 
 
-class _Command:
-    __slots__ = ("again", "deadline", "future", "sent", "words")
-
-    def __init__(
-        self, words: tuple[Word, ...], again: tuple[Word, ...], future: "asyncio.Future[Any]", deadline: float
-    ) -> None:
-        self.words = words
-        self.again = again
-        self.future = future
-        self.deadline = deadline
-        self.sent = False
+class _Command(NamedTuple):
+    words: tuple[Word, ...]
+    again: tuple[Word, ...]
 
 
 class Caller:
@@ -58,10 +49,9 @@ class Caller:
         self._probe = probe
         self._timing = timing
         self._status = status
-        self._queue: deque[_Command] = deque()
+        self._outbox: Outbox[_Command] = Outbox(timing, self._reason)
         self._connection: Connection | None = None
         self._connected = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -81,15 +71,14 @@ class Caller:
 
     async def stop(self) -> None:
         """Send what waits, as long as that may take, and disconnect."""
-        waiting = [command.future for command in self._queue if not command.future.done()]
-        if waiting:
-            await asyncio.wait(waiting, timeout=self._timing.farewell)
+        await self._outbox.drain()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        if self._timer is not None:
-            self._timer.cancel()
-        self._give_up(float("inf"), "the hub stops")
+        self._outbox.close()
+
+    def _reason(self) -> str:
+        return self._status.why or f"redis at {self._address.shown} does not answer"
 
     def call(self, *words: Word, again: tuple[Word, ...] | None = None) -> "asyncio.Future[Any]":
         """Send a command; the future has its answer, `HubUnavailable` or ``hiredis.ReplyError``.
@@ -101,55 +90,28 @@ class Caller:
         Raises:
             HubUnavailable: The server is away, and too much waits for it.
         """
-        queue, loop = self._queue, asyncio.get_running_loop()
-        while queue and queue[0].future.done():
-            queue.popleft()
-        if self._connection is None and len(queue) >= self._timing.outbox:
-            raise HubUnavailable(
-                f"{self._status.why}; {len(queue)} messages wait already, this one was not published"
-            )
-        command = _Command(words, again or words, loop.create_future(), loop.time() + self._timing.patience)
-        queue.append(command)
-        if self._timer is None:
-            self._timer = loop.call_later(self._timing.patience, self._expire)
+        job = self._outbox.add(_Command(words, again or words), away=self._connection is None)
         if self._connection is not None:
-            self._send(self._connection, command)
-        return command.future
+            self._send(self._connection, job)
+        return job.future
 
-    def _send(self, connection: Connection, command: _Command) -> None:
-        words = command.again if command.sent else command.words
-        command.sent = True
-        connection.call(*words).add_done_callback(lambda answer: self._answered(connection, command, answer))
+    def _send(self, connection: Connection, job: Job[_Command]) -> None:
+        words = job.what.again if job.sent else job.what.words
+        job.sent = True
+        connection.call(*words).add_done_callback(lambda answer: self._answered(connection, job, answer))
 
-    def _answered(self, connection: Connection, command: _Command, answer: "asyncio.Future[Any]") -> None:
+    def _answered(self, connection: Connection, job: Job[_Command], answer: "asyncio.Future[Any]") -> None:
         error = answer.exception()
         if isinstance(error, LinkDown):
-            return  # it stays in the queue
+            return  # it stays in the outbox
         if isinstance(error, hiredis.ReplyError) and is_about_server(error):
             connection.close(str(error))
-        elif command.future.done():
+        elif job.future.done():
             pass
         elif error is not None:
-            command.future.set_exception(error)
+            job.future.set_exception(error)
         else:
-            command.future.set_result(answer.result())
-
-    def _expire(self) -> None:
-        """Give up what has waited for too long, and look again when the next one will have."""
-        loop = asyncio.get_running_loop()
-        self._give_up(loop.time(), self._status.why or f"redis at {self._address.shown} does not answer")
-        self._timer = None
-        if self._queue:
-            pause = max(self._queue[0].deadline - loop.time(), 0.001)
-            self._timer = loop.call_later(pause, self._expire)
-
-    def _give_up(self, now: float, why: str) -> None:
-        queue = self._queue
-        while queue and (queue[0].future.done() or queue[0].deadline <= now):
-            command = queue.popleft()
-            if not command.future.done():
-                fate = "may have been published" if command.sent else "was not published"
-                command.future.set_exception(HubUnavailable(f"{why}; the message {fate}"))
+            job.future.set_result(answer.result())
 
     async def _session(self, settled: Callable[[], None]) -> None:
         connection = await connect(self._address, self._name, self._timing)
@@ -158,8 +120,8 @@ class Caller:
             self._connection = connection
             self._connected.set()
             settled()
-            for command in [one for one in self._queue if not one.future.done()]:
-                self._send(connection, command)
+            for job in self._outbox.open:
+                self._send(connection, job)
             raise LinkDown(self._learn(await connection.lost, connection.idle))
         finally:
             self._connection = None

@@ -20,7 +20,8 @@ import msgspec
 
 from vivace.errors import HubUnavailable
 from vivace.hub.engine import Sink
-from vivace.hub.engines.redis_scripts import Envelope, Names, read_head, unseal
+from vivace.hub.engines.envelope import Envelope, Numbers, stored_from, unseal
+from vivace.hub.engines.redis_scripts import Names, read_head
 from vivace.hub.engines.remedies import explain
 from vivace.hub.engines.resp import Connection, connect
 from vivace.hub.engines.upkeep import LinkDown, Status, Timing, keep
@@ -36,8 +37,6 @@ BATCH: Final = 512
 """Topics that one SUBSCRIBE names."""
 CHUNK: Final = 500
 """Messages that are read at a time when a topic catches up."""
-_REMEMBERED: Final = 1000
-"""Senders whose last number is remembered."""
 _KEEP: Final = "$keep"
 _FORGOTTEN: Final = "history: the server has forgotten what was before"
 
@@ -100,7 +99,7 @@ class Listener:
         self._new: dict[str, _Followed] = {}
         self._wake = asyncio.Event()
         self._owed: dict[bytes, int] = {}
-        self._numbers: dict[str, int] = {}
+        self._numbers = Numbers()
         self._lost_at: float | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -304,18 +303,8 @@ class Listener:
             return
         if position is not None:
             self._advance(followed, position, envelope)
-        elif self._is_new(envelope):
-            self._deliver(_stored(followed.topic, None, envelope))
-
-    def _is_new(self, envelope: Envelope) -> bool:
-        """Whether a message is no second copy: each sender sends in order, again what was not answered."""
-        numbers = self._numbers
-        if envelope.number <= numbers.get(envelope.run, 0):
-            return False
-        if len(numbers) >= _REMEMBERED and envelope.run not in numbers:
-            del numbers[next(iter(numbers))]
-        numbers[envelope.run] = envelope.number
-        return True
+        elif self._numbers.is_new(envelope):
+            self._deliver(stored_from(followed.topic, None, envelope))
 
     def _advance(self, one: _Followed, position: Position, envelope: Envelope) -> None:
         last = one.last
@@ -331,7 +320,7 @@ class Listener:
         elif last is not None:
             self._say_gap(one, _FORGOTTEN)
         one.last = position
-        self._deliver(_stored(one.topic, position, envelope))
+        self._deliver(stored_from(one.topic, position, envelope))
 
     def _read_hole(self, one: _Followed, position: Position, envelope: Envelope) -> None:
         """Take the topic up anew: what is missing is read, this message comes after it."""
@@ -346,7 +335,3 @@ class Listener:
     def _say_gap(self, one: _Followed, reason: str) -> None:
         if self._sink is not None:
             self._sink.gap(one.topic, reason)
-
-
-def _stored(topic: str, position: Position | None, envelope: Envelope) -> Stored:
-    return Stored(topic, envelope.payload, position, envelope.id, envelope.origin, envelope.exclude)

@@ -14,11 +14,10 @@ Rules of this file:
 import hashlib
 from typing import Any, Final, NamedTuple
 
-import msgspec
+from vivace.hub.engines.envelope import stored_from, unseal
+from vivace.hub.records import Past, Position, Stored
 
-from vivace.hub.records import Outgoing, Past, Position, Stored
-
-__all__ = ["PUBLISH", "READ", "Envelope", "Names", "Script", "read_answer", "read_head", "seal", "unseal"]
+__all__ = ["PUBLISH", "READ", "Names", "Script", "read_answer", "read_head"]
 
 
 class Script(NamedTuple):
@@ -82,46 +81,6 @@ elseif since == kept[1] then
 end
 return {kept[1], tonumber(kept[2]), entries}
 """)
-
-
-class Envelope(msgspec.Struct, array_like=True):
-    """A message as it travels.
-
-    Attributes:
-        run: Names one life of the engine that sent it.
-        number: Of all that this life has sent, rising.
-        payload: See `Outgoing`.
-        id: The same.
-        origin: The same.
-        exclude: The same.
-    """
-
-    run: str
-    number: int
-    payload: bytes
-    id: str
-    origin: str
-    exclude: str | None = None
-
-
-_encoder: Final = msgspec.msgpack.Encoder()
-_decoder: Final = msgspec.msgpack.Decoder(Envelope)
-
-
-def seal(outgoing: Outgoing, run: str, number: int) -> bytes:
-    """The octets of a message."""
-    return _encoder.encode(
-        Envelope(run, number, outgoing.payload, outgoing.id, outgoing.origin, outgoing.exclude)
-    )
-
-
-def unseal(octets: bytes) -> Envelope:
-    """What `seal` made.
-
-    Raises:
-        msgspec.MsgspecError: It is something else.
-    """
-    return _decoder.decode(octets)
 
 
 def read_head(octets: bytes) -> tuple[Position | None, bytes]:
@@ -194,6 +153,4 @@ def _offset(entry: Any) -> int:
 
 
 def _stored(topic: str, epoch: str, entry: Any) -> Stored:
-    sealed = unseal(entry[1][1])
-    position = Position(epoch, _offset(entry))
-    return Stored(topic, sealed.payload, position, sealed.id, sealed.origin, sealed.exclude)
+    return stored_from(topic, Position(epoch, _offset(entry)), unseal(entry[1][1]))
