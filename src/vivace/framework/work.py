@@ -12,6 +12,7 @@ Rules of this file:
 - Nothing of it is imported before an app declares something.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from vivace.tasks.book import Book
     from vivace.tasks.declared import TaskFunction
 
-__all__ = ["Working", "run_tasks"]
+__all__ = ["Working", "run_scheduler", "run_tasks"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,7 +104,86 @@ class Working:
         self, function: Callable[..., Any], options: dict[str, Any]
     ) -> "TaskFunction[Any, Any]":
         made = self.work.declare(function, **options)
-        self._need("tasks", run_tasks, lambda config: config.TASK_WORKERS, "runner")
+        self._need("tasks", run_tasks, _count_runners, "runner")
+        return made
+
+    def cron(
+        self,
+        rule: str,
+        *,
+        tz: str = "UTC",
+        overlap: str = "skip",
+        catch_up: str = "last",
+        **options: Any,
+    ) -> "Callable[[Callable[P, R]], TaskFunction[P, R]]":
+        """Run a function by a rule of cron: ``@app.cron("*/5 8-18 * * mon-fri", tz="Europe/Madrid")``.
+
+        Args:
+            rule: Minute, hour, day, month and weekday; or six fields, seconds first.
+            tz: The time zone in which it is read.
+            overlap: What becomes of a run whose predecessor is not done: ``skip``, ``queue`` or ``allow``.
+            catch_up: Which of those that were missed are made up for: ``last``, ``all`` or ``none``.
+            **options: Those of `task`; ``retries`` is 0 and ``keep`` a day if it is not said.
+
+        Raises:
+            DeclarationError: The rule, the zone or an option cannot be, or the function takes more than one
+                argument, the time of the slot.
+        """
+        from vivace.tasks.schedule import Cron
+
+        given = {"overlap": overlap, "catch_up": catch_up, **options}
+        return self._scheduled(Cron(rule, tz), given)
+
+    def every(
+        self,
+        length: float | str,
+        *,
+        jitter: float | str = 0,
+        overlap: str = "skip",
+        catch_up: str = "last",
+        **options: Any,
+    ) -> "Callable[[Callable[P, R]], TaskFunction[P, R]]":
+        """Run a function at regular intervals, counted from the epoch: ``@app.every("30s", jitter="10%")``.
+
+        Args:
+            length: Seconds, or text such as ``30s``, ``5m``; at least a second.
+            jitter: Each run starts up to so much later; a length of time, or a part such as ``10%``.
+            overlap: See `cron`.
+            catch_up: See `cron`.
+            **options: See `cron`.
+        """
+        from vivace.tasks.schedule import Every, parse_jitter
+
+        rule = Every(length)
+        late = parse_jitter(jitter, rule.length)
+        return self._scheduled(rule, {"overlap": overlap, "catch_up": catch_up, "jitter": late, **options})
+
+    def watch(
+        self, pattern: str, *, debounce: float | str = 0.2, **options: Any
+    ) -> "Callable[[Callable[P, R]], TaskFunction[P, R]]":
+        """Run a function when files changed, came or went: ``@app.watch("conf/**/*.yml")``.
+
+        Args:
+            pattern: Of the files, ``**`` for any folders between; relative to where the server was started.
+            debounce: How long nothing may change before it runs.
+            **options: See `cron`. The function may take one argument: the list of these files.
+        """
+
+        def declare(function: Callable[..., Any]) -> Any:
+            made = self.work.declare_watch(function, pattern, debounce, **options)
+            return self._ran_by_itself(made)
+
+        return declare
+
+    def _scheduled(self, rule: Any, given: dict[str, Any]) -> Callable[[Callable[..., Any]], Any]:
+        def declare(function: Callable[..., Any]) -> Any:
+            return self._ran_by_itself(self.work.declare_schedule(function, rule, **given))
+
+        return declare
+
+    def _ran_by_itself(self, made: Any) -> Any:
+        self._need("tasks", run_tasks, _count_runners, "runner")
+        self._need("scheduler", run_scheduler, 1, "scheduler")
         return made
 
     def _need(self, name: str, main: Callable[[Context], Any], instances: Any, kind: str) -> None:
@@ -141,3 +221,20 @@ async def run_tasks(context: Context) -> None:
         grace = config.GRACEFUL_SHUTDOWN_TIMEOUT
         await runner.run(context.stopping, max(grace - CLEANUP, grace / 2))
     book.close()
+
+
+async def run_scheduler(context: Context) -> None:
+    """Be the process that puts scheduled runs on the spool, until told to stop."""
+    from vivace.tasks.scheduler import Scheduler
+    from vivace.tasks.watch import Watcher
+
+    book = context.app.work
+    scheduler, watcher = Scheduler(book), Watcher(book)
+    context.ready()
+    await asyncio.gather(scheduler.run(context.stopping), watcher.run(context.stopping))
+    book.close()
+
+
+def _count_runners(config: "Config") -> int:
+    count: int = config.TASK_WORKERS
+    return count

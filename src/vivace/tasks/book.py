@@ -21,8 +21,10 @@ from vivace.errors import DeclarationError
 from vivace.tasks.bells import Bells
 from vivace.tasks.clerk import Clerk
 from vivace.tasks.declared import Handle, Options, TaskFunction, Unique
+from vivace.tasks.duration import parse_duration
 from vivace.tasks.errors import SpoolUnavailable
 from vivace.tasks.records import NewTask
+from vivace.tasks.schedule import Rule, Schedule, Watch, check_words
 from vivace.tasks.spool import Spool, is_file, open_spool
 
 __all__ = ["BACKOFF", "RETRIES", "Book", "state_folder"]
@@ -52,6 +54,8 @@ class Book:
 
     Attributes:
         functions: The tasks by name.
+        schedules: What is run again and again.
+        watches: The files that are watched.
         around: Make what tasks need, of the app.
     """
 
@@ -67,6 +71,8 @@ class Book:
         self.clock = clock
         self.chance = chance
         self.functions: dict[str, TaskFunction[Any, Any]] = {}
+        self.schedules: list[Schedule] = []
+        self.watches: list[Watch] = []
         self.around: list[Callable[[Any], AbstractAsyncContextManager[None]]] = []
         self._clerk: Clerk | None = None
         self._bells: tuple[int, Bells] | None = None
@@ -102,6 +108,46 @@ class Book:
         options = Options.check(name, queue, retries, backoff, timeout, unique, priority, keep)
         made = TaskFunction(function, name, options, self)
         self.functions[name] = made
+        return made
+
+    def declare_schedule(
+        self,
+        function: Callable[..., Any],
+        rule: Rule,
+        *,
+        jitter: float = 0.0,
+        overlap: str = "skip",
+        catch_up: str = "last",
+        **options: Any,
+    ) -> TaskFunction[Any, Any]:
+        """Make a task of a function that is run again and again; see `Working.cron` and `Working.every`.
+
+        Raises:
+            DeclarationError: See `declare`; or `overlap` or `catch_up` is unknown.
+        """
+        made = self._declare_run(function, options)
+        check_words(made.name, overlap, catch_up)
+        self.schedules.append(Schedule(made.name, rule, overlap, catch_up, jitter))
+        return made
+
+    def declare_watch(
+        self, function: Callable[..., Any], pattern: str, debounce: float | str, **options: Any
+    ) -> TaskFunction[Any, Any]:
+        """Make a task of a function that is run when files changed; see `Working.watch`."""
+        made = self._declare_run(function, options)
+        self.watches.append(Watch(made.name, pattern, parse_duration(debounce)))
+        return made
+
+    def _declare_run(self, function: Callable[..., Any], options: dict[str, Any]) -> TaskFunction[Any, Any]:
+        # Nobody is there to ask for the result: what went wrong is found among the tasks, for a day.
+        given: dict[str, Any] = {"retries": 0, "keep": "1d", **options}
+        made = self.declare(function, **given)
+        if len(made.arguments.signature.parameters) > 1:
+            del self.functions[made.name]
+            raise DeclarationError(
+                f"task {made.name} takes {made.arguments.signature}: it may take one argument, the"
+                " time of its slot or the files that changed"
+            )
         return made
 
     def __getstate__(self) -> dict[str, Any]:
