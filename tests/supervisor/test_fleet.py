@@ -1,5 +1,9 @@
-"""What the fleet decides, driven by events and a clock that is only a number."""
+"""What the fleet decides, driven by events and a clock that is only a number.
 
+HISTORIES sets how many histories are made up: `scripts/histories` runs the hundred thousand.
+"""
+
+import os
 import random
 import signal
 
@@ -428,6 +432,21 @@ def test_a_restart_takes_the_place_of_recycling() -> None:
     assert clock.generations() == [2]
 
 
+def test_a_restart_that_comes_while_one_is_recycled_goes_on() -> None:
+    clock = serving(1, loads=False)
+    clock.do(clock.fleet.recycle(1, "age", clock.now))
+    clock.restart()
+    clock.load()
+    clock.ready(2)
+    assert clock.retired == [1], "who was to be replaced is, and makes room for the new code"
+    assert [w.generation for w in clock.fleet.workers.values() if w.state is State.STARTING] == [2]
+    clock.leave()
+    clock.all_ready()
+    clock.advance(PATIENCE.canary)
+    assert clock.generations() == [2]
+    assert clock.done == [(2, True)]
+
+
 def test_the_number_of_workers_can_change() -> None:
     clock = serving(1)
     clock.do(clock.fleet.resize(3, clock.now))
@@ -602,7 +621,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=int(os.environ.get("HISTORIES", "400")), deadline=None)
 @given(st.integers(1, 4), EVENTS)
 def test_any_history_keeps_the_rules(size: int, events: list[tuple[str, int, int, float]]) -> None:
     clock = serving(size, loads=False)

@@ -146,6 +146,31 @@ def test_without_a_worker_that_serves_it_is_not_ready(tmp_path: Path) -> None:
         until(lambda: probed.probe("/-/ready")[0] == 200)
 
 
+CHECK = """
+
+@app.ready_check
+def file():
+    if os.path.exists("broken"):
+        raise OSError("it is broken")
+"""
+
+
+def test_the_checks_of_an_app_decide_whether_it_is_ready(tmp_path: Path) -> None:
+    probed = Probed(tmp_path, "--ready-check-interval", "0.1", code=APP + CHECK)
+    with probed.serving as server:
+        assert server.port
+        until(lambda: probed.probe("/-/ready") == (200, {"ready": True, "workers": 2, "wanted": 2}))
+        (tmp_path / "broken").touch()
+        unready = {"ready": False, "workers": 2, "wanted": 2, "unready": 2}
+        until(lambda: probed.probe("/-/ready") == (503, unready))
+        assert probed.probe("/-/live")[0] == 200
+        assert "200 OK" in server.get(), "it goes on serving"
+        server.wait_for("not ready: the check file fails: OSError: it is broken", count=2)
+        (tmp_path / "broken").unlink()
+        until(lambda: probed.probe("/-/ready")[0] == 200)
+        server.wait_for("ready again: the check file passes")
+
+
 @pytest.mark.parametrize(
     ("bind", "code", "text"),
     [("fd://3", 4, "ADMIN_BIND takes no inherited descriptors"), ("nonsense", 2, "ADMIN_BIND")],

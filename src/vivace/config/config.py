@@ -88,6 +88,8 @@ class Config(MutableMapping[str, Any]):
     LOOP: str
     GRACEFUL_SHUTDOWN_TIMEOUT: float
     SHUTDOWN_DELAY: float | None
+    READY_CHECK_INTERVAL: float
+    READY_CHECK_TIMEOUT: float
     STOP_LISTENERS_TIMEOUT: float
     SIGQUIT: str
     ACCESS_LOG: bool

@@ -37,6 +37,7 @@ from vivace.framework.mount import Mount, MountTable, check_prefix
 from vivace.framework.parts import Composed
 from vivace.framework.pattern import TypeTable
 from vivace.framework.pickled import Pickled
+from vivace.framework.ready import Checked, ReadyChecks
 from vivace.framework.request import Request
 from vivace.framework.response import HTTPResponse, JSONResponse, coerce, expect_other_encoders
 from vivace.framework.route import Route
@@ -76,7 +77,18 @@ ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
 _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
 
 
-class Vivace(Composed, Background, Beside, Budgeted, Grouped, Extensible, Pickled, Working, Generic[ConfigT, CtxT]):
+class Vivace(
+    Composed,
+    Background,
+    Beside,
+    Budgeted,
+    Checked,
+    Grouped,
+    Extensible,
+    Pickled,
+    Working,
+    Generic[ConfigT, CtxT],
+):
     """An app.
 
     Args:
@@ -104,6 +116,7 @@ class Vivace(Composed, Background, Beside, Budgeted, Grouped, Extensible, Pickle
         signal_router: The signals.
         blueprints: The blueprints by name.
         companions: What runs in processes beside the workers (`vivace.framework.beside`).
+        ready_checks: What says whether it can do its work (`vivace.framework.ready`).
         placed: The same by the name with its prefix, as routes know it.
 
     Raises:
@@ -130,6 +143,7 @@ class Vivace(Composed, Background, Beside, Budgeted, Grouped, Extensible, Pickle
         "error_handler",
         "handle_stream",
         "loads",
+        "ready_checks",
         "refuse_stream",
         "request_class",
         "response_chain",
@@ -203,6 +217,7 @@ class Vivace(Composed, Background, Beside, Budgeted, Grouped, Extensible, Pickle
         self.error_handler = error_handler or ErrorHandler()
         self.response_chain: Chain = ()
         self.companions: list[Companion] = []
+        self.ready_checks = ReadyChecks()
         self._amenders: list[Amender] = []
         self._amending = False
         self._automatic = dict(self.automatic_methods)

@@ -61,7 +61,7 @@ class Desk:
             fleet, do, workforce.send, restart, stop, self._status, lambda: voice.complaint
         )
         self._control = Control(config.CONTROL, channels.selector, self._commands.answer)
-        self._health = Health(config.ADMIN_BIND, config.UNIX_MODE, channels.selector, fleet)
+        self._health = Health(config.ADMIN_BIND, config.UNIX_MODE, channels.selector, fleet, board)
 
     def open(self, before: int = 0) -> None:
         """Begin to listen.

@@ -377,7 +377,8 @@ class Fleet:
         self._end_canary(now)
         actions += self._begin_recycling()
         actions += self._make_missing(now)
-        actions += self._retire_stale(now)
+        if retired := self._retire_stale(now):
+            actions += [*retired, *self._make_missing(now)]  # a place may have become free
         return [*actions, *self._end_of_restart()]
 
     # Making and retiring
@@ -417,14 +418,19 @@ class Fleet:
         return actions
 
     def _retire_stale(self, now: float) -> list[Action]:
-        fresh, stale = self._fresh(), sorted(self._stale(), key=lambda w: w.started)
-        ready = sum(w.state is State.READY for w in stale)
-        if self._canary:  # the proven ones stay until it is known that the new ones live
-            stale = [w for w in stale if w.generation != self._proven]
+        fresh, stale = self._fresh(), self._stale()
+        serving = [w for w in stale if w.state is State.READY]
+        unready = [w for w in stale if w.state is State.STARTING]
+        ready = len(serving)
+        if (
+            self._canary
+        ):  # of the proven ones as many stay as there shall be, until the new ones are known to live
+            serving.sort(key=lambda w: (w.generation == self._proven, not w.reason, w.started))
+            unready = [w for w in unready if w.generation != self._proven]
         else:
+            serving.sort(key=lambda w: w.started)
             ready += sum(w.state is State.READY for w in fresh)
-        leaving = [w for w in stale if w.state is State.STARTING]
-        leaving += [w for w in stale if w.state is State.READY][: max(ready - self.size, 0)]
+        leaving = [*unready, *serving[: max(ready - self.size, 0)]]
         if len(fresh) > self.size:  # fewer are wanted than before: the youngest leave
             leaving += sorted(fresh, key=lambda w: (w.started, w.pid))[self.size :]
         return [action for worker in leaving for action in self._retire(worker, now)]

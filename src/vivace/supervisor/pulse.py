@@ -38,6 +38,7 @@ class Pulse:
         server: What it serves with; started.
         loop: Of the server.
         title: Called each second with the number of requests in progress.
+        fit: Whether the ready checks of the app pass; None: it has none.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Pulse:
         server: Server,
         loop: asyncio.AbstractEventLoop,
         title: Callable[[int], object] | None = None,
+        fit: Callable[[], bool] | None = None,
     ) -> None:
         self._entry = entry
         self._server = server
@@ -58,6 +60,7 @@ class Pulse:
         self._lags: deque[float] = deque(maxlen=_REMEMBERED)
         self._beats = 0
         self._title = title
+        self._fit = fit
 
     def start(self) -> None:
         """The server serves: from now on the heart beats."""
@@ -117,6 +120,7 @@ class Pulse:
             *self._oldest,
             *count_threads(),
             *self._delays(lag),
+            self._fit is not None and not self._fit(),
         )
         if self._title is not None and not self._beats % _TITLED:
             self._title(server.active)

@@ -128,6 +128,8 @@ class Status:
         late = reading.late(now) if reading is not None else 0.0
         if late > BLOCKED and reading is not None and reading.phase is Phase.SERVING:
             state = "blocked"
+        elif worker.state is State.READY and reading is not None and reading.unfit:
+            state = "unready"
         return {
             "worker": worker.slot + 1,
             "pid": worker.pid,

@@ -161,7 +161,7 @@ class _Worker:
         if self._entry is not None:
             name = str(getattr(self._app, "name", loaded.target))
             title = partial(self._show_title, name)
-            self._pulse = Pulse(self._entry, server, asyncio.get_running_loop(), title)
+            self._pulse = Pulse(self._entry, server, asyncio.get_running_loop(), title, self._judge_fitness())
         self._stop.reopen = partial(_reopen_logs, server)
         quota = None
         if self._channel is not None:
@@ -191,6 +191,10 @@ class _Worker:
         if title != self._title:
             self._title = title
             set_title(title)
+
+    def _judge_fitness(self) -> Callable[[], bool] | None:
+        checks = getattr(self._app, "ready_checks", None)
+        return (lambda: checks.passed) if checks else None
 
     def _leave(self) -> None:
         self._listeners.close()
