@@ -164,6 +164,9 @@ class Config(MutableMapping[str, Any]):
     GROUP_BUFFER_SIZE: int
     GROUP_RECHECK_GRACE: float
     SSE_HEARTBEAT: float
+    DAEMON: str
+    PROCFILE: str
+    HOOKS: str
     GRAPHQL_MAX_MESSAGE: int
     GRAPHQL_MAX_TOKENS: int
     GRAPHQL_MAX_DEPTH: int

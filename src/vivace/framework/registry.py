@@ -26,6 +26,7 @@ from vivace.framework.spec import (
     join_path,
     method_set,
 )
+from vivace.framework.sse import sse_handler
 from vivace.framework.static import StaticFiles
 from vivace.framework.websocket import websocket_handler
 from vivace.framework.websocket_options import take_options
@@ -97,6 +98,29 @@ class Registry(Hooks):
         """Declare a WebSocket handler without a decorator; the other arguments are those of `websocket`."""
         return self.websocket(uri, *args, **options)(handler)
 
+    def sse(
+        self,
+        uri: str,
+        *,
+        heartbeat: float | None = None,
+        retry: int | None = None,
+        **options: Any,
+    ) -> Callable[[F], F]:
+        """Declare a handler ``(request, stream, ...)`` of server-sent events: sends, yields or joins groups.
+
+        Args:
+            uri: As for `route`.
+            heartbeat: Seconds of silence after which a comment is sent; default: SSE_HEARTBEAT.
+            retry: Milliseconds that clients are to wait before they connect anew.
+            options: The others are those of `route`.
+
+        Raises:
+            ConfigError: As `route`, or the handler takes no ``stream``.
+        """
+        if heartbeat is not None and heartbeat < 0:
+            raise DeclarationError(f"heartbeat={heartbeat!r}: expected seconds from 0 on", key=uri)
+        return self.route(uri, events={"heartbeat": heartbeat, "retry": retry}, **options)
+
     def route(
         self,
         uri: str,
@@ -148,13 +172,19 @@ class Registry(Hooks):
         """
         seconds = check_timeout(timeout, uri)
         special = take_options(ctx, subprotocols, compress) if websocket else None
+        events = ctx.pop("events", None)
+
+        def wrap(handler: Callable[..., Any]) -> Callable[..., Any]:
+            if special is not None:
+                return websocket_handler(handler, special)
+            return handler if events is None else sse_handler(handler, **events)
 
         def decorate(handler: F) -> F:
             if not apply:
                 return handler
             self._declare(
                 RouteSpec(
-                    handler=handler if special is None else websocket_handler(handler, special),
+                    handler=wrap(handler),
                     uri=uri,
                     methods=method_set(methods),
                     name=self._name_route(handler, name).removeprefix(f"{self.name}."),
@@ -170,6 +200,7 @@ class Registry(Hooks):
                     static=static,
                     timeout=seconds,
                     websocket=websocket,
+                    second="WebSocket" if websocket else "event stream" if events else "",
                     ctx=_context(ctx),
                 )
             )
@@ -196,8 +227,8 @@ class Registry(Hooks):
         check_names(spec.uri, segments)
         if self._is_complete() and "<" not in spec.version_prefix:
             names = tuple(n for s in segments for n in s.names)
-            if spec.websocket:
-                check_handler(spec.handler.__wrapped__, names, spec.uri, websocket=True)  # type: ignore[attr-defined]
+            if spec.second:
+                check_handler(spec.handler.__wrapped__, names, spec.uri, second=spec.second)  # type: ignore[attr-defined]
             else:
                 check_handler(spec.handler, names, spec.uri)
 

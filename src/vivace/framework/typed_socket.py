@@ -9,7 +9,7 @@ Rules of this file:
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -17,6 +17,10 @@ from vivace.errors import WebsocketClosed
 from vivace.framework.response import encode_json
 from vivace.framework.websocket import Websocket
 from vivace.protocols.socket import Listener, Socket
+
+if TYPE_CHECKING:
+    from vivace.framework.groups.encoding import Form
+    from vivace.framework.request import Request
 
 __all__ = ["MessageType", "TypedWebsocket"]
 
@@ -41,18 +45,24 @@ class TypedWebsocket(Websocket):
 
     Args:
         socket: What carries it.
+        request: The handshake.
         kind: The type of the messages.
     """
 
     __slots__ = ("_kind",)
 
-    def __init__(self, socket: Socket, kind: MessageType) -> None:
-        super().__init__(socket)
+    def __init__(self, socket: Socket, request: "Request", kind: MessageType) -> None:
+        super().__init__(socket, request)
         self._kind = kind
 
     def _value(self, message: str | bytes) -> Any:
         kind = self._kind
         return self._decoded(kind.text if isinstance(message, str) else kind.binary, message)
+
+    def _usual_form(self) -> "Form":
+        from vivace.framework.groups.encoding import json_only
+
+        return json_only
 
     async def recv(self, timeout: float | None = None) -> Any:
         """The next value; None if none came within `timeout` seconds.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from vivace.errors import BadRequest, ClientDisconnected, SanicException, WebsocketClosed
+from vivace.framework.joins import Joins
 from vivace.framework.response import encode_json
 from vivace.framework.signals import Event
 from vivace.framework.websocket_options import WebsocketOptions
@@ -26,6 +27,8 @@ from vivace.protocols.socket import Listener, Socket
 from vivace.protocols.ws_handshake import Handshake, check_origin, choose_subprotocol, read_handshake
 
 if TYPE_CHECKING:
+    from vivace.framework.groups.encoding import Form
+    from vivace.framework.groups.outlet import Client, Outlet
     from vivace.framework.request import Request
 
 __all__ = ["Websocket", "websocket_handler"]
@@ -36,17 +39,21 @@ MAX_REASON = 120
 """Octets of a message that fit the reason of a close."""
 
 
-class Websocket:
+class Websocket(Joins):
     """An open WebSocket.
 
     Args:
         socket: What carries it.
+        request: The handshake.
     """
 
     __slots__ = ("__weakref__", "_socket")
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: Socket, request: "Request") -> None:
         self._socket = socket
+        self._request = request
+        self._outlet: Outlet | None = None
+        self._user: Any = None
 
     @property
     def subprotocol(self) -> str | None:
@@ -181,9 +188,51 @@ class Websocket:
             return False
         return True
 
+    def _client(self) -> "Client":
+        return _SocketClient(self._socket)
+
+    def _watch(self, outlet: "Outlet") -> None:
+        if self._socket.closed:
+            outlet.closed = True
+        else:
+            self._socket.watch(outlet)
+
+    def _form(self, given: dict[str, Any]) -> "Form":
+        return self._choose_form(**given)
+
+    def _choose_form(
+        self, *, encode: Callable[[Any], str | bytes | None] | None = None, positions: bool = False
+    ) -> "Form":
+        """What a message of a group becomes.
+
+        Args:
+            encode: Gives the message to send, or None for none; once for all clients with this function.
+            positions: Send JSON with ``topic``, ``data`` and ``pos``, and word of gaps as ``topic``, ``gap``.
+        """
+        from vivace.framework.groups import encoding
+
+        if encode is not None:
+            return encoding.custom(encode)
+        return encoding.envelope if positions else self._usual_form()
+
+    def _usual_form(self) -> "Form":
+        from vivace.framework.groups.encoding import plain
+
+        return plain
+
     def __repr__(self) -> str:
         state = f"closed {self.close_code}" if self.closed else "open"
         return f"<Websocket {state}>"
+
+
+class _SocketClient:
+    """A WebSocket as the client of an outlet."""
+
+    __slots__ = ("end", "push")
+
+    def __init__(self, socket: Socket) -> None:
+        self.push = socket.push
+        self.end = socket.start_close
 
 
 def _octets(data: str | bytes | None) -> bytes:
@@ -208,7 +257,7 @@ def websocket_handler(handler: Callable[..., Any], options: WebsocketOptions) ->
         check_origin(handshake, request.host.encode("latin-1", "replace"), allowed)
         chosen = _choose(handshake, options.subprotocols)
         socket = request.transport.open_websocket(handshake, chosen, options=options.socket)
-        ws = make(socket)
+        ws = make(socket, request)
         await _tell(Event.WEBSOCKET_HANDLER_BEFORE, request, websocket=ws)
         try:
             result = handler(request, ws, *args, **values)
@@ -222,18 +271,20 @@ def websocket_handler(handler: Callable[..., Any], options: WebsocketOptions) ->
         else:
             socket.start_close()
             await _tell(Event.WEBSOCKET_HANDLER_AFTER, request, websocket=ws)
+        finally:
+            ws._leave_groups()
 
     return serve
 
 
-def _maker(message: Any) -> Callable[[Socket], Websocket]:
+def _maker(message: Any) -> "Callable[[Socket, Request], Websocket]":
     """What makes the object that the handler gets."""
     if message is None:
         return Websocket
     from vivace.framework.typed_socket import MessageType, TypedWebsocket
 
     kind = MessageType(message)
-    return lambda socket: TypedWebsocket(socket, kind)
+    return lambda socket, request: TypedWebsocket(socket, request, kind)
 
 
 def _choose(handshake: Handshake, spoken: tuple[str, ...]) -> str | None:

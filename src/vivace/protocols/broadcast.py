@@ -9,7 +9,7 @@ Rules of this file:
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from vivace.protocols.deflate import Deflate
 from vivace.wire.frame import BINARY, FIN, RSV1, TEXT, build_frame
@@ -20,6 +20,8 @@ PLAIN: Final = 0
 """The variant of connections without compression."""
 OWN: Final = -1
 """That of connections that share nothing."""
+BARE: Final = -2
+"""The contents without any frame."""
 
 
 def variant_of(deflate: Deflate | None) -> int:
@@ -80,17 +82,26 @@ class Broadcast:
 
     Args:
         messages: In order.
+        items: What each of them was made of.
 
     Attributes:
         size: Octets of their contents.
     """
 
-    __slots__ = ("_octets", "messages", "size")
+    __slots__ = ("_octets", "items", "messages", "size")
 
-    def __init__(self, messages: Sequence[Encoded]) -> None:
+    def __init__(self, messages: Sequence[Encoded], items: Sequence[Any] = ()) -> None:
         self.messages = messages
+        self.items = items
         self.size = sum(len(message.content) for message in messages)
         self._octets: dict[int, bytes] = {}
+
+    def contents(self) -> bytes:
+        """The contents of all messages, one behind the other: what a stream of octets sends."""
+        found = self._octets.get(BARE)
+        if found is None:
+            found = self._octets[BARE] = b"".join([message.content for message in self.messages])
+        return found
 
     def octets(self, variant: int, deflate: Deflate | None) -> bytes:
         """The frames of all messages for a variant that is shared, one behind the other."""
