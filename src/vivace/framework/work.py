@@ -34,6 +34,9 @@ RETRIES: Final = 3
 """How many times a task is run again if its declaration does not say."""
 BACKOFF: Final = "exp:2s..10m"
 """How long it waits before that if its declaration does not say."""
+HISTORY: Final = 100
+"""Runs of an interval that are kept if its declaration does not say how long; for a day at most."""
+DAY: Final = 86400.0
 CLEANUP: Final = 1.5
 """Seconds of the graceful time that are left for handing back what was not done."""
 
@@ -123,7 +126,7 @@ class Working:
             tz: The time zone in which it is read.
             overlap: What becomes of a run whose predecessor is not done: ``skip``, ``queue`` or ``allow``.
             catch_up: Which of those that were missed are made up for: ``last``, ``all`` or ``none``.
-            **options: Those of `task`; ``retries`` is 0 and ``keep`` a day if it is not said.
+            **options: Those of `task`; ``retries`` is 0 and ``keep`` a day if they are not said.
 
         Raises:
             DeclarationError: The rule, the zone or an option cannot be, or the function takes more than one
@@ -155,8 +158,8 @@ class Working:
         from vivace.tasks.schedule import Every, parse_jitter
 
         rule = Every(length)
-        late = parse_jitter(jitter, rule.length)
-        return self._scheduled(rule, {"overlap": overlap, "catch_up": catch_up, "jitter": late, **options})
+        given = {"overlap": overlap, "catch_up": catch_up, "keep": min(DAY, HISTORY * rule.length), **options}
+        return self._scheduled(rule, {"jitter": parse_jitter(jitter, rule.length), **given})
 
     def watch(
         self, pattern: str, *, debounce: float | str = 0.2, **options: Any

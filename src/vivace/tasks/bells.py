@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from vivace.tasks.state import make_folder
+
 __all__ = ["Bell", "Bells"]
 
 _SUFFIX: Final = ".bell"
@@ -37,7 +39,8 @@ class Bells:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True, mode=0o700)
         self._folder = folder
         self.place = self._identity()
         self._sender = _datagram()

@@ -26,8 +26,9 @@ from vivace.tasks.errors import SpoolUnavailable
 from vivace.tasks.records import NewTask
 from vivace.tasks.schedule import Rule, Schedule, Watch, check_words
 from vivace.tasks.spool import Spool, is_file, open_spool
+from vivace.tasks.state import state_folder
 
-__all__ = ["BACKOFF", "RETRIES", "Book", "state_folder"]
+__all__ = ["BACKOFF", "RETRIES", "Book"]
 
 logger = logging.getLogger("vivace.tasks")
 
@@ -35,12 +36,6 @@ RETRIES: Final = 3
 """How many times a task is run again if its declaration does not say."""
 BACKOFF: Final = "exp:2s..10m"
 """How long it waits before that if its declaration does not say."""
-
-
-def state_folder() -> Path:
-    """Where what has to outlive processes is kept: STATE_DIRECTORY of systemd, or ``.vivace`` here."""
-    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    return Path(given) if given else Path.cwd() / ".vivace"
 
 
 class Book:

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from vivace.tasks.errors import SpoolFull, SpoolUnavailable
 from vivace.tasks.sql import SCHEMA, SqlSpool
+from vivace.tasks.state import make_folder
 
 __all__ = ["SqliteSpool", "connect", "path_of"]
 
@@ -45,9 +46,7 @@ def connect(url: str) -> "SqliteSpool":
     """
     path = path_of(url)
     try:
-        if not path.parent.exists():
-            path.parent.mkdir(parents=True, mode=0o700)
-            (path.parent / ".gitignore").write_text("*\n")
+        make_folder(path.parent)
     except OSError as error:
         raise SpoolUnavailable(
             f"the spool {path} cannot be made: {error.strerror}; set TASKS_URL to a place that can be written"
