@@ -41,9 +41,11 @@ if TYPE_CHECKING:
         redirect,
         text,
     )
+    from vivace.framework.sse import EventStream
     from vivace.framework.streaming import ResponseStream
     from vivace.framework.views import HTTPMethodView
     from vivace.framework.websocket import Websocket
+    from vivace.http.sse import ServerEvent
 
 if PURE:
     force_pure()
@@ -56,6 +58,7 @@ __all__ = [
     "BlueprintGroup",
     "Config",
     "ConfigError",
+    "EventStream",
     "Forbidden",
     "HTTPException",
     "HTTPMethodView",
@@ -68,6 +71,7 @@ __all__ = [
     "RequestTimeout",
     "ResponseStream",
     "ServerError",
+    "ServerEvent",
     "ServiceUnavailable",
     "StartupError",
     "Unauthorized",
@@ -101,9 +105,11 @@ _PLACES = {
         "redirect",
         "text",
     ),
+    "vivace.framework.sse": ("EventStream",),
     "vivace.framework.streaming": ("ResponseStream",),
     "vivace.framework.views": ("HTTPMethodView",),
     "vivace.framework.websocket": ("Websocket",),
+    "vivace.http.sse": ("ServerEvent",),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""Every exception that Vivace raises, and nothing else.
+"""Every exception that Vivace raises, and the words for statuses; nothing else.
 
 The tree (indented = inherits):
 
@@ -13,7 +13,10 @@ The tree (indented = inherits):
       BrokenResourceError         the world took the resource away
         ClientDisconnected        the peer of this request is gone
           WebsocketClosed         the WebSocket is closed; carries the code, and is a SanicException too
+        HubUnavailable            the hub, or the engine behind it, cannot take or give messages now
+        SubscriberTooSlow         a subscription ended because its queue was full
       ClosedResourceError         you closed it and used it again
+      MessageTooLarge             a message is larger than its topic takes; a ValueError too
       SanicException              an answer with a status
         HTTPException             the same; what handlers raise
           BadRequest ... ServiceUnavailable
@@ -27,9 +30,10 @@ Rules of this file:
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 __all__ = [
+    "PHRASES",
     "BadMethod",
     "BadRequest",
     "BrokenResourceError",
@@ -44,6 +48,7 @@ __all__ = [
     "HTTPException",
     "HeaderExpectationFailed",
     "HeaderNotFound",
+    "HubUnavailable",
     "InternalServerError",
     "InvalidHeader",
     "InvalidRangeType",
@@ -52,6 +57,7 @@ __all__ = [
     "InvalidUsage",
     "LoadFileException",
     "LocalProtocolError",
+    "MessageTooLarge",
     "MethodNotAllowed",
     "MethodNotSupported",
     "NameTaken",
@@ -71,6 +77,7 @@ __all__ = [
     "ServiceUnavailable",
     "SignalNotFound",
     "StartupError",
+    "SubscriberTooSlow",
     "URITooLong",
     "URLBuildError",
     "Unauthorized",
@@ -147,8 +154,23 @@ class ClientDisconnected(BrokenResourceError, ConnectionError):
     """The client of this request is gone, or its body broke off before its end; an OSError too."""
 
 
+class HubUnavailable(BrokenResourceError, ConnectionError):
+    """The hub, or the engine behind it, cannot take or give messages now; an OSError too.
+
+    The message was not published, unless the text says that it may have been.
+    """
+
+
+class SubscriberTooSlow(BrokenResourceError):
+    """A subscription ended: its queue was full, and its policy is ``disconnect``."""
+
+
 class ClosedResourceError(VivaceError):
     """A resource was used after our own side closed it."""
+
+
+class MessageTooLarge(VivaceError, ValueError):
+    """A message is larger than its topic takes; nothing of it was published."""
 
 
 class SanicException(VivaceError):
@@ -190,7 +212,7 @@ class SanicException(VivaceError):
     def _word(self, message: str | bytes | None) -> str:
         """The message of this exception."""
         if message is None:
-            return type(self).message or _PHRASES.get(self.status_code, "")
+            return type(self).message or _TITLES.get(self.status_code) or PHRASES.get(self.status_code, "")
         return message.decode("utf-8", "replace") if isinstance(message, bytes) else message
 
 
@@ -485,12 +507,12 @@ def _escape_quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
-# Written out: below another program's folder in sys.path, `http` may not be Python's. The words are Sanic's.
-_PHRASES: dict[int, str] = {
+PHRASES: Final[dict[int, str]] = {
     100: "Continue",
     101: "Switching Protocols",
     102: "Processing",
     103: "Early Hints",
+    104: "Upload Resumption Supported",
     200: "OK",
     201: "Created",
     202: "Accepted",
@@ -522,14 +544,14 @@ _PHRASES: dict[int, str] = {
     410: "Gone",
     411: "Length Required",
     412: "Precondition Failed",
-    413: "Request Entity Too Large",
-    414: "Request-URI Too Long",
+    413: "Content Too Large",
+    414: "URI Too Long",
     415: "Unsupported Media Type",
-    416: "Requested Range Not Satisfiable",
+    416: "Range Not Satisfiable",
     417: "Expectation Failed",
     418: "I'm a teapot",
     421: "Misdirected Request",
-    422: "Unprocessable Entity",
+    422: "Unprocessable Content",
     423: "Locked",
     424: "Failed Dependency",
     425: "Too Early",
@@ -550,8 +572,17 @@ _PHRASES: dict[int, str] = {
     510: "Not Extended",
     511: "Network Authentication Required",
 }
+"""The reason phrase of each status of the IANA registry, and that of 418."""
+
+# What pages say differently: older words, which Sanic's programs and their tests know.
+_TITLES: Final[dict[int, str]] = {
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    416: "Requested Range Not Satisfiable",
+    422: "Unprocessable Entity",
+}
 
 
 def title_of(status: int) -> str:
     """What a page calls an error of `status`."""
-    return _PHRASES.get(status, "Error Occurred")
+    return _TITLES.get(status) or PHRASES.get(status, "Error Occurred")

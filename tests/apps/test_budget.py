@@ -15,8 +15,8 @@ import psutil
 import psycopg
 import pytest
 
-from tests.apps.postgres import Postgres, postgres
 from tests.conftest import Launch, ServerProcess, clean_environment
+from tests.services.postgres import Postgres, postgres
 from vivace.config.budget import Plan
 from vivace.framework import probe
 from vivace.framework.probe import Found, ask, can_ask, excess, problem_with

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from bench.crowd import Crowd
-from tests.apps.postgres import Postgres, postgres
 from tests.apps.test_budget import (
     ASYNCPG,
     DJANGO,
@@ -23,6 +22,7 @@ from tests.apps.test_budget import (
     until,
 )
 from tests.conftest import Launch, ServerProcess
+from tests.services.postgres import Postgres, postgres
 
 pytestmark = pytest.mark.once
 

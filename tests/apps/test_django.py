@@ -15,9 +15,9 @@ import httpx2
 import pytest
 
 import vivace
-from tests.apps.postgres import Postgres, postgres
 from tests.apps.support import GATES, PATIENCE, Hosted, Serving, until
 from tests.conftest import ROOT
+from tests.services.postgres import Postgres, postgres
 
 __all__ = ["postgres"]
 

@@ -14,7 +14,7 @@ from django.test import override_settings
 from tests.contrib.site import DIGITS, PATIENCE, Watch
 from vivace.contrib.django import get_asgi_application
 from vivace.contrib.django.handler import BoundedHandler, count_threads
-from vivace.contrib.django.threads import OneThread
+from vivace.interfaces.asgiref_threads import OneThread
 
 Message = dict[str, Any]
 

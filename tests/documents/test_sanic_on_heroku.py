@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.apps.postgres import Postgres, postgres
 from tests.conftest import Launch, ServerProcess
 from tests.documents.programs import code
+from tests.services.postgres import Postgres, postgres
 
 pytest.importorskip("asyncpg")
 

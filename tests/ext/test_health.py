@@ -1,6 +1,7 @@
 """The path that tells whether a process serves."""
 
 import os
+import time
 from typing import Any
 
 import pytest
@@ -30,6 +31,20 @@ def test_a_stopping_process_sends_clients_elsewhere(app: Vivace) -> None:
         app.state.is_stopping = True
         response = client.get("/__health__")
         assert (response.status, response.json["Vivace-Server-0-0"]["serving"]) == (503, False)
+
+
+def test_a_process_whose_checks_fail_is_not_ready(app: Vivace) -> None:
+    Health(app)
+    well = [False]
+    app.ready_check(name="cache")(lambda: well[0])
+    app.config.READY_CHECK_INTERVAL = 0.1
+    with SyncClient(app) as client:
+        response = client.get("/__health__")
+        assert (response.status, response.json["Vivace-Server-0-0"]["checks"]) == (503, False)
+        well[0] = True
+        deadline = time.monotonic() + 10
+        while client.get("/__health__").status != 200:
+            assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,31 @@ async def test_a_handler_cannot_end_the_server(app: Vivace, inline: bool) -> Non
     await app.run_listeners("after_server_stop")
 
 
+@pytest.mark.parametrize("path", ["/fails", "/none"])
+async def test_an_exception_handler_cannot_end_the_server_either(
+    app: Vivace, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.get("/fails")
+    async def handler(request: Request) -> str:
+        raise KeyError("first")
+
+    @app.exception(Exception)
+    async def leave(request: Request, exception: Exception) -> str:
+        sys.exit(1)
+
+    assert (await ask(app, target=path)).status == 500
+    assert "SystemExit: 1" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["request", "response"])
+async def test_a_middleware_that_meets_an_error_cannot_end_it(app: Vivace, kind: str) -> None:
+    @app.middleware(kind)
+    async def leave(*_: object) -> None:
+        sys.exit(1)
+
+    assert (await ask(app, target="/none")).status == 500
+
+
 async def test_a_client_error_is_shown_and_not_logged(app: Vivace, caplog: pytest.LogCaptureFixture) -> None:
     @app.get("/")
     async def handler(request: Request) -> str:

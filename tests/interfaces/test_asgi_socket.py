@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -273,3 +274,19 @@ async def test_an_app_that_returns_leaves_nothing_open(caplog: pytest.LogCapture
         assert (await client.read_head()).startswith(b"HTTP/1.1 101")
         assert (await client.reader.readexactly(4))[2:] == (1000).to_bytes(2, "big")
     assert "without an answer" in caplog.text
+
+
+async def test_sync_code_of_two_sockets_runs_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    asgiref = pytest.importorskip("asgiref.sync")
+    monkeypatch.setattr("vivace.interfaces.asgiref_threads._sockets", None)
+    barrier = threading.Barrier(2)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await asgiref.sync_to_async(lambda: barrier.wait(20))()
+        await send({"type": "websocket.send", "text": "met"})
+
+    async with asgi(app, THREADS=2) as server:
+        peers = [await open_websocket(server) for _ in range(2)]
+        assert [await peer.recv() for peer in peers] == ["met", "met"]

@@ -126,7 +126,8 @@ class Thread:
 
 
 def make_stream(path: bytes = b"/slow") -> Any:
-    head = SimpleNamespace(method="GET", path=path, fields=lambda: [(b"x-request-id", b"abc\n7")])
+    fields = [(b"x-request-id", b"abc\n7")]
+    head = SimpleNamespace(describe=lambda: f"GET {path.decode()}", fields=lambda: fields)
     return SimpleNamespace(head=head, timed_out=False)
 
 

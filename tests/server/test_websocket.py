@@ -10,9 +10,11 @@ from tests.protocols.ws_driver import of_client
 from tests.server.support import running, until
 from tests.server.ws_support import ECHOES, accept, echo, open_websocket
 from vivace.errors import LocalProtocolError, WebsocketClosed
+from vivace.protocols.broadcast import Broadcast, Encoded
+from vivace.protocols.socket import SocketOptions
 from vivace.protocols.stream import Stream
 from vivace.protocols.ws import Closed, Ping, Pong
-from vivace.server.websocket import RESTART_CLOSES_PER_SECOND
+from vivace.server.ws_closing import RESTART_CLOSES_PER_SECOND
 
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 
@@ -74,7 +76,7 @@ async def test_pings_are_answered_while_the_handler_is_busy() -> None:
 
 async def test_messages_are_compressed_for_who_offers_it() -> None:
     async def talk(stream: Stream) -> None:
-        socket = accept(stream, compress=stream.head.query != b"no")
+        socket = accept(stream, options=SocketOptions(compress=stream.head.query != b"no"))
         await socket.send("a" * 1000)
 
     async with running(talk) as server:
@@ -325,7 +327,7 @@ async def test_a_restart_spreads_what_comes_back() -> None:
         for peer in peers:
             assert (await asyncio.wait_for(peer.recv(), 5)).code == 1012
             await peer.client.send(peer.ws.send_close(1012))
-        assert loop.time() - begun >= 39 / RESTART_CLOSES_PER_SECOND
+        assert loop.time() - begun >= 39 / RESTART_CLOSES_PER_SECOND - 0.005  # a loop knows milliseconds
         await asyncio.wait_for(stopping, 5)
 
 
@@ -466,3 +468,67 @@ async def test_a_handler_that_waits_for_something_else_does_not_hold_up_a_stop()
         await peer.client.send(peer.ws.send_close(1001))
         await asyncio.wait_for(stopping, 5)
     assert ends == ["end"]
+
+
+# -- messages that many get ---------------------------------------------------------------------------
+
+
+class Noting:
+    """A watcher that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def resumed(self) -> None:
+        self.told.append("resumed")
+
+    def ended(self) -> None:
+        self.told.append("ended")
+
+
+async def test_what_is_pushed_arrives_in_order_with_what_is_sent() -> None:
+    noting = Noting()
+    sockets: list[Any] = []
+
+    async def handler(stream: Stream) -> None:
+        socket = accept(stream)
+        socket.watch(noting)
+        sockets.append(socket)
+        await socket.send("1")
+        await socket.send("2")
+        assert socket.push(Broadcast([Encoded.of("3"), Encoded.of("4")]))
+        await socket.recv()
+        assert socket.push(Broadcast([Encoded.of("5")]))
+
+    async with running(handler) as server:
+        peer = await open_websocket(server)
+        assert [await peer.recv() for _ in range(4)] == ["1", "2", "3", "4"]
+        await peer.send("go on")
+        assert await peer.recv() == "5"
+        assert await peer.close() == 1000
+        assert noting.told == ["ended"]
+        assert sockets[0].push(Broadcast([Encoded.of("6")])), "dropped, and no error"
+
+
+async def test_a_client_that_is_behind_gets_nothing_pushed_until_it_reads() -> None:
+    noting = Noting()
+    counts: list[int] = []
+    message = Broadcast([Encoded.of(b"x" * 65_536)])
+
+    async def handler(stream: Stream) -> None:
+        socket = accept(stream)
+        socket.watch(noting)
+        count = 0
+        while socket.push(message):
+            count += 1
+        counts.append(count)
+        await socket.recv()
+
+    async with running(handler) as server:
+        peer = await open_websocket(server)
+        await until(lambda: len(counts) > 0)
+        assert noting.told == []
+        for _ in range(counts[0]):
+            assert len(await peer.recv()) == 65_536
+        await until(lambda: len(noting.told) > 0)
+        assert noting.told == ["resumed"]

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 import vivace
+from vivace.supervisor.fleet import ECHO
 
 PATIENCE = 20.0
 """Seconds after which a condition is given up; the machine may be busy."""
@@ -165,6 +166,11 @@ class Serving:
     def signal(self, number: int) -> None:
         """Send a signal to the process that was started."""
         self.process.send_signal(number)
+
+    def signal_again(self, number: int) -> None:
+        """Send another one, late enough to be no echo of the one before."""
+        time.sleep(ECHO + 0.05)
+        self.signal(number)
 
     def wait(self, patience: float = PATIENCE) -> int:
         """Wait for the end; the exit code."""

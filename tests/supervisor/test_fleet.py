@@ -1,5 +1,9 @@
-"""What the fleet decides, driven by events and a clock that is only a number."""
+"""What the fleet decides, driven by events and a clock that is only a number.
 
+HISTORIES sets how many histories are made up: `scripts/histories` runs the hundred thousand.
+"""
+
+import os
 import random
 import signal
 
@@ -8,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vivace.supervisor.actions import Abandon, Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
-from vivace.supervisor.fleet import INTENSITY_PERIOD, KILL_AFTER, NOBODY, Fleet, Patience
+from vivace.supervisor.fleet import ECHO, INTENSITY_PERIOD, KILL_AFTER, NOBODY, Fleet, Patience
 from vivace.supervisor.handle import State, WorkerHandle, describe_exit
 
 PATIENCE = Patience(graceful=10.0, boot=60.0, idle=5.0, canary=1.0)
@@ -84,6 +88,7 @@ class Clock:
         self.retired.clear()
 
     def stop(self) -> None:
+        self.now += 2 * ECHO  # later than any signal before
         self.do(self.fleet.stop(self.now))
 
     def hand(self) -> None:
@@ -427,6 +432,21 @@ def test_a_restart_takes_the_place_of_recycling() -> None:
     assert clock.generations() == [2]
 
 
+def test_a_restart_that_comes_while_one_is_recycled_goes_on() -> None:
+    clock = serving(1, loads=False)
+    clock.do(clock.fleet.recycle(1, "age", clock.now))
+    clock.restart()
+    clock.load()
+    clock.ready(2)
+    assert clock.retired == [1], "who was to be replaced is, and makes room for the new code"
+    assert [w.generation for w in clock.fleet.workers.values() if w.state is State.STARTING] == [2]
+    clock.leave()
+    clock.all_ready()
+    clock.advance(PATIENCE.canary)
+    assert clock.generations() == [2]
+    assert clock.done == [(2, True)]
+
+
 def test_the_number_of_workers_can_change() -> None:
     clock = serving(1)
     clock.do(clock.fleet.resize(3, clock.now))
@@ -469,6 +489,18 @@ def test_a_second_signal_forces_and_a_third_kills() -> None:
     clock.stop()
     assert clock.sent == [(1, signal.SIGTERM), (1, signal.SIGKILL)]
     assert clock.forced == [1]
+
+
+def test_signals_of_one_moment_are_one_request() -> None:
+    clock = serving(1)
+    clock.stop()
+    for forced in (False, True):
+        clock.do(clock.fleet.stop(clock.now + ECHO - 0.01, forced=forced))
+        assert clock.forced == ([1] if forced else [])
+    clock.do(clock.fleet.stop(clock.now + 2 * ECHO - 0.02))
+    assert clock.sent == [(1, signal.SIGTERM)]
+    clock.do(clock.fleet.stop(clock.now + 2 * ECHO))
+    assert clock.sent[-1] == (1, signal.SIGKILL)
 
 
 def test_a_delay_comes_before_a_stop_and_everything_goes_on() -> None:
@@ -589,7 +621,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=int(os.environ.get("HISTORIES", "400")), deadline=None)
 @given(st.integers(1, 4), EVENTS)
 def test_any_history_keeps_the_rules(size: int, events: list[tuple[str, int, int, float]]) -> None:
     clock = serving(size, loads=False)

@@ -83,7 +83,7 @@ def test_readiness_is_over_first_when_a_stop_is_asked_for(tmp_path: Path) -> Non
         with socket.create_connection(("127.0.0.1", port), 10) as client:
             ask(client, "/")
             assert client.recv(12) == b"HTTP/1.1 200"
-        server.signal(signal.SIGTERM)
+        server.signal_again(signal.SIGTERM)
         assert server.wait() == 0
 
 
@@ -146,6 +146,31 @@ def test_without_a_worker_that_serves_it_is_not_ready(tmp_path: Path) -> None:
         until(lambda: probed.probe("/-/ready")[0] == 200)
 
 
+CHECK = """
+
+@app.ready_check
+def file():
+    if os.path.exists("broken"):
+        raise OSError("it is broken")
+"""
+
+
+def test_the_checks_of_an_app_decide_whether_it_is_ready(tmp_path: Path) -> None:
+    probed = Probed(tmp_path, "--ready-check-interval", "0.1", code=APP + CHECK)
+    with probed.serving as server:
+        assert server.port
+        until(lambda: probed.probe("/-/ready") == (200, {"ready": True, "workers": 2, "wanted": 2}))
+        (tmp_path / "broken").touch()
+        unready = {"ready": False, "workers": 2, "wanted": 2, "unready": 2}
+        until(lambda: probed.probe("/-/ready") == (503, unready))
+        assert probed.probe("/-/live")[0] == 200
+        assert "200 OK" in server.get(), "it goes on serving"
+        server.wait_for("not ready: the check file fails: OSError: it is broken", count=2)
+        (tmp_path / "broken").unlink()
+        until(lambda: probed.probe("/-/ready")[0] == 200)
+        server.wait_for("ready again: the check file passes")
+
+
 @pytest.mark.parametrize(
     ("bind", "code", "text"),
     [("fd://3", 4, "ADMIN_BIND takes no inherited descriptors"), ("nonsense", 2, "ADMIN_BIND")],
@@ -158,6 +183,16 @@ def test_an_address_that_cannot_be_used_ends_the_start(
     with Serving(arguments, tmp_path) as server:
         assert server.wait() == code
         assert text in server.log
+
+
+def test_an_address_that_is_taken_is_told_with_the_option_that_chose_it(tmp_path: Path) -> None:
+    (tmp_path / "sample.py").write_text(APP)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        with Serving([*RUN, "--admin-bind", where], tmp_path) as server:
+            assert server.wait() == 4
+            assert f"cannot listen on {where}: the port is in use" in server.log
+            assert "or choose another with --admin-bind." in server.log
 
 
 def test_a_unix_socket_does_too(tmp_path: Path) -> None:

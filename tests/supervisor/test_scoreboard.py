@@ -28,11 +28,11 @@ def test_what_is_written_is_read(board: Scoreboard) -> None:
     assert read(board, 3).phase is Phase.BOOTING
     assert read(board, 3).late(time.monotonic()) == 0.0
     entry.enter(Phase.SERVING)
-    entry.beat(100.0, 0.5, 12, 1, 2, 3, 4, "GET /old", 99.0, 6, 5, 0.1, 0.2)
+    entry.beat(100.0, 0.5, 12, 1, 2, 3, 4, "GET /old", 99.0, 6, 5, 0.1, 0.2, True)
     reading = read(board, 3)
     assert reading[:2] == (os.getpid(), 7)
     assert reading.phase is Phase.SERVING
-    assert reading[4:17] == (100.0, 0.5, 12, 1, 2, 3, 4, 6, 5, 0.1, 0.2, "GET /old", 99.0)
+    assert reading[4:18] == (100.0, 0.5, 12, 1, 2, 3, 4, 6, 5, 0.1, 0.2, True, "GET /old", 99.0)
     assert reading.late(104.0) == 4.0
     board.close()
 

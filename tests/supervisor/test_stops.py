@@ -260,7 +260,7 @@ def test_a_second_signal_forces_within_two_seconds_and_says_what_was_cut(
         server.wait_for("slow began")
         server.signal(signal.SIGTERM)
         server.wait_for("stopping: waiting for 1 request")
-        server.signal(signal.SIGINT)
+        server.signal_again(signal.SIGINT)
         assert end(server) < 2
         assert re.findall("WARNING.*", server.log) == [
             "WARNING vivace.server: the stop is forced: 1 request cut: 'GET /slow'"
@@ -300,7 +300,7 @@ def test_a_second_signal_cuts_the_delay(tmp_path: Path, workers: str) -> None:
         server.get()
         server.signal(signal.SIGTERM)
         server.wait_for("accepting for 30 s")
-        server.signal(signal.SIGTERM)
+        server.signal_again(signal.SIGTERM)
         assert end(server) < 2
 
 

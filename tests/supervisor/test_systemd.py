@@ -4,7 +4,6 @@ For tests/supervisor/test_systemd.py, once the supervisor calls Notifier, PidFil
 """
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -13,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import Launch
@@ -101,4 +101,6 @@ def test_titles_say_who_is_who(launch: Launch, free_port: int, tmp_path: Path) -
             break
         time.sleep(0.02)
     assert title.startswith("systemd: supervisor")
-    assert os.path.exists("/proc/self/comm")
+    family = psutil.Process(server.process.pid).children(recursive=True)
+    titles = [" ".join(one.cmdline()).strip("\0 ") for one in family]
+    assert titles.count("systemd: template gen 1") == 1, "it goes on under no title of the supervisor's"

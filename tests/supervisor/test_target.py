@@ -98,6 +98,13 @@ def test_the_only_app_of_a_module_is_found_without_its_name() -> None:
     assert "it has the apps board, chat: write two:board" in failure("two")
 
 
+def test_an_app_of_sanic_is_led_to_the_option() -> None:
+    write("web.py", "raise ModuleNotFoundError(\"No module named 'sanic'\", name='sanic')\n")
+    assert "With `vivace run --sanic` the app runs on Vivace" in failure("web:app")
+    write("other.py", "import nosuchsanic\n")
+    assert "--sanic" not in failure("other:app")
+
+
 def test_names_that_are_missing() -> None:
     write("here.py", HERE)
     assert "did you mean app?" in failure("here:ap")

@@ -245,11 +245,6 @@ async def test_a_running_loop_is_refused_with_advice(app: Vivace[Any, Any]) -> N
         SanicTestClient(app).get("/")
 
 
-def test_websockets_are_refused_with_a_reason(app: Vivace[Any, Any]) -> None:
-    with pytest.raises(NotImplementedError, match="no WebSocket yet"):
-        SanicTestClient(app).websocket("/")
-
-
 async def test_calls_in_this_process(app: Vivace[Any, Any], stages: list[str]) -> None:
     request, response = await SanicASGITestClient(app).get("/text")
     assert request.url == "http://mockserver:1234/text"

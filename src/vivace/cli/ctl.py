@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import click
 import msgspec
 
+from vivace.cli.columns import align, show_age, show_number, show_size, table_beside
 from vivace.config import Config
 from vivace.supervisor.servers import Line, NotFound, find_server
 
@@ -96,8 +97,15 @@ class _Server:
 @command.command()
 @_for_server
 def status(**which: Any) -> None:
-    """Show the server and its workers."""
-    _Server(**which).ask("status", lambda answer: [*_server(answer["server"]), *_table(answer["workers"])])
+    """Show the server, its workers, and what runs beside them."""
+    _Server(**which).ask(
+        "status",
+        lambda answer: [
+            *_server(answer["server"]),
+            *_table(answer["workers"]),
+            *table_beside(answer.get("beside", ())),
+        ],
+    )
 
 
 @command.command()
@@ -194,10 +202,10 @@ def log_level(level: str, **which: Any) -> None:
 
 def _server(server: dict[str, Any]) -> list[str]:
     ready = f"{server['ready']} of {server['wanted']} workers ready"
-    age = f"generation {server['generation']}, up {_age(server['uptime'])}"
+    age = f"generation {server['generation']}, up {show_age(server['uptime'])}"
     return [
         f"{server['name'] or 'a server'}: {server['state']}, {ready}, {age}",
-        f"supervisor pid {server['pid']}, {_size(server['memory'])}, Vivace {server['version']}",
+        f"supervisor pid {server['pid']}, {show_size(server['memory'])}, Vivace {server['version']}",
         f"listening on {', '.join(server['addresses'])}",
     ]
 
@@ -221,26 +229,25 @@ _COLUMNS: Final = (
 def _table(workers: Sequence[dict[str, Any]]) -> list[str]:
     weighed = any("pss" in one for one in workers)
     head = [*_COLUMNS, "RSS", *(["PSS"] if weighed else []), "EXITS", "REQUEST"]
-    rows = [head, *(_row(one, weighed=weighed) for one in workers)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    return align([head, *(_row(one, weighed=weighed) for one in workers)])
 
 
 def _row(one: dict[str, Any], *, weighed: bool) -> list[str]:
     delay = max(one.get("delay_p95") or 0.0, (one.get("late") or 0.0) if one["state"] == "blocked" else 0.0)
     return [
         str(one["worker"]),
-        _number(one.get("pid") or None),
-        _number(one.get("generation")),
+        show_number(one.get("pid") or None),
+        show_number(one.get("generation")),
         one["state"],
-        _age(one.get("uptime")),
-        *(_number(one.get(name)) for name in ("served", "errors", "active", "threads_busy", "connections")),
+        show_age(one.get("uptime")),
+        *(
+            show_number(one.get(name))
+            for name in ("served", "errors", "active", "threads_busy", "connections")
+        ),
         f"{delay * 1000:.0f}ms" if one.get("lag") is not None else "-",
         f"{one['cpu'] * 100:.0f}%" if one.get("cpu") is not None else "-",
-        _size(one.get("rss")),
-        *([_size(one.get("pss"))] if weighed else []),
+        show_size(one.get("rss")),
+        *([show_size(one.get("pss"))] if weighed else []),
         str(one["restarts"]),
         _request(one),
     ]
@@ -267,7 +274,7 @@ def _stats(answer: dict[str, Any]) -> list[str]:
             ("restarts", "exits"),
         )
     )
-    memory = f"memory {_size(totals['pss'])} (resident {_size(totals['rss'])})"
+    memory = f"memory {show_size(totals['pss'])} (resident {show_size(totals['rss'])})"
     lag = f"largest lag {totals['lag'] * 1000:.0f}ms"
     return [*_server(answer["server"]), sums, f"{memory}, {lag}", *_table(answer["workers"])]
 
@@ -278,22 +285,3 @@ def _restarted(answer: dict[str, Any]) -> list[str]:
 
 def _dumps(answer: dict[str, Any]) -> list[str]:
     return [f"worker {one['worker']} (pid {one['pid']}): {one['text']}\n" for one in answer["dumps"]]
-
-
-def _number(value: int | None) -> str:
-    return "-" if value is None else str(value)
-
-
-def _age(seconds: float | None) -> str:
-    if seconds is None:
-        return "-"
-    if seconds < 100:
-        return f"{seconds:.0f}s"
-    minutes = int(seconds // 60)
-    if minutes < 100:
-        return f"{minutes}m"
-    return f"{minutes // 60}h" if minutes < 6000 else f"{minutes // 1440}d"
-
-
-def _size(octets: int | None) -> str:
-    return "-" if octets is None else f"{octets / 1048576:.0f}M"

@@ -18,6 +18,8 @@ _COMMANDS: Final = {
     "exec": "vivace.cli.execute",
     "budget": "vivace.cli.budget",
     "ctl": "vivace.cli.ctl",
+    "tasks": "vivace.cli.tasks",
+    "schedule": "vivace.cli.schedule",
 }
 
 

@@ -4,7 +4,7 @@ Rules of this file: an option hands on text; whether it is a good value is decid
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -13,6 +13,25 @@ from vivace.config import SETTINGS, Setting
 __all__ = ["SettingsCommand", "given", "setting_options"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+_ELSEWHERE: Final = {
+    "--certfile": "--cert",
+    "--graceful-timeout": "--graceful-shutdown-timeout",
+    "--keyfile": "--key",
+    "--limit-concurrency": "--max-concurrent-requests",
+    "--limit-max-requests": "--max-requests",
+    "--reload": "--auto-reload",
+    "--reload-dir": "--reload-dirs",
+    "--ssl-certfile": "--cert",
+    "--ssl-keyfile": "--key",
+    "--timeout-graceful-shutdown": "--graceful-shutdown-timeout",
+    "--timeout-keep-alive": "--keep-alive-timeout",
+    "--timeout-worker-healthcheck": "--loop-timeout",
+    "--umask": "--uds-mode",
+    "--unix": "--uds",
+    "--ws-max-size": "--websocket-max-size",
+}
+"""What other servers call options that we have: letters that are alike would suggest something else."""
 
 
 class _SettingOption(click.Option):
@@ -23,6 +42,16 @@ class _SettingOption(click.Option):
 
 class SettingsCommand(click.Command):
     """A command whose help shows the options of settings under the headings of the settings."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; an option of another server leads to ours."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            ours = _ELSEWHERE.get(error.option_name)
+            if ours is None:
+                raise
+            raise click.NoSuchOption(error.option_name, possibilities=[ours], ctx=ctx) from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The sections of the help."""

@@ -23,7 +23,7 @@ from vivace.errors import ConfigError
 
 __all__ = ["Config"]
 
-_NOT_SETTINGS: Final = frozenset({"VIVACE_PURE", "VIVACE_SLOT"})
+_NOT_SETTINGS: Final = frozenset({"VIVACE_HUB", "VIVACE_PURE", "VIVACE_RUN", "VIVACE_SLOT"})
 """Settings that have no effect so far."""
 
 
@@ -88,6 +88,8 @@ class Config(MutableMapping[str, Any]):
     LOOP: str
     GRACEFUL_SHUTDOWN_TIMEOUT: float
     SHUTDOWN_DELAY: float | None
+    READY_CHECK_INTERVAL: float
+    READY_CHECK_TIMEOUT: float
     STOP_LISTENERS_TIMEOUT: float
     SIGQUIT: str
     ACCESS_LOG: bool
@@ -138,6 +140,12 @@ class Config(MutableMapping[str, Any]):
     LOCAL_TLS_CERT: str
     LOCAL_TLS_KEY: str
     LOCAL_CERT_CREATOR: str
+    TASKS_URL: str
+    TASK_WORKERS: int
+    TASK_CONCURRENCY: int
+    TASK_QUEUES: str
+    TASK_LEASE: float
+    TASK_MAX_PAYLOAD: int
     WEBSOCKET_MAX_SIZE: int
     WEBSOCKET_MAX_FRAME_SIZE: int
     WEBSOCKET_MAX_FRAGMENTS: int
@@ -153,6 +161,22 @@ class Config(MutableMapping[str, Any]):
     PROXIES_COUNT: int | None
     FORWARDED_FOR_HEADER: str
     TRUSTED_PROXIES: str
+    GROUP_BUFFER_SIZE: int
+    GROUP_RECHECK_GRACE: float
+    SSE_HEARTBEAT: float
+    DAEMON: str
+    PROCFILE: str
+    HOOKS: str
+    GRAPHQL_MAX_MESSAGE: int
+    GRAPHQL_MAX_TOKENS: int
+    GRAPHQL_MAX_DEPTH: int
+    GRAPHQL_MAX_BATCH: int
+    GRAPHQL_MAX_OPERATIONS: int
+    GRAPHQL_MAX_QUEUE: int
+    GRAPHQL_CACHE: int
+    GRAPHQL_INIT_TIMEOUT: float
+    GRAPHQL_KEEP_ALIVE: float
+    GRAPHQL_RECHECK_GRACE: float
 
     sources: dict[str, str]
     warnings: list[str]

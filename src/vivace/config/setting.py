@@ -109,7 +109,7 @@ class Setting(NamedTuple):
         try:
             return _PARSERS[self.kind](self, value)
         except (TypeError, ValueError, OverflowError):
-            seen = "that value" if self.secret else repr(value)
+            seen = "that value" if self.secret else _quote(value)
             raise ConfigError(
                 f"{self.name}: {seen} (from {source}) cannot be used; expected {self.expected()}",
                 key=self.name,
@@ -128,6 +128,11 @@ class Setting(NamedTuple):
         if isinstance(value, float):
             return f"{value:g}"
         return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+
+
+def _quote(value: object) -> str:
+    """A value as it was given; an option that may be given several times arrives as a list."""
+    return " ".join(map(repr, value)) if isinstance(value, (list, tuple)) and value else repr(value)
 
 
 def available_cpus() -> int:

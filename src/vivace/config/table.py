@@ -7,7 +7,12 @@ of the command line and the tables of the documentation. The order is that of he
 from typing import Final
 
 from vivace.config.setting import Setting
+from vivace.config.table_beside import BESIDE_SETTINGS
 from vivace.config.table_clients import CLIENT_SETTINGS
+from vivace.config.table_graphql import GRAPHQL_SETTINGS
+from vivace.config.table_groups import GROUP_SETTINGS
+from vivace.config.table_hub import HUB_SETTINGS
+from vivace.config.table_tasks import TASK_SETTINGS
 
 __all__ = ["BY_NAME", "SETTINGS"]
 
@@ -377,6 +382,24 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         scope="process",
     ),
     Setting(
+        "READY_CHECK_INTERVAL",
+        "float",
+        5.0,
+        "How long after an answer the ready checks of an app are asked again.",
+        _PROCESS,
+        "s",
+        minimum=0,
+    ),
+    Setting(
+        "READY_CHECK_TIMEOUT",
+        "float",
+        2.0,
+        "How long a ready check may take to answer; then it has failed. 0 is for ever.",
+        _PROCESS,
+        "s",
+        minimum=0,
+    ),
+    Setting(
         "STOP_LISTENERS_TIMEOUT",
         "float",
         5.0,
@@ -416,7 +439,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         "LOGO", "logo", None, "Text shown above the message of the start.", _LOG, flag="-", scope="process"
     ),
+    *BESIDE_SETTINGS,
     *CLIENT_SETTINGS,
+    *HUB_SETTINGS,
+    *GROUP_SETTINGS,
+    *GRAPHQL_SETTINGS,
+    *TASK_SETTINGS,
 )
 
 BY_NAME: Final = {setting.name: setting for setting in SETTINGS}

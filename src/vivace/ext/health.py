@@ -5,7 +5,8 @@
 Rules of this file:
 
 - It speaks of the process that answers: the others are the supervisor's, which replaces those that die.
-- While the server is stopping the answer is 503, so that nothing new is sent here.
+- While the server is stopping, or a ready check of the app fails, the answer is 503, so that nothing new is
+  sent here.
 """
 
 import os
@@ -58,7 +59,10 @@ class Health:
             "starts": 1,
             "serving": state.is_started and not state.is_stopping,
         }
-        status = 503 if state.is_stopping else 200
+        checks = self._app.ready_checks
+        if checks:
+            own["checks"] = checks.passed
+        status = 503 if state.is_stopping or not checks.passed else 200
         return json({main: {"pid": os.getppid()}, server: own}, status=status)
 
 

@@ -24,17 +24,20 @@ from vivace.errors import DeclarationError
 from vivace.framework.announce import announce_stage, make_announcer
 from vivace.framework.automatic import AUTOMATIC, Automatic
 from vivace.framework.background import Background
+from vivace.framework.beside import Beside, Companion
 from vivace.framework.budget import Budgeted
 from vivace.framework.compiler import compile_app, gather_listeners, gather_signals
 from vivace.framework.dispatch import Dispatcher
 from vivace.framework.error_handler import ErrorHandler
 from vivace.framework.extensible import Amender, Extensible
+from vivace.framework.hubs import Grouped
 from vivace.framework.lifespan import run_stage
 from vivace.framework.middleware import Chain
 from vivace.framework.mount import Mount, MountTable, check_prefix
 from vivace.framework.parts import Composed
 from vivace.framework.pattern import TypeTable
 from vivace.framework.pickled import Pickled
+from vivace.framework.ready import Checked, ReadyChecks
 from vivace.framework.request import Request
 from vivace.framework.response import HTTPResponse, JSONResponse, coerce, expect_other_encoders
 from vivace.framework.route import Route
@@ -44,6 +47,7 @@ from vivace.framework.signals import RESERVED_NAMESPACES, SignalRouter, event_na
 from vivace.framework.state import AppState
 from vivace.framework.tasks import TaskGroup
 from vivace.framework.urls import build_url, find_route
+from vivace.framework.work import Working
 from vivace.protocols.stream import Stream
 
 if TYPE_CHECKING:
@@ -62,7 +66,6 @@ __all__ = ["Vivace"]
 _ELSEWHERE: Final = {
     "m": "write app.restart(), app.scale(3) or app.stop()",
     "multiplexer": "write app.restart(), app.scale(3) or app.stop()",
-    "manager": "the supervisor has no interface for apps; declare main_process_ready listeners instead",
     "inspector": "there is none; `vivace ctl` asks and commands a server",
     "ext": "the app is not extended yet; from vivace.ext import Extend; Extend(app)",
     "extend": "write Extend(app); from vivace.ext import Extend",
@@ -74,7 +77,18 @@ ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
 _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
 
 
-class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[ConfigT, CtxT]):
+class Vivace(
+    Composed,
+    Background,
+    Beside,
+    Budgeted,
+    Checked,
+    Grouped,
+    Extensible,
+    Pickled,
+    Working,
+    Generic[ConfigT, CtxT],
+):
     """An app.
 
     Args:
@@ -101,6 +115,8 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
         state: What is going on.
         signal_router: The signals.
         blueprints: The blueprints by name.
+        companions: What runs in processes beside the workers (`vivace.framework.beside`).
+        ready_checks: What says whether it can do its work (`vivace.framework.ready`).
         placed: The same by the name with its prefix, as routes know it.
 
     Raises:
@@ -114,16 +130,20 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
         "_dispatcher",
         "_ext",
         "_guest",
+        "_hub",
         "_mounts",
         "_router",
         "_running",
         "_tasks",
+        "_work",
         "answer_stream",
+        "companions",
         "config",
         "dumps",
         "error_handler",
         "handle_stream",
         "loads",
+        "ready_checks",
         "refuse_stream",
         "request_class",
         "response_chain",
@@ -196,15 +216,19 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
         self.state = AppState(self)
         self.error_handler = error_handler or ErrorHandler()
         self.response_chain: Chain = ()
+        self.companions: list[Companion] = []
+        self.ready_checks = ReadyChecks()
         self._amenders: list[Amender] = []
         self._amending = False
         self._automatic = dict(self.automatic_methods)
         self._ext: Any = None
         self._guest: Any = None
+        self._hub = None
         self._mounts: list[Mount] = []
         self._running = False
         self._router: Router | None = None
         self._tasks = TaskGroup()
+        self._work: Any = None
         self.signal_router = SignalRouter()
         self.request_class = request_class
         self._connect(request_class)
@@ -566,6 +590,7 @@ class Vivace(Composed, Background, Budgeted, Extensible, Pickled, Generic[Config
         elif stage == "after_server_stop":
             self._running = False
             self._dispatcher.close()
+            await self.leave_groups()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

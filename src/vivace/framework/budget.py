@@ -279,14 +279,26 @@ def _count_machines(name: str, said: int | str | None) -> int:
 
 def _background_share(plan: Plan, role: str) -> int:
     counts = dict(plan.background)
+    name, _, processes = role.partition("/")
     try:
-        return counts[name_budget(role)]
+        return _part(plan, name, counts[name_budget(name)], int(processes or 1))
     except (KeyError, ValueError):
         known = ", ".join(counts) or "none"
         raise ConfigError(
             f"budget {plan.name} has nothing for {_SLOT}={role!r}; background processes are: {known}",
             key="BUDGETS",
         ) from None
+
+
+def _part(plan: Plan, role: str, count: int, processes: int) -> int:
+    """What one of several processes of a role may open."""
+    if count < processes:
+        raise ConfigError(
+            f"budget {plan.name}: {count} connections for {role}, which are {processes} processes;"
+            f" give them at least {processes}: background={role}:{processes}",
+            key="BUDGETS",
+        )
+    return count // processes
 
 
 def declare(

@@ -147,9 +147,7 @@ class Dispatcher:
             else:  # the handler raised it by itself
                 await self._fail(stream, request, error)
         except SystemExit as error:
-            refused = RuntimeError("a handler must not end the server by sys.exit()")
-            refused.__cause__ = error
-            await self._fail(stream, request, refused)
+            await self._fail(stream, request, _refuse_exit(error))
         finally:
             if head.has_body and request is not None:
                 request.release()
@@ -267,6 +265,8 @@ class Dispatcher:
                 result = await run_request_middleware(request, chain)
         except Exception as second:  # noqa: BLE001  # the later error is the one to tell
             error = second
+        except SystemExit as second:
+            error = _refuse_exit(second)
         try:
             if result is None:
                 response = await self._app.error_handler.answer(request, error)
@@ -275,7 +275,7 @@ class Dispatcher:
             await self._send(stream, request, response)
         except ClientDisconnected:
             return
-        except Exception as last:  # noqa: BLE001  # logged
+        except (Exception, SystemExit) as last:  # noqa: BLE001  # logged
             self._give_up(stream, request, last)
 
     def _give_up(self, stream: Stream, request: Request, error: BaseException) -> None:
@@ -303,6 +303,12 @@ class _Stopped(Exception):
     def __init__(self, cause: StopIteration) -> None:
         super().__init__()
         self.cause = cause
+
+
+def _refuse_exit(error: SystemExit) -> RuntimeError:
+    refused = RuntimeError("a handler must not end the server by sys.exit()")
+    refused.__cause__ = error
+    return refused
 
 
 def _run_blocking(handler: Any, request: Request, **values: Any) -> Any:

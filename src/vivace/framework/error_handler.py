@@ -4,8 +4,8 @@ Rules of this file:
 
 - A blueprint's handlers come before the app's; among them the nearest ancestor of the exception wins.
 - What is not quiet is logged with its traceback; with NOISY_EXCEPTIONS everything is.
-- A handler that fails itself is logged, and the client gets a bare 500, or the page of the
-  `SanicException` that a coroutine function raised.
+- A handler that fails itself, or would end the server by sys.exit(), is logged, and the client gets a bare
+  500, or the page of the `SanicException` that a coroutine function raised.
 - Names, arguments and texts are those that subclasses of Sanic's handler know.
 """
 
@@ -122,7 +122,7 @@ class ErrorHandler:
             if result is None:
                 result = self.default(request, exception)
             return _coerce(request, result)
-        except Exception as second:
+        except (Exception, SystemExit) as second:
             if isinstance(second, SanicException) and second is not exception:
                 return self._last_page(request, second)
             logger.exception("the exception handler failed at %s", request.url)
@@ -133,7 +133,7 @@ class ErrorHandler:
         """The page for what a handler raised in the place of an answer."""
         try:
             return _coerce(request, self.default(request, exception))
-        except Exception:
+        except (Exception, SystemExit):
             logger.exception("the error page failed at %s", request.url)
             return _plain(_FAILED)
 
@@ -143,7 +143,7 @@ class ErrorHandler:
         try:
             result = None if handler is None else handler(request, exception)
             return self.default(request, exception) if result is None else result
-        except Exception:
+        except (Exception, SystemExit):
             name = function_name(handler) if handler is not None else "default"
             failure = f'Exception raised in exception handler "{name}" for uri: {request.url!r}'
             logger.exception("%s", failure)

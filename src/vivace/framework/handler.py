@@ -10,7 +10,7 @@ Rules of this file:
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from vivace.errors import DeclarationError
 from vivace.framework.route import ASYNC, BLOCKING, INLINE
@@ -51,10 +51,14 @@ def call_kind(handler: Callable[..., Any], inline: bool) -> int:
     return INLINE if inline or (wrapped is not handler and is_async(wrapped)) else BLOCKING
 
 
+SECOND: Final = {"WebSocket": "ws", "event stream": "stream"}
+"""What handlers get beside the request, and how examples call it."""
+
+
 def check_handler(
-    handler: Callable[..., Any], names: tuple[str, ...], path: str, *, websocket: bool = False
+    handler: Callable[..., Any], names: tuple[str, ...], path: str, *, second: str = ""
 ) -> None:
-    """Refuse a handler that cannot be called with the request, the WebSocket and the path parameters.
+    """Refuse a handler that cannot be called with the request, what comes second, and the path parameters.
 
     Raises:
         ConfigError: It is not callable, takes no request, not every path parameter, or needs something else.
@@ -69,9 +73,10 @@ def check_handler(
         raise DeclarationError(
             f"{where} needs a first parameter for the request: write (request, ...)", key=path
         )
-    if websocket and positional_count(handler) == 1:
+    if second and positional_count(handler) == 1:
+        name = SECOND[second]
         raise DeclarationError(
-            f"{where} needs a second parameter for the WebSocket: write (request, ws, ...)", key=path
+            f"{where} needs a second parameter for the {second}: write (request, {name}, ...)", key=path
         )
     accepts_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     missing = [name for name in names if name not in signature.parameters]
@@ -82,9 +87,9 @@ def check_handler(
             key=path,
         )
     try:
-        signature.bind(*[None] * (2 if websocket else 1), **dict.fromkeys(names))
+        signature.bind(*[None] * (2 if second else 1), **dict.fromkeys(names))
     except TypeError as error:
-        given = ", ".join(["request", *(["ws"] if websocket else []), *(f"{name}=" for name in names)])
+        given = ", ".join(["request", *([SECOND[second]] if second else []), *(f"{name}=" for name in names)])
         raise DeclarationError(f"{where} cannot be called with ({given}): {error}", key=path) from None
 
 

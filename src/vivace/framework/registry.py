@@ -26,8 +26,10 @@ from vivace.framework.spec import (
     join_path,
     method_set,
 )
+from vivace.framework.sse import sse_handler
 from vivace.framework.static import StaticFiles
 from vivace.framework.websocket import websocket_handler
+from vivace.framework.websocket_options import take_options
 
 __all__ = ["Registry"]
 
@@ -68,7 +70,11 @@ class Registry(Hooks):
             apply: False: declare nothing.
             version_prefix: Instead of ``/v``.
             error_format: Of what is refused before it is a WebSocket.
-            options: ``compress=False``: do not compress messages; the others are those of `route`.
+            options: ``compress=False``: do not compress messages. ``origins``: the pages that may connect, as
+                in WEBSOCKET_ORIGINS. ``message``: the type of the messages, see
+                `vivace.framework.typed_socket`. ``max_size max_frame_size max_fragments max_queue
+                ping_interval ping_timeout close_timeout max_lifetime``: instead of the settings of these
+                names. The others are those of `route`.
 
         Raises:
             ConfigError: As `route`, or the handler takes no ``ws``.
@@ -91,6 +97,29 @@ class Registry(Hooks):
     def add_websocket_route(self, handler: F, uri: str, *args: Any, **options: Any) -> F:
         """Declare a WebSocket handler without a decorator; the other arguments are those of `websocket`."""
         return self.websocket(uri, *args, **options)(handler)
+
+    def sse(
+        self,
+        uri: str,
+        *,
+        heartbeat: float | None = None,
+        retry: int | None = None,
+        **options: Any,
+    ) -> Callable[[F], F]:
+        """Declare a handler ``(request, stream, ...)`` of server-sent events: sends, yields or joins groups.
+
+        Args:
+            uri: As for `route`.
+            heartbeat: Seconds of silence after which a comment is sent; default: SSE_HEARTBEAT.
+            retry: Milliseconds that clients are to wait before they connect anew.
+            options: The others are those of `route`.
+
+        Raises:
+            ConfigError: As `route`, or the handler takes no ``stream``.
+        """
+        if heartbeat is not None and heartbeat < 0:
+            raise DeclarationError(f"heartbeat={heartbeat!r}: expected seconds from 0 on", key=uri)
+        return self.route(uri, events={"heartbeat": heartbeat, "retry": retry}, **options)
 
     def route(
         self,
@@ -142,13 +171,20 @@ class Registry(Hooks):
             ConfigError: The path or an option is wrong, or the handler does not take the path's parameters.
         """
         seconds = check_timeout(timeout, uri)
+        special = take_options(ctx, subprotocols, compress) if websocket else None
+        events = ctx.pop("events", None)
+
+        def wrap(handler: Callable[..., Any]) -> Callable[..., Any]:
+            if special is not None:
+                return websocket_handler(handler, special)
+            return handler if events is None else sse_handler(handler, **events)
 
         def decorate(handler: F) -> F:
             if not apply:
                 return handler
             self._declare(
                 RouteSpec(
-                    handler=websocket_handler(handler, subprotocols, compress) if websocket else handler,
+                    handler=wrap(handler),
                     uri=uri,
                     methods=method_set(methods),
                     name=self._name_route(handler, name).removeprefix(f"{self.name}."),
@@ -164,6 +200,7 @@ class Registry(Hooks):
                     static=static,
                     timeout=seconds,
                     websocket=websocket,
+                    second="WebSocket" if websocket else "event stream" if events else "",
                     ctx=_context(ctx),
                 )
             )
@@ -190,8 +227,8 @@ class Registry(Hooks):
         check_names(spec.uri, segments)
         if self._is_complete() and "<" not in spec.version_prefix:
             names = tuple(n for s in segments for n in s.names)
-            if spec.websocket:
-                check_handler(spec.handler.__wrapped__, names, spec.uri, websocket=True)  # type: ignore[attr-defined]
+            if spec.second:
+                check_handler(spec.handler.__wrapped__, names, spec.uri, second=spec.second)  # type: ignore[attr-defined]
             else:
                 check_handler(spec.handler, names, spec.uri)
 

@@ -48,6 +48,7 @@ class RouteSpec:
     """A declared route; the attributes are the arguments of `Registry.route`.
 
     Attributes:
+        second: What the handler gets beside the request (`vivace.framework.handler.SECOND`); empty: nothing.
         alone: The version and the host of its blueprint do not hold for it.
     """
 
@@ -66,6 +67,7 @@ class RouteSpec:
     inline: bool = False
     static: bool = False
     websocket: bool = False
+    second: str = ""
     alone: bool = False
     timeout: float | None = None
     ctx: dict[str, Any] = field(default_factory=dict)

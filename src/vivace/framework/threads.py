@@ -56,7 +56,7 @@ class HandlerThreads:
         finally:
             del self._working[me]
             if stream.timed_out:
-                which = f"{stream.head.method} {stream.head.path.decode('latin-1')}"
+                which = stream.head.describe()
                 logger.warning("%s came to its end after its time-out; its thread is free again", which)
 
     def at_work(self) -> list[AtWork]:

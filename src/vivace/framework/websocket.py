@@ -13,15 +13,22 @@ import asyncio
 import functools
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vivace.errors import BadRequest, ClientDisconnected, SanicException
+import msgspec
+
+from vivace.errors import BadRequest, ClientDisconnected, SanicException, WebsocketClosed
+from vivace.framework.joins import Joins
+from vivace.framework.response import encode_json
 from vivace.framework.signals import Event
+from vivace.framework.websocket_options import WebsocketOptions
 from vivace.protocols.socket import Listener, Socket
 from vivace.protocols.ws_handshake import Handshake, check_origin, choose_subprotocol, read_handshake
 
 if TYPE_CHECKING:
+    from vivace.framework.groups.encoding import Form
+    from vivace.framework.groups.outlet import Client, Outlet
     from vivace.framework.request import Request
 
 __all__ = ["Websocket", "websocket_handler"]
@@ -32,17 +39,21 @@ MAX_REASON = 120
 """Octets of a message that fit the reason of a close."""
 
 
-class Websocket:
+class Websocket(Joins):
     """An open WebSocket.
 
     Args:
         socket: What carries it.
+        request: The handshake.
     """
 
     __slots__ = ("__weakref__", "_socket")
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: Socket, request: "Request") -> None:
         self._socket = socket
+        self._request = request
+        self._outlet: Outlet | None = None
+        self._user: Any = None
 
     @property
     def subprotocol(self) -> str | None:
@@ -104,6 +115,41 @@ class Websocket:
         """
         return self._socket.send(message)
 
+    def send_json(self, value: Any) -> Awaitable[None]:
+        """Send a value as JSON, in a text message; see `send`.
+
+        Raises:
+            TypeError: It cannot be written as JSON.
+        """
+        return self._socket.send(encode_json(value).decode())
+
+    async def recv_json(self, timeout: float | None = None, *, type: Any = Any) -> Any:  # noqa: A002
+        """The value that the next message holds as JSON; None if none came within `timeout` seconds.
+
+        Args:
+            timeout: Seconds.
+            type: What it has to be, as msgspec checks it. A message that is no JSON closes with 1007, one of
+                another type with 1008.
+
+        Raises:
+            WebsocketClosed: It is closed, also because of that.
+        """
+        message = await self._socket.recv(timeout)
+        if message is None:
+            return None
+        return self._decoded(functools.partial(msgspec.json.decode, type=type), message)
+
+    def _decoded(self, decode: Callable[[Any], Any], message: Any) -> Any:
+        """Decode a message, or close and say why."""
+        try:
+            return decode(message)
+        except msgspec.ValidationError as error:
+            code, reason = 1008, _cut(str(error))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            code, reason = 1007, _cut(f"a message cannot be decoded: {error}")
+        self._socket.start_close(code, reason)
+        raise WebsocketClosed(f"the WebSocket was closed ({code} {reason})", code, reason)
+
     async def ping(self, data: str | bytes | None = None) -> Awaitable[float]:
         """Ask for a sign of life; what is returned gives the seconds until it came."""
         return await self._socket.ping(_octets(data))
@@ -142,35 +188,76 @@ class Websocket:
             return False
         return True
 
+    def _client(self) -> "Client":
+        return _SocketClient(self._socket)
+
+    def _watch(self, outlet: "Outlet") -> None:
+        if self._socket.closed:
+            outlet.closed = True
+        else:
+            self._socket.watch(outlet)
+
+    def _form(self, given: dict[str, Any]) -> "Form":
+        return self._choose_form(**given)
+
+    def _choose_form(
+        self, *, encode: Callable[[Any], str | bytes | None] | None = None, positions: bool = False
+    ) -> "Form":
+        """What a message of a group becomes.
+
+        Args:
+            encode: Gives the message to send, or None for none; once for all clients with this function.
+            positions: Send JSON with ``topic``, ``data`` and ``pos``, and word of gaps as ``topic``, ``gap``.
+        """
+        from vivace.framework.groups import encoding
+
+        if encode is not None:
+            return encoding.custom(encode)
+        return encoding.envelope if positions else self._usual_form()
+
+    def _usual_form(self) -> "Form":
+        from vivace.framework.groups.encoding import plain
+
+        return plain
+
     def __repr__(self) -> str:
         state = f"closed {self.close_code}" if self.closed else "open"
         return f"<Websocket {state}>"
+
+
+class _SocketClient:
+    """A WebSocket as the client of an outlet."""
+
+    __slots__ = ("end", "push")
+
+    def __init__(self, socket: Socket) -> None:
+        self.push = socket.push
+        self.end = socket.start_close
 
 
 def _octets(data: str | bytes | None) -> bytes:
     return data.encode() if isinstance(data, str) else data or b""
 
 
-def websocket_handler(
-    handler: Callable[..., Any], subprotocols: Iterable[str] | None, compress: bool
-) -> Callable[..., Any]:
+def websocket_handler(handler: Callable[..., Any], options: WebsocketOptions) -> Callable[..., Any]:
     """What a route calls for a WebSocket: the handshake, `handler` with the request and the socket, the end.
 
     Args:
         handler: Of the program.
-        subprotocols: What it speaks, the best first; a client that speaks none is refused. Empty: any.
-        compress: Compress messages for clients that offer it.
+        options: What is special about the route.
     """
-    spoken = (subprotocols,) if isinstance(subprotocols, str) else tuple(subprotocols or ())
+    make = _maker(options.message)
 
     @functools.wraps(handler)
     async def serve(request: "Request", *args: Any, **values: Any) -> None:
         handshake = read_handshake(request.head)
-        allowed = request.app.config.WEBSOCKET_ORIGINS.replace(",", " ").split()
+        allowed = options.origins
+        if allowed is None:
+            allowed = request.app.config.WEBSOCKET_ORIGINS.replace(",", " ").split()
         check_origin(handshake, request.host.encode("latin-1", "replace"), allowed)
-        chosen = _choose(handshake, spoken)
-        socket = request.transport.open_websocket(handshake, chosen, compress=compress)
-        ws = Websocket(socket)
+        chosen = _choose(handshake, options.subprotocols)
+        socket = request.transport.open_websocket(handshake, chosen, options=options.socket)
+        ws = make(socket, request)
         await _tell(Event.WEBSOCKET_HANDLER_BEFORE, request, websocket=ws)
         try:
             result = handler(request, ws, *args, **values)
@@ -184,8 +271,20 @@ def websocket_handler(
         else:
             socket.start_close()
             await _tell(Event.WEBSOCKET_HANDLER_AFTER, request, websocket=ws)
+        finally:
+            ws._leave_groups()
 
     return serve
+
+
+def _maker(message: Any) -> "Callable[[Socket, Request], Websocket]":
+    """What makes the object that the handler gets."""
+    if message is None:
+        return Websocket
+    from vivace.framework.typed_socket import MessageType, TypedWebsocket
+
+    kind = MessageType(message)
+    return lambda socket, request: TypedWebsocket(socket, request, kind)
 
 
 def _choose(handshake: Handshake, spoken: tuple[str, ...]) -> str | None:

@@ -15,6 +15,7 @@ cdef class AsgiInterface:
     cdef dict _extensions, _scope, _state
     cdef int _threads
     cdef public bint cancels
+    cdef public int socket_threads
 
     @cython.locals(head=RequestReceived)
     cpdef begin(self, Exchange exchange, stream)

@@ -23,7 +23,8 @@ from vivace.config.binds import binds_of
 from vivace.errors import ClientDisconnected, HTTPException, LocalProtocolError
 from vivace.http.url import quote_path, unquote_path
 from vivace.interfaces.asgi_tls import describe_tls
-from vivace.interfaces.hosted import TEXT_FIELDS, bound_threads, outer_path, threads_of
+from vivace.interfaces.django_advice import advise
+from vivace.interfaces.hosted import TEXT_FIELDS, bound_threads, outer_path, serving, threads_of
 from vivace.interfaces.lifespan import Lifespan
 from vivace.protocols.completed import COMPLETED
 from vivace.protocols.events import RequestReceived
@@ -89,6 +90,10 @@ class AsgiInterface:
         root_path: The path under which the app is mounted.
         version: 3, or 2 for an app that is called with the scope first.
 
+    Attributes:
+        cancels: False: an app is told that its client left.
+        socket_threads: In how many threads the sync code of its WebSockets runs, if it uses asgiref: THREADS.
+
     Raises:
         ConfigError: ROOT_PATH cannot be used.
     """
@@ -106,6 +111,7 @@ class AsgiInterface:
         "_state",
         "_threads",
         "cancels",
+        "socket_threads",
     )
 
     def __init__(self, app: Any, config: Config, root_path: str = "", version: int = 3) -> None:
@@ -117,6 +123,8 @@ class AsgiInterface:
         paths = [bind.name for bind in binds_of(config) if bind.kind == "unix"]
         self._address = (paths[0], None) if paths else None
         self._threads = threads_of(config)
+        self.socket_threads = max(config.THREADS, 1)
+        config.warnings.extend(advise(app))
         self._max_size = config.REQUEST_MAX_SIZE or -1
         self._request_seconds = config.REQUEST_TIMEOUT
         spoken = "3.0" if version == 3 else "2.0"
@@ -159,6 +167,7 @@ class AsgiInterface:
     async def before_start(self) -> None:
         """Bound the app's threads and tell it that the server starts."""
         bound_threads(self._threads)
+        serving.begin()
         await self._lifespan.start()
 
     async def after_start(self) -> None:
@@ -170,6 +179,7 @@ class AsgiInterface:
     async def after_stop(self) -> None:
         """Tell the app that the server has stopped."""
         await self._lifespan.stop()
+        await serving.end()
 
     def begin(self, exchange: "Exchange", stream: Stream) -> Coroutine[Any, Any, None]:
         """Call the app for an exchange."""
@@ -478,8 +488,7 @@ class Exchange:
         if error is not None and left_by_client(error):
             logger.debug("the client of %s %r left", self.head.method, self.head.path)
         else:
-            where = f"{self.head.method} {self.head.path.decode('latin-1')}"
-            logger.error("the ASGI app failed on %s: %s", where, what, exc_info=error)
+            logger.error("the ASGI app failed on %s: %s", self.head.describe(), what, exc_info=error)
         if stream.disconnected or stream.complete:
             return
         if stream.response_started:

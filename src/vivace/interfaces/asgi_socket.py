@@ -7,11 +7,15 @@ Rules of this file:
 - An app that knows no WebSockets refuses the scope by an exception: that is one line in the log and a 403.
 - An app is told that its client left, it is not cancelled: `receive` gives ``websocket.disconnect``, and what
   it sends is dropped; one that does not stop sending gets an OSError in the end.
+- The sync code of an app that uses asgiref (Django, Channels) runs in THREADS threads, all of one WebSocket
+  in the same one; asgiref alone would run that of all WebSockets in one.
 - Whatever becomes of the app, the WebSocket is closed behind it: 1011 if it failed, else 1000.
 - Follows the ASGI specification, HTTP & WebSocket 2.3.
 """
 
 import logging
+import sys
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, NoReturn
 
 from vivace.errors import ClientDisconnected, LocalProtocolError, WebsocketClosed
@@ -68,7 +72,8 @@ class SocketExchange:
         """Let the app serve it; whatever it does, the WebSocket comes to an end."""
         stream = self._stream
         try:
-            await interface.begin_socket(self, stream, list(self._handshake.subprotocols))
+            async with _seat(interface.socket_threads):
+                await interface.begin_socket(self, stream, list(self._handshake.subprotocols))
         except (Exception, SystemExit) as error:  # noqa: BLE001  # logged and answered; one client ends no server
             self._fail(error)
             return
@@ -208,3 +213,12 @@ class SocketExchange:
             stream.abort()
         else:
             stream.respond(500, TEXT_FIELDS, b"Internal Server Error\n")
+
+
+def _seat(count: int) -> AbstractAsyncContextManager[Any]:
+    """Where the sync code of a WebSocket runs; asgiref decides if it is one that we do not know."""
+    if "asgiref.sync" not in sys.modules:
+        return nullcontext()
+    from vivace.interfaces.asgiref_threads import SocketSeat, socket_threads, what_is_missing
+
+    return nullcontext() if what_is_missing() else SocketSeat(socket_threads(count))

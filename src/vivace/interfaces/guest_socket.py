@@ -13,16 +13,17 @@ Rules of this file:
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from vivace.errors import ClientDisconnected, LocalProtocolError, WebsocketClosed
 from vivace.interfaces.guest_head import GuestHead
 from vivace.interfaces.guest_input import Receive
 from vivace.interfaces.guest_stream import Send
+from vivace.protocols.broadcast import Broadcast
 from vivace.protocols.completed import COMPLETED
 from vivace.protocols.events import RequestReceived
-from vivace.protocols.socket import Listener, Socket
+from vivace.protocols.socket import USUAL, Listener, Socket, SocketOptions, Watcher
 from vivace.protocols.stream import Fields
 from vivace.protocols.ws import close_payload
 from vivace.protocols.ws_handshake import Handshake
@@ -188,7 +189,7 @@ class GuestSocketStream:
         subprotocol: str | None = None,
         fields: Fields = (),
         *,
-        compress: bool = True,
+        options: SocketOptions = USUAL,
     ) -> Socket:
         """Accept the WebSocket."""
         if self.response_started:
@@ -205,6 +206,10 @@ class Outbox:
 
     Args:
         send: Takes an event.
+
+    Attributes:
+        broken: The server takes no more.
+        on_empty: Is called once when everything was taken.
     """
 
     def __init__(self, send: Send) -> None:
@@ -212,6 +217,7 @@ class Outbox:
         self._waiting: deque[dict[str, Any]] = deque()
         self._task: asyncio.Task[None] | None = None
         self.broken = False
+        self.on_empty: Callable[[], None] | None = None
 
     def put(self, event: dict[str, Any]) -> Awaitable[None]:
         """Send an event; what is returned waits if the server is behind."""
@@ -231,6 +237,13 @@ class Outbox:
             self._waiting.clear()
         finally:
             self._task = None
+            waiting, self.on_empty = self.on_empty, None
+            if waiting is not None:
+                waiting()
+
+    def is_behind(self) -> bool:
+        """Whether more waits than may."""
+        return len(self._waiting) > MAX_QUEUE
 
     async def flushed(self) -> None:
         """Wait until everything was taken."""
@@ -262,6 +275,7 @@ class GuestSocket:
         self._taken = asyncio.Event()
         self._waits = False
         self._listener: Listener | None = None
+        self._watcher: Watcher | None = None
         self._task = asyncio.current_task()
         self._reader = asyncio.get_running_loop().create_task(self._read(), name="vivace-websocket-in")
 
@@ -296,6 +310,9 @@ class GuestSocket:
     def _end(self, code: int, reason: str) -> None:
         if not self.close_code:
             self.close_code, self.close_reason = code, reason
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.ended()
         self._changed.set()
 
     def _error(self) -> WebsocketClosed:
@@ -358,6 +375,25 @@ class GuestSocket:
         if isinstance(message, (bytes, bytearray, memoryview)):
             return self._outbox.put({"type": "websocket.send", "bytes": bytes(message)})
         raise TypeError(f"a message is str (text) or bytes (binary), not {type(message).__name__}")
+
+    def push(self, broadcast: Broadcast) -> bool:
+        """Send messages that many get, unless the server is behind."""
+        if self.close_code or self._outbox.broken:
+            return True
+        if self._outbox.is_behind():
+            self._outbox.on_empty = self._resume
+            return False
+        for message in broadcast.messages:
+            self.send(message.message)
+        return True
+
+    def _resume(self) -> None:
+        if self._watcher is not None:
+            self._watcher.resumed()
+
+    def watch(self, watcher: Watcher | None) -> None:
+        """Tell what happens to it."""
+        self._watcher = watcher
 
     def listen(self, listener: Listener) -> None:
         """Hand every message to a function."""

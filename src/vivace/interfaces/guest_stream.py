@@ -23,7 +23,7 @@ from vivace.interfaces.guest_head import GuestHead
 from vivace.interfaces.guest_input import GuestInput, Message, Receive
 from vivace.interfaces.hosted import TEXT_FIELDS
 from vivace.protocols.events import RequestReceived
-from vivace.protocols.socket import Socket
+from vivace.protocols.socket import USUAL, Socket, SocketOptions
 from vivace.protocols.ws_handshake import Handshake
 from vivace.server.interface import Interface
 from vivace.server.stacks import StuckLog
@@ -325,7 +325,7 @@ class GuestStream:
         subprotocol: str | None = None,
         fields: _Fields = (),
         *,
-        compress: bool = True,
+        options: SocketOptions = USUAL,
     ) -> Socket:
         """Nothing: another server makes a scope of its own of a WebSocket."""
         raise LocalProtocolError("a request that another server took for HTTP cannot become a WebSocket")

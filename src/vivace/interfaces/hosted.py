@@ -4,6 +4,7 @@ Rules of this file:
 
 - A limit that is the app's own business holds for a hosted app only if somebody set it: an app that moves
   to Vivace keeps what it allowed before.
+- What an app's own code has to know of the server, it asks `serving`.
 - THREADS, once set, is the one number: it bounds the loop's own threads, and those of asgiref and anyio,
   which Django and Starlette run blocking code in. Without it each keeps its framework's default.
 """
@@ -11,6 +12,7 @@ Rules of this file:
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -20,9 +22,11 @@ from vivace.errors import ConfigError
 __all__ = [
     "OWN_LIMITS",
     "TEXT_FIELDS",
+    "Serving",
     "bound_threads",
     "explicit",
     "outer_path",
+    "serving",
     "threads_of",
     "unlimit",
 ]
@@ -76,3 +80,34 @@ def bound_threads(count: int) -> None:
             from anyio.to_thread import current_default_thread_limiter
 
             current_default_thread_limiter().total_tokens = count
+
+
+class Serving:
+    """The loop on which this process serves an ASGI app, for what the app's code shares with the server.
+
+    Attributes:
+        at_stop: Called one after the other when the app has been told of the stop; forgotten then.
+    """
+
+    def __init__(self) -> None:
+        self.at_stop: list[Callable[[], Awaitable[object]]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop; None: nothing is served by ASGI in this process, or not any more."""
+        return self._loop if self._pid == os.getpid() else None
+
+    def begin(self) -> None:
+        """The running loop serves from now on."""
+        self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
+
+    async def end(self) -> None:
+        """It serves no more."""
+        while self.at_stop and self.loop is not None:
+            await self.at_stop.pop()()
+        self._loop = None
+
+
+serving: Final = Serving()

@@ -351,7 +351,6 @@ class WsgiCall:
     def fail(self, error: BaseException) -> None:
         """The app failed: log it and say what to answer."""
         broken = self.input.error if self.input is not None else None
-        head = self.stream.head
         if isinstance(broken, HTTPException) and not self.sent:
             self.failure = (broken.status_code, f"{broken}\n".encode())
             return
@@ -359,7 +358,7 @@ class WsgiCall:
         if isinstance(error, ClientDisconnected):
             logger.debug("the client of %s left", self.describe())
             return
-        logger.error("the WSGI app failed on %s %s", head.method, _path(head.path), exc_info=error)
+        logger.error("the WSGI app failed on %s", self.describe(), exc_info=error)
 
     def answer(self) -> None:
         """Send a response that is known whole, or the refusal that stands for one; on the loop's thread."""
@@ -425,8 +424,8 @@ class WsgiCall:
 
     def describe(self) -> str:
         """The request, for the log."""
-        head = self.stream.head
-        return f"{head.method} {_path(head.path)}"
+        text: str = self.stream.head.describe()
+        return text
 
 
 class _Closing:
@@ -444,10 +443,6 @@ class _Closing:
     def describe(self) -> str:
         """The request."""
         return self._call.describe()
-
-
-def _path(path: bytes) -> str:
-    return path.decode("latin-1")
 
 
 def _describe(value: object) -> str:

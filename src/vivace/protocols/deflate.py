@@ -128,6 +128,11 @@ class Deflate:
         self._received = 0
         self._inflated = 0
 
+    @property
+    def shared_bits(self) -> int:
+        """The window of what we send, if other connections may send the same octets; 0: they may not."""
+        return 0 if self._our_takeover else self._our_bits
+
     def compress(self, data: bytes) -> bytes | None:
         """The content of a message, compressed; None: it is better sent as it is."""
         if not self._our_takeover:

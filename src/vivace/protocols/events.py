@@ -99,6 +99,10 @@ class RequestReceived:
         """In the place of a head that was refused: the method NONE, the path ``*``, no fields."""
         return cls("NONE", b"*", b"*", b"", "1.1", None, b"", -1, False, False, False, False, False, b"")
 
+    def describe(self) -> str:
+        """The method and the path, for logs; without the query, which may carry secrets."""
+        return f"{self.method} {self.path.decode('latin-1')}"
+
     def fields(self) -> list[tuple[bytes, bytes]]:
         """The header fields in order: (lower-case name, value). Parsed once, when first asked for.
 

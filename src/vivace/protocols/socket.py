@@ -9,12 +9,50 @@ Rules of this file:
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["Listener", "Socket"]
+from vivace.protocols.broadcast import Broadcast
+
+__all__ = ["USUAL", "Listener", "Socket", "SocketOptions", "Watcher"]
 
 Listener = Callable[[Any], object]
 """Is called with each message, on the loop; it must not block."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOptions:
+    """What is special about the WebSockets of a route; None: as the settings say.
+
+    Attributes:
+        max_size: See WEBSOCKET_MAX_SIZE; the others are named after their settings too.
+        compress: Compress messages if the client offers that and the server is set up for it.
+    """
+
+    max_size: int | None = None
+    max_frame_size: int | None = None
+    max_fragments: int | None = None
+    max_queue: int | None = None
+    ping_interval: float | None = None
+    ping_timeout: float | None = None
+    close_timeout: float | None = None
+    max_lifetime: float | None = None
+    compress: bool = True
+
+
+USUAL = SocketOptions()
+
+
+class Watcher(Protocol):
+    """Is told what happens to a WebSocket, on the loop; it must not block."""
+
+    def resumed(self) -> None:
+        """The client was behind, and takes messages again."""
+        ...
+
+    def ended(self) -> None:
+        """Nothing can be sent any more; told once."""
+        ...
 
 
 class Socket(Protocol):
@@ -58,6 +96,17 @@ class Socket(Protocol):
         Raises:
             WebsocketClosed: It is closed, or closing.
         """
+        ...
+
+    def push(self, broadcast: Broadcast) -> bool:
+        """Send messages that many get, unless the client is behind: then nothing is sent, and it is False.
+
+        Never waits and never raises; what is pushed to a closed WebSocket is dropped.
+        """
+        ...
+
+    def watch(self, watcher: Watcher | None) -> None:
+        """Tell `watcher`, instead of the one before, what happens to it."""
         ...
 
     def listen(self, listener: Listener) -> None:

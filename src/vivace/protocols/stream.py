@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from vivace.protocols.events import RequestReceived
-from vivace.protocols.socket import Socket
+from vivace.protocols.socket import USUAL, Socket, SocketOptions
 from vivace.protocols.ws_handshake import Handshake
 
 __all__ = ["Fields", "Stream"]
@@ -139,7 +139,7 @@ class Stream(Protocol):
         subprotocol: str | None = None,
         fields: Fields = (),
         *,
-        compress: bool = True,
+        options: SocketOptions = USUAL,
     ) -> Socket:
         """Accept a WebSocket: the response is the 101, and the exchange is complete.
 
@@ -147,7 +147,7 @@ class Stream(Protocol):
             handshake: What the client asked for.
             subprotocol: One of those that it speaks.
             fields: More fields of the 101.
-            compress: Compress messages if the client offers that and the server is set up for it.
+            options: What is special about it.
 
         Raises:
             LocalProtocolError: A field is illegal or the response was started before; nothing was sent.

@@ -28,8 +28,7 @@ class AtWork(NamedTuple):
 
     def describe(self) -> str:
         """The thread and its request, for the log."""
-        head = self.stream.head
-        return f"{self.name}: {head.method} {head.path.decode('latin-1')}"
+        return f"{self.name}: {self.stream.head.describe()}"
 
 
 class Team(Protocol):

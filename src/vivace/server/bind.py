@@ -40,13 +40,14 @@ class ListeningSocket(socket.socket):
     proxied: bool | None = None
 
 
-def bind_tcp(host: str, port: int, backlog: int) -> list[socket.socket]:
+def bind_tcp(host: str, port: int, backlog: int, option: str = "") -> list[socket.socket]:
     """Listen on every address that `host` stands for; port 0 takes a free one, the same for all.
 
     Args:
         host: An address or a name; empty: every address of the machine, of IPv6 if there is any.
         port: The port.
         backlog: Connections that wait in the kernel.
+        option: What chooses the address, for messages; empty: ``--host`` and ``--port`` do.
 
     Raises:
         StartupError: In use, not permitted or not an address; the message names it. Exit code 4.
@@ -73,7 +74,7 @@ def bind_tcp(host: str, port: int, backlog: int) -> list[socket.socket]:
     except OSError as error:
         for made in sockets:
             made.close()
-        raise StartupError(_why_not(host, port, error), stage="bind", exit_code=4) from error
+        raise StartupError(_why_not(host, port, error, option), stage="bind", exit_code=4) from error
     return sockets
 
 
@@ -94,22 +95,23 @@ def _listen_tcp(
     return listener
 
 
-def _why_not(host: str, port: int, error: OSError) -> str:
+def _why_not(host: str, port: int, error: OSError, option: str) -> str:
     where = f"[{host}]:{port}" if ":" in host else f"{host or '*'}:{port}"
     if error.errno == errno.EADDRINUSE:
         occupant = find_occupant(port)
         by = f" by {occupant}" if occupant else ""
         return (
             f"cannot listen on {where}: the port is in use{by}."
-            " Stop what uses it, or choose another with --port."
+            f" Stop what uses it, or choose another with {option or '--port'}."
         )
     if error.errno == errno.EACCES:
         return (
             f"cannot listen on {where}: ports below 1024 need the right to bind them"
-            " (CAP_NET_BIND_SERVICE). Choose a higher port with --port."
+            f" (CAP_NET_BIND_SERVICE). Choose a higher port with {option or '--port'}."
         )
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"cannot listen on {where}: this machine has no such address. Choose another with --host."
+        instead = option or "--host"
+        return f"cannot listen on {where}: this machine has no such address. Choose another with {instead}."
     return f"cannot listen on {where}: {error.strerror or error}"
 
 

@@ -28,6 +28,7 @@ from typing import Any, Final, cast
 from vivace.errors import ClientDisconnected, ProtocolError
 from vivace.protocols.deflate import agree
 from vivace.protocols.events import CONNECTION_CLOSED, NEED_DATA, RequestReceived
+from vivace.protocols.socket import SocketOptions
 from vivace.protocols.ws_handshake import Handshake, accept_fields
 from vivace.server import files, timeouts
 from vivace.server.body import Body
@@ -359,14 +360,19 @@ class Connection(Intake):
         self.writer.write(frame[1])
 
     def open_websocket(
-        self, stream: Stream, handshake: Handshake, subprotocol: str | None, fields: _Fields, compress: bool
+        self,
+        stream: Stream,
+        handshake: Handshake,
+        subprotocol: str | None,
+        fields: _Fields,
+        options: SocketOptions,
     ) -> WebSocket:
         """Accept a WebSocket; what is received and sent from now on is its own matter."""
         state = self.state
         if self.stream is not stream:
             raise ClientDisconnected("the client left before its WebSocket was accepted")
-        deflater = state.settings.websocket.deflater
-        agreed = agree(handshake.extensions, deflater) if compress and deflater is not None else None
+        settings = state.settings.websocket.adapted(options)
+        agreed = agree(handshake.extensions, settings.deflater) if settings.deflater is not None else None
         deflate, extension = agreed or (None, "")
         said = [*accept_fields(handshake, subprotocol, extension), *fields]
         self.writer.write(self._h1.send_upgrade(said, state.date))
@@ -381,7 +387,7 @@ class Connection(Intake):
         self.phase = CLOSED
         state.connections.discard(self)
         state.deadlines.remove(self)
-        socket = WebSocket(state, self.client, deflate, subprotocol)
+        socket = WebSocket(state, settings, self.client, deflate, subprotocol)
         socket.task = stream.task or asyncio.current_task()
         socket.take_over(self._transport, self.writer, self._h1.take_rest(), self._eof)
         return socket

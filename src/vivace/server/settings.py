@@ -7,15 +7,19 @@ Rules of this file:
 """
 
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from vivace.config import Config
 from vivace.http.networks import Networks
 from vivace.protocols.deflate import DeflateOptions, Deflater
 from vivace.protocols.h1 import H1Limits
+from vivace.protocols.socket import USUAL, SocketOptions
 from vivace.protocols.ws import WsLimits
 
 __all__ = ["ACCEPTS_PER_TURN", "RESERVED_FILES", "ServerSettings", "WebSocketSettings"]
+
+T = TypeVar("T")
 
 ACCEPTS_PER_TURN = 64
 """Connections that a lone worker accepts from a socket in one turn; beside others it takes one."""
@@ -25,7 +29,11 @@ RESERVED_FILES = 64
 
 @dataclass(frozen=True, slots=True)
 class WebSocketSettings:
-    """What a WebSocket has to know; seconds, and messages for `max_queue`."""
+    """What a WebSocket has to know; seconds, and messages for `max_queue`.
+
+    Attributes:
+        variants: What was made of it for routes that differ.
+    """
 
     limits: WsLimits
     max_queue: int
@@ -34,6 +42,33 @@ class WebSocketSettings:
     close_timeout: float
     max_lifetime: float
     deflater: Deflater | None
+    variants: "dict[SocketOptions, WebSocketSettings]" = field(default_factory=dict, compare=False)
+
+    def adapted(self, options: SocketOptions) -> "WebSocketSettings":
+        """These for a route with options of its own; made once for all routes with the same."""
+        if options == USUAL:
+            return self
+        found = self.variants.get(options)
+        if found is None:
+            found = self.variants[options] = self._adapt(options)
+        return found
+
+    def _adapt(self, options: SocketOptions) -> "WebSocketSettings":
+        limits = self.limits
+        return replace(
+            self,
+            limits=WsLimits(
+                max_message=_given(options.max_size, limits.max_message),
+                max_frame=_given(options.max_frame_size, limits.max_frame),
+                max_fragments=_given(options.max_fragments, limits.max_fragments),
+            ),
+            max_queue=_given(options.max_queue, self.max_queue),
+            ping_interval=_given(options.ping_interval, self.ping_interval),
+            ping_timeout=_given(options.ping_timeout, self.ping_timeout),
+            close_timeout=_given(options.close_timeout, self.close_timeout),
+            max_lifetime=_given(options.max_lifetime, self.max_lifetime),
+            deflater=self.deflater if options.compress else None,
+        )
 
     @classmethod
     def from_config(cls, config: Config) -> "WebSocketSettings":
@@ -123,6 +158,10 @@ class ServerSettings:
             self.write_timeout,
         )
         return min((t for t in given if t > 0), default=5.0)
+
+
+def _given(value: T | None, usual: T) -> T:
+    return usual if value is None else value
 
 
 def _shorter(one: float, other: float) -> float:

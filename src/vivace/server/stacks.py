@@ -57,11 +57,10 @@ class StuckLog:
             age: Seconds since it came.
         """
         head = stream.head
-        which = f"{head.method} {head.path.decode('latin-1')}"
         given = self._id_of(head)
         logger.warning(
             "%s had no answer after %.1f s%s: answered with 503; %s",
-            which,
+            head.describe(),
             age,
             f", request id {given}" if given else "",
             self._once(_safe_place(stream, task)),

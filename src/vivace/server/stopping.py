@@ -148,7 +148,7 @@ class Stopping:
         state = self._state
         cut = [c.stream for c in state.connections if c.stream is not None]
         if cut:
-            names = [f"{s.head.method} {s.head.path.decode('latin-1')}" for s in cut[:_NAMED]]
+            names = [stream.head.describe() for stream in cut[:_NAMED]]
             more = f" and {len(cut) - _NAMED} more" if len(cut) > _NAMED else ""
             why = "the stop is forced" if self._forced.is_set() else "the time to stop is over"
             many = "1 request" if len(cut) == 1 else f"{len(cut)} requests"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vivace.errors import ClientDisconnected, LocalProtocolError, PayloadTooLarge
 from vivace.protocols.events import RequestReceived
-from vivace.protocols.socket import Socket
+from vivace.protocols.socket import USUAL, Socket, SocketOptions
 from vivace.protocols.ws_handshake import Handshake
 from vivace.server.body import Body
 
@@ -227,12 +227,12 @@ class Stream:
         subprotocol: str | None = None,
         fields: _Fields = (),
         *,
-        compress: bool = True,
+        options: SocketOptions = USUAL,
     ) -> Socket:
         """Accept a WebSocket."""
         if self.response_started:
             raise LocalProtocolError("the response was started before: a WebSocket is opened in its place")
-        return self._connection.open_websocket(self, handshake, subprotocol, fields, compress)
+        return self._connection.open_websocket(self, handshake, subprotocol, fields, options)
 
     def abort(self) -> None:
         """Drop the connection at once; nothing happens when the response is complete."""

@@ -100,7 +100,7 @@ def _time_out(connection: "Connection", stream: Stream, now: float) -> None:
 
 def _give_up(connection: "Connection", stream: Stream) -> None:
     """The handler ignored its cancellation or the failure of its body."""
-    where = f"{stream.head.method} {stream.head.path.decode('latin-1')}"
+    where = stream.head.describe()
     logger.error("%s does not end%s: answered in its place", where, " at once" if stream.timed_out else "")
     if stream.response_started:
         connection.abort()

@@ -4,15 +4,15 @@ from vivace.protocols.ws cimport WsConnection
 from vivace.server.flow cimport Writer
 from vivace.server.state cimport ServerState
 
-cdef int OPEN, ENDING, CLOSING, SHUT, CLOSED
+cdef int OPEN, ENDING, CLOSING, SHUT, CLOSED, OWN
 cdef object COMPLETED
 
 cdef class WebSocket:
     cdef object __weakref__
     cdef WsConnection _ws
-    cdef object _gone, _last, _limit, _listener, _queue, _reader, _transport, _waiter
+    cdef object _deflate, _gone, _last, _limit, _listener, _pings, _queue, _reader, _settings, _transport
+    cdef object _waiter, _watcher
     cdef list _batch
-    cdef dict _pongs
     cdef long long _queued
     cdef Py_ssize_t _discarded, _gathered
     cdef bint _wrote
@@ -22,6 +22,7 @@ cdef class WebSocket:
     cdef public Writer writer
     cdef public double deadline
     cdef public int close_code, phase
+    cdef int _variant
     cdef public bint read_paused
 
     cdef _take_in(self, list events)
@@ -38,6 +39,8 @@ cdef class WebSocket:
     cpdef _write(self, bytes data)
     cpdef _flush(self)
     cpdef send(self, message)
+    cpdef push(self, broadcast)
+    cdef _tell_ended(self)
 
 cdef class _Reader:
     cdef WebSocket _socket

@@ -8,6 +8,7 @@ Rules of this file:
 - Who does not take its messages is not read: not beyond WEBSOCKET_MAX_QUEUE of them, nor a message's greatest
   size. Who does not read is not written to, beyond the high-water mark; after WRITE_TIMEOUT it is dropped.
 - A message is on its way when `send` returns; awaiting it waits for a client that is behind.
+- What many get is made into octets once (`push`); a client that is behind gets none of it.
 - What came before the end is still taken in order; then whoever waits gets WebsocketClosed.
 - The handler of a client that was lost is cancelled unless it is just about to learn that; that of one that
   said good-bye gets a moment to find out and to clean up.
@@ -19,17 +20,20 @@ Rules of this file:
 import asyncio
 import logging
 import os
-import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Final, cast
 
-from vivace.errors import ClientDisconnected, LocalProtocolError, WebsocketClosed
+from vivace.errors import ClientDisconnected, WebsocketClosed
+from vivace.protocols.broadcast import OWN, Broadcast, variant_of
 from vivace.protocols.completed import COMPLETED
 from vivace.protocols.deflate import Deflate
-from vivace.protocols.socket import Listener
+from vivace.protocols.socket import Listener, Watcher
 from vivace.protocols.ws import Closed, Failed, Ping, Pong, WsConnection
+from vivace.server.settings import WebSocketSettings
 from vivace.server.state import ServerState
+from vivace.server.ws_closing import closed_error, closing_turn, end_writing, lifetime
+from vivace.server.ws_pings import Pings
 
 __all__ = ["WebSocket"]
 
@@ -51,15 +55,8 @@ HANDLER_GRACE: Final = 10.0
 """Seconds in which the handler of a WebSocket that is closed has to come to an end."""
 STOP_GRACE: Final = 1.0
 """The same when the server stops."""
-CLOSES_PER_SECOND: Final = 1_000
-"""How many are closed when the server stops: their clients come back, and not all at once."""
-RESTART_CLOSES_PER_SECOND: Final = 200
-"""The same where another server has taken the place of this one: all of them come back there."""
-LONGEST_SPREAD: Final = 10.0
-"""Seconds over which they are closed then at most."""
 BATCH_SIZE: Final = 65_536
 """Octets gathered at most before they are written."""
-LIFETIME_JITTER: Final = 0.1
 LINGER_SIZE: Final = 262_144
 """Octets thrown away at most after a client broke a rule; then it is left to read, or to wait."""
 
@@ -69,10 +66,10 @@ class WebSocket:
 
     Args:
         state: What it shares with the other connections of the worker.
+        settings: What holds for it.
         client: The peer's address.
         deflate: The compression that was agreed upon.
         subprotocol: What was chosen.
-        compress: See `Stream.open_websocket`.
 
     Attributes:
         deadline: When `check` has to act.
@@ -86,6 +83,7 @@ class WebSocket:
     __slots__ = (
         "__weakref__",
         "_batch",
+        "_deflate",
         "_discarded",
         "_expires",
         "_gathered",
@@ -95,12 +93,15 @@ class WebSocket:
         "_limit",
         "_listener",
         "_pinged",
-        "_pongs",
+        "_pings",
         "_queue",
         "_queued",
         "_reader",
+        "_settings",
         "_transport",
+        "_variant",
         "_waiter",
+        "_watcher",
         "_wrote",
         "_ws",
         "client",
@@ -120,12 +121,13 @@ class WebSocket:
     def __init__(
         self,
         state: ServerState,
+        settings: WebSocketSettings,
         client: tuple[str, int] | None = None,
         deflate: Deflate | None = None,
         subprotocol: str | None = None,
     ) -> None:
-        settings = state.settings.websocket
         self.state = state
+        self._settings = settings
         self.client = client
         self.subprotocol = subprotocol
         self.stream = None
@@ -146,15 +148,17 @@ class WebSocket:
         self._gone: asyncio.Future[None] | None = None
         self._listener: Listener | None = None
         self._batch: list[bytes] | None = None
-        self._pongs: dict[bytes, tuple[float, asyncio.Future[float]]] | None = None
+        self._pings: Pings | None = None
+        self._watcher: Watcher | None = None
+        self._deflate = deflate
+        self._variant = variant_of(deflate)
         self._last: Closed | Failed | None = None
         self._gathered = 0
         self._wrote = False
         self._discarded = 0
         self._heard = state.now
         self._pinged = 0.0
-        life = settings.max_lifetime * random.uniform(1 - LIFETIME_JITTER, 1 + LIFETIME_JITTER)  # noqa: S311
-        self._expires = state.now + life if life else float("inf")
+        self._expires = state.now + lifetime(settings)
         self.deadline = float("inf")
 
     # -- what the connection before it and asyncio call -----------------------------------------------
@@ -223,6 +227,8 @@ class WebSocket:
         """The transport has room again."""
         self.writer.resume()
         self._read_on()
+        if self._watcher is not None:
+            self._watcher.resumed()
 
     # -- what comes in --------------------------------------------------------------------------------
 
@@ -243,7 +249,7 @@ class WebSocket:
                 self._queued += len(event)
         if self._queue:
             self._wake()
-            if len(self._queue) >= self.state.settings.websocket.max_queue or self._queued > self._limit:
+            if len(self._queue) >= self._settings.max_queue or self._queued > self._limit:
                 self._pause_reading()
         if self.writer.paused:
             self._pause_reading()
@@ -255,8 +261,8 @@ class WebSocket:
             if answers:
                 self._write(answers)
         elif isinstance(event, Pong):
-            if self._pongs:
-                self._match(event.data)
+            if self._pings is not None:
+                self._pings.answer(event.data)
         elif self.phase == CLOSING:
             self._last = event
             self._conclude()
@@ -287,18 +293,6 @@ class WebSocket:
             self._flush()
             self._shut_down()
 
-    def _match(self, data: bytes) -> None:
-        """A pong answers its ping and all that were sent before it (section 5.5.3)."""
-        pongs = self._pongs
-        if pongs is None or data not in pongs:
-            return
-        for payload in list(pongs):
-            sent, future = pongs.pop(payload)
-            if not future.done():
-                future.set_result(self.state.loop.time() - sent)
-            if payload == data:
-                break
-
     def _call(self, listener: Listener, message: str | bytes) -> None:
         try:
             listener(message)
@@ -320,10 +314,9 @@ class WebSocket:
         if not self.close_code:
             self.close_code = code
             self.close_reason = reason
-        if self._pongs:
-            for _sent, future in self._pongs.values():
-                future.cancel()
-            self._pongs = None
+        self._tell_ended()
+        if self._pings is not None:
+            self._pings.give_up()
         task = self.task
         if task is not None and not task.done():
             # A loop holds its tasks weakly: this one outlives the connection now.
@@ -363,7 +356,7 @@ class WebSocket:
         if not self.read_paused or self.writer.paused:
             return
         if self.phase == OPEN and self._queue:
-            half = self.state.settings.websocket.max_queue // 2
+            half = self._settings.max_queue // 2
             if len(self._queue) > half or self._queued > self._limit // 2:
                 return
         self.read_paused = False
@@ -388,9 +381,7 @@ class WebSocket:
         return self._waiter
 
     def _closed_error(self) -> WebsocketClosed:
-        code = self.close_code or 1006
-        message = f"the WebSocket is closed ({code} {self.close_reason})".replace(" )", ")")
-        return WebsocketClosed(message, code, self.close_reason)
+        return closed_error(self.close_code, self.close_reason)
 
     @property
     def closed(self) -> bool:
@@ -496,20 +487,42 @@ class WebSocket:
         except ClientDisconnected:
             raise self._closed_error() from None
 
+    def push(self, broadcast: Broadcast) -> bool:
+        """Send messages that many get, unless the client is behind."""
+        if self.phase > ENDING or self.close_code:
+            return True
+        if self.writer.paused:
+            return False
+        if self._variant != OWN:
+            data = broadcast.octets(self._variant, self._deflate)
+            if self._batch is None:
+                self.writer.write(data)
+            else:
+                self._write(data)
+            return True
+        for message in broadcast.messages:
+            self.send(message.message)
+        return True
+
+    def watch(self, watcher: Watcher | None) -> None:
+        """Tell what happens to it."""
+        self._watcher = watcher
+
+    def _tell_ended(self) -> None:
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.ended()
+
     async def ping(self, data: bytes = b"") -> "asyncio.Future[float]":
         """Ask for a sign of life; what is returned gives the seconds until it came."""
         if self.closed:
             raise self._closed_error()
-        if self._pongs is None:
-            self._pongs = {}
+        if self._pings is None:
+            self._pings = Pings(self.state.loop)
         payload = data or os.urandom(4)
-        if payload in self._pongs:
-            raise LocalProtocolError("a ping with the same data is not answered yet")
-        frame = self._ws.send_ping(payload)
-        future: asyncio.Future[float] = self.state.loop.create_future()
-        self._pongs[payload] = self.state.loop.time(), future
-        self._write(frame)
-        return future
+        self._pings.check(payload)
+        self._write(self._ws.send_ping(payload))
+        return self._pings.expect(payload)
 
     async def pong(self, data: bytes = b"") -> None:
         """Give a sign of life unasked."""
@@ -531,11 +544,10 @@ class WebSocket:
         self._queue = None
         self._queued = 0
         self._read_on()
-        self._schedule(
-            self.state.now + self.state.settings.websocket.close_timeout + self.state.deadlines.tick
-        )
+        self._schedule(self.state.now + self._settings.close_timeout + self.state.deadlines.tick)
         self.close_code = code
         self.close_reason = reason
+        self._tell_ended()
         self._wake()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -559,17 +571,9 @@ class WebSocket:
     def _shut_down(self) -> None:
         """Close our side; the client gets a moment to read why."""
         self.phase = SHUT
-        transport = self._transport
-        if not transport.can_write_eof() or transport.is_closing():
-            transport.close()
-            return
-        try:
-            transport.write_eof()
-        except OSError:
-            transport.abort()
-            return
-        self._read_on()
-        self._schedule(self.state.now + self.state.settings.linger_timeout + self.state.deadlines.tick)
+        if end_writing(self._transport):
+            self._read_on()
+            self._schedule(self.state.now + self.state.settings.linger_timeout + self.state.deadlines.tick)
 
     def _discard(self, data: bytes) -> None:
         self._discarded += len(data)
@@ -582,17 +586,11 @@ class WebSocket:
 
     def drain(self) -> None:
         """The server stops: close with 1001, or with 1012 if it is restarted, each when its turn has come."""
-        state = self.state
-        code, why = 1001, "the server stops"
-        wait = min(state.closes / CLOSES_PER_SECOND, state.settings.graceful_timeout / 2)
-        if state.replaced:
-            code, why = 1012, "the server is restarted: connect anew"
-            wait = min(state.closes / RESTART_CLOSES_PER_SECOND, LONGEST_SPREAD)
-        state.closes += 1
-        if wait < state.deadlines.tick:
+        wait, code, why = closing_turn(self.state)
+        if wait < self.state.deadlines.tick:
             self.start_close(code, why)
         else:
-            state.loop.call_later(wait, self.start_close, code, why)
+            self.state.loop.call_later(wait, self.start_close, code, why)
 
     def hurry(self, window: float) -> None:
         """The server stops, and who waits has a while for a request: nobody here will ask for anything."""
@@ -617,7 +615,7 @@ class WebSocket:
 
     def _next_look(self, now: float) -> float:
         """When something is due if nothing happens."""
-        settings = self.state.settings.websocket
+        settings = self._settings
         due = min(self._expires, now + self.state.deadlines.horizon)
         if self._pinged and settings.ping_timeout:
             due = min(due, self._pinged + settings.ping_timeout)
@@ -649,7 +647,7 @@ class WebSocket:
 
     def _keep_alive(self, now: float) -> None:
         """Ping a client that is silent; give it up if it stays so. One that is not read cannot be heard."""
-        settings = self.state.settings.websocket
+        settings = self._settings
         if self._pinged:
             if self._heard >= self._pinged or self.read_paused:
                 self._pinged = 0.0

@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 import os
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 
 from vivace.config import Config
 from vivace.config.budget import PREFIX, SHARE, describe, parse_budgets
@@ -22,6 +22,7 @@ __all__ = [
     "budget_lines",
     "enter_slot",
     "load_with_budgets",
+    "place_background",
     "place_process",
     "refuse_budgets",
     "refuse_early_connections",
@@ -74,6 +75,26 @@ def enter_slot(
         environ["VIVACE_SLOT"] = str(slot)
     for budget in _with_limit(config):
         environ[f"{PREFIX}{budget.name.upper()}{SHARE}"] = str(budget.share_of(slot))
+
+
+def place_background(config: Config, names: Sequence[str], processes: int) -> None:
+    """Tell a process beside the workers its part of each budget: of what is set aside for the background.
+
+    Args:
+        config: Of the process, complete.
+        names: Under which budgets may know it; the first that one of them knows counts.
+        processes: How many share what they know.
+    """
+    budgets = _with_limit(config)
+    known = {name for budget in budgets for name, _ in budget.plan.background}
+    name = next((name for name in names if name.lower().replace("-", "_") in known), names[0])
+    os.environ["VIVACE_SLOT"] = f"{name}/{processes}" if processes > 1 else name
+    for budget in budgets:
+        variable = f"{PREFIX}{budget.name.upper()}{SHARE}"
+        try:
+            os.environ[variable] = str(budget.share)
+        except ConfigError:  # it has nothing for this process, and says so to who asks for it
+            os.environ.pop(variable, None)
 
 
 def _with_limit(config: Config) -> list[Budget]:

@@ -117,7 +117,8 @@ class Commands:
 
     def _tell_status(self, _request: Mapping[str, Any], reply: Reply) -> None:
         now = time.monotonic()
-        reply({"ok": True, "server": self._status.server(now), "workers": self._status.workers(now)})
+        server, workers = self._status.server(now), self._status.workers(now)
+        reply({"ok": True, "server": server, "workers": workers, "beside": self._status.beside(now)})
 
     def _tell_workers(self, _request: Mapping[str, Any], reply: Reply) -> None:
         reply({"ok": True, "workers": self._status.workers(time.monotonic())})

@@ -38,6 +38,7 @@ class Desk:
         do: Does what the fleet says.
         restart: Restarts with settings by name.
         stop: Stops, by force if it is called with True.
+        beside: Gives what there is to show of processes beside the workers.
     """
 
     def __init__(
@@ -52,14 +53,15 @@ class Desk:
         do: Callable[[Sequence[Action]], None],
         restart: Callable[[Mapping[str, Any]], None],
         stop: Callable[[bool], None],
+        beside: Callable[[float], list[dict[str, Any]]] = lambda _: [],
     ) -> None:
         self._before = 0
-        self._status = Status(fleet, board, workforce.exits, addresses)
+        self._status = Status(fleet, board, workforce.exits, addresses, beside)
         self._commands = Commands(
             fleet, do, workforce.send, restart, stop, self._status, lambda: voice.complaint
         )
         self._control = Control(config.CONTROL, channels.selector, self._commands.answer)
-        self._health = Health(config.ADMIN_BIND, config.UNIX_MODE, channels.selector, fleet)
+        self._health = Health(config.ADMIN_BIND, config.UNIX_MODE, channels.selector, fleet, board)
 
     def open(self, before: int = 0) -> None:
         """Begin to listen.

@@ -52,9 +52,16 @@ def run_user_code(code: Callable[[], _T], doing: str, missing: str = "") -> _T:
     except ModuleNotFoundError as error:
         if missing and error.name is not None and (missing + ".").startswith(error.name + "."):
             raise
-        raise failure(f"{doing} failed:\n{user_traceback(error)}") from error
+        raise failure(f"{doing} failed:\n{user_traceback(error)}{_hint(error)}") from error
     except Exception as error:
         raise failure(f"{doing} failed:\n{user_traceback(error)}") from error
+
+
+def _hint(error: ModuleNotFoundError) -> str:
+    """What an app of Sanic needs, where Sanic is not installed."""
+    if (error.name or "").partition(".")[0] != "sanic":
+        return ""
+    return "\nWith `vivace run --sanic` the app runs on Vivace: `import sanic` gives it then."
 
 
 def user_traceback(error: BaseException) -> str:

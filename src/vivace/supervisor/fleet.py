@@ -29,10 +29,13 @@ from vivace.supervisor.actions import Abandon, Action, Done, Force, Load, Retire
 from vivace.supervisor.handle import State, WorkerHandle, describe_exit
 from vivace.supervisor.slots import LONGEST_DELAY, Slots
 
-__all__ = ["FORCED", "KILL_AFTER", "Fleet", "Patience"]
+__all__ = ["ECHO", "FORCED", "KILL_AFTER", "Fleet", "Patience"]
 
 KILL_AFTER: Final = 3.0
 """Seconds after the graceful time when a worker that is still there is killed."""
+ECHO: Final = 0.25
+"""Seconds after a signal to stop in which another one says the same: a terminal sends Ctrl-C to everybody,
+and whatever started us may pass it on."""
 FORCED: Final = 2.0
 """Seconds that a forced stop gives the workers."""
 INTENSITY_PERIOD: Final = 60.0
@@ -108,6 +111,7 @@ class Fleet:
         self._load_due: float | None = None
         self._forced = False
         self._hurried = False
+        self._asked_at = -ECHO
         self._leave_at: float | None = None
         self._deadline: float | None = None
         self._now = 0.0
@@ -312,10 +316,15 @@ class Fleet:
     def stop(self, now: float, *, forced: bool = False) -> list[Action]:
         """A signal to stop came: the first lets requests finish, the second forces, the third kills.
 
+        What comes within `ECHO` of the one before is the same request.
+
         Args:
             now: The time.
             forced: Already the first one forces.
         """
+        if now < self._asked_at + ECHO and not forced:
+            return []
+        self._asked_at = now
         if self.handed and not self._hurried:
             return self._hurry(now)
         if self.stopping:
@@ -368,7 +377,8 @@ class Fleet:
         self._end_canary(now)
         actions += self._begin_recycling()
         actions += self._make_missing(now)
-        actions += self._retire_stale(now)
+        if retired := self._retire_stale(now):
+            actions += [*retired, *self._make_missing(now)]  # a place may have become free
         return [*actions, *self._end_of_restart()]
 
     # Making and retiring
@@ -408,14 +418,19 @@ class Fleet:
         return actions
 
     def _retire_stale(self, now: float) -> list[Action]:
-        fresh, stale = self._fresh(), sorted(self._stale(), key=lambda w: w.started)
-        ready = sum(w.state is State.READY for w in stale)
-        if self._canary:  # the proven ones stay until it is known that the new ones live
-            stale = [w for w in stale if w.generation != self._proven]
+        fresh, stale = self._fresh(), self._stale()
+        serving = [w for w in stale if w.state is State.READY]
+        unready = [w for w in stale if w.state is State.STARTING]
+        ready = len(serving)
+        if (
+            self._canary
+        ):  # of the proven ones as many stay as there shall be, until the new ones are known to live
+            serving.sort(key=lambda w: (w.generation == self._proven, not w.reason, w.started))
+            unready = [w for w in unready if w.generation != self._proven]
         else:
+            serving.sort(key=lambda w: w.started)
             ready += sum(w.state is State.READY for w in fresh)
-        leaving = [w for w in stale if w.state is State.STARTING]
-        leaving += [w for w in stale if w.state is State.READY][: max(ready - self.size, 0)]
+        leaving = [*unready, *serving[: max(ready - self.size, 0)]]
         if len(fresh) > self.size:  # fewer are wanted than before: the youngest leave
             leaving += sorted(fresh, key=lambda w: (w.started, w.pid))[self.size :]
         return [action for worker in leaving for action in self._retire(worker, now)]

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from vivace.server.bind import ListeningSocket
+from vivace.supervisor.beside.spec import CompanionSpec
 from vivace.supervisor.job import Job
 from vivace.supervisor.messages import Channel
 from vivace.supervisor.scoreboard import Scoreboard
@@ -31,6 +32,7 @@ class Generation:
 
     Attributes:
         channel: To its template; None if workers are made without one.
+        companions: What its app wants to have run beside the workers, as far as that is known.
         ending: It was told to end.
         job: What its workers do.
         loaded: Its template has imported the app.
@@ -40,13 +42,14 @@ class Generation:
         unsafe: Why workers may not be forked from its template.
     """
 
-    __slots__ = ("channel", "ending", "job", "loaded", "number", "pid", "settings", "unsafe")
+    __slots__ = ("channel", "companions", "ending", "job", "loaded", "number", "pid", "settings", "unsafe")
 
     def __init__(self, number: int, job: Job, settings: dict[str, Any]) -> None:
         self.number = number
         self.settings = settings
         self.job = job
         self.channel: Channel | None = None
+        self.companions: tuple[CompanionSpec, ...] = ()
         self.pid = 0
         self.loaded = False
         self.ending = False

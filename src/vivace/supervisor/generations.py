@@ -14,17 +14,18 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from vivace.config.platform import fit_platform
 from vivace.errors import ConfigError
 from vivace.supervisor.actions import Action
+from vivace.supervisor.beside.spec import CompanionSpec
 from vivace.supervisor.channels import Channels
 from vivace.supervisor.children import fork
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.generation import Generation, run_program_again
 from vivace.supervisor.job import Job, with_tls
-from vivace.supervisor.messages import Channel, Made, Order, Report
+from vivace.supervisor.messages import Channel, Declared, Made, Order, Report
 from vivace.supervisor.reaper import Reaper
 from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.sockets import Listeners
@@ -39,6 +40,19 @@ logger = logging.getLogger("vivace")
 
 _LAST_WORDS: Final = 2.0
 """Seconds that templates have to end when the workers are gone."""
+
+
+class Beside(Protocol):
+    """Who looks after the companions."""
+
+    def declared(self, generation: Generation) -> object:
+        """A generation was loaded, or its app has declared more."""
+
+    def made(self, made: Made) -> object:
+        """A template has forked a companion, or could not."""
+
+    def orphaned(self, generation: int) -> object:
+        """A template is gone."""
 
 
 class Generations:
@@ -58,6 +72,7 @@ class Generations:
 
     Attributes:
         follow_files: Called with the source files of a generation that was loaded; None: nobody asks.
+        beside: Is told what concerns the companions; None: nobody asks.
     """
 
     def __init__(
@@ -89,6 +104,7 @@ class Generations:
         self._settings: dict[str, Any] = {}
         self._proven: dict[str, Any] = {}
         self.follow_files: Callable[[Iterable[str]], object] | None = None
+        self.beside: Beside | None = None
 
     def __getitem__(self, number: int) -> Generation:
         return self._generations[number]
@@ -179,8 +195,35 @@ class Generations:
             if isinstance(message, Report):
                 self._on_loaded(generation, message)
             elif isinstance(message, Made):
-                self._workforce.made(generation.number, message)
+                self._on_made(generation, message)
+            elif isinstance(message, Declared):
+                generation.companions = message.companions
+                self._tell_beside(generation)
         return bool(messages)
+
+    def _on_made(self, generation: Generation, made: Made) -> None:
+        if not made.role:
+            self._workforce.made(generation.number, made)
+        elif self.beside is not None:
+            self.beside.made(made)
+
+    def _tell_beside(self, generation: Generation) -> None:
+        if self.beside is not None:
+            self.beside.declared(generation)
+
+    def learn(self, number: int, companions: tuple[CompanionSpec, ...]) -> None:
+        """A worker tells what the template of its generation would, if there were one."""
+        generation = self._generations[number]
+        if not generation.loaded and companions != generation.companions:
+            generation.companions = companions
+            self._tell_beside(generation)
+
+    def declare(self, number: int) -> None:
+        """The app is in this process, and may have declared more."""
+        from vivace.supervisor.beside.declared import specs_of  # it imports what serves
+
+        job = self._generations[number].job
+        self.learn(number, specs_of(job, job.load()))
 
     def _on_loaded(self, generation: Generation, report: Report) -> None:
         now = time.monotonic()
@@ -200,6 +243,8 @@ class Generations:
             self._workers = workers
             self._do(self._fleet.resize(workers, now))
         self._proven = generation.settings
+        generation.companions = report.companions
+        self._tell_beside(generation)
         self._do(self._fleet.loaded(generation.number, now))
 
     def _what_of_unsafe(self, generation: Generation, why: str) -> str:
@@ -272,6 +317,8 @@ class Generations:
             self._channels.forget(generation.channel)
             generation.channel = None
         self._workforce.orphaned(generation.number)
+        if self.beside is not None:
+            self.beside.orphaned(generation.number)
         if not generation.ending:
             if not generation.loaded and not self._voice.complaint:
                 self._voice.complaint = "its program ended before it served; the log says why"

@@ -5,6 +5,7 @@ Rules of this file:
 - Nothing here blocks: a client has one request, a small one, and a few seconds for it.
 - Just enough of HTTP/1.1 for the probes of platforms and for curl: GET and HEAD, one request a connection.
 - 200 is yes, 503 is no. Readiness is over as soon as a stop is asked for, before anything else happens.
+- A worker counts as ready if the ready checks of its app pass, as far as it has told: nobody is asked.
 - The address is for the platform, not for strangers: what is told is a number of workers, and no more.
 - Follows RFC 9110, RFC 9112.
 """
@@ -23,8 +24,11 @@ import msgspec
 
 from vivace.config.binds import parse_bind, split_binds
 from vivace.errors import StartupError
+from vivace.http.status import phrase
 from vivace.server import bind_tcp, bind_unix
 from vivace.supervisor.fleet import Fleet
+from vivace.supervisor.handle import State
+from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.socketfile import SocketFile
 from vivace.supervisor.spare import Spare
 
@@ -40,7 +44,6 @@ PATIENCE: Final = 5.0
 """Seconds that a client has from its connection to its request."""
 _AGAIN: Final = 0.1
 """Seconds between two tries to listen where another supervisor still does."""
-_PHRASES: Final = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
 class _Client:
@@ -62,13 +65,16 @@ class Health:
         mode: UNIX_MODE, where it is the path of a socket.
         selector: Waits for clients, with everything else.
         fleet: Says how the workers are.
+        board: Says whether their ready checks pass.
 
     Attributes:
         due: See `vivace.supervisor.housekeeping.Chore`.
         address: Where it listens, as one would type it; empty: nowhere.
     """
 
-    def __init__(self, place: str, mode: int, selector: selectors.BaseSelector, fleet: Fleet) -> None:
+    def __init__(
+        self, place: str, mode: int, selector: selectors.BaseSelector, fleet: Fleet, board: Scoreboard
+    ) -> None:
         self.due = float("inf")
         self.address = ""
         self._place = place
@@ -76,6 +82,7 @@ class Health:
         self._waits = False
         self._selector = selector
         self._fleet = fleet
+        self._board = board
         self._listeners: list[socket.socket] = []
         self._files: list[SocketFile] = []
         self._spare = Spare()
@@ -116,7 +123,7 @@ class Health:
                     made.append(bind_unix(bind.name, self._mode, CLIENTS))
                     self._files.append(SocketFile(bind.name))
                 elif bind.kind == "tcp":
-                    made += bind_tcp(bind.name, bind.port, CLIENTS)
+                    made += bind_tcp(bind.name, bind.port, CLIENTS, "--admin-bind")
                 else:
                     text = "ADMIN_BIND takes no inherited descriptors"
                     raise StartupError(text, stage="bind", exit_code=4)
@@ -146,7 +153,14 @@ class Health:
         return any(worker.ready is not None for worker in self._fleet.workers.values())
 
     def _is_ready(self) -> bool:
-        return self._fleet.ready_count > 0 and not self._fleet.leaving
+        return self._unfit < self._fleet.ready_count and not self._fleet.leaving
+
+    @property
+    def _unfit(self) -> int:
+        """Workers that serve and of whose app a check fails."""
+        ready = [worker for worker in self._fleet.workers.values() if worker.state is State.READY]
+        readings = [self._board.read(worker.slot, worker.pid) for worker in ready]
+        return sum(reading is not None and reading.unfit for reading in readings)
 
     def _answer(self, head: bytes) -> bytes:
         method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
@@ -161,9 +175,11 @@ class Health:
             well = self._answers[path]()
             status = 200 if well else 503
             facts = {path[3:]: well, "workers": self._fleet.ready_count, "wanted": self._fleet.size}
+            if unfit := self._unfit:
+                facts["unready"] = unfit
         body = msgspec.json.encode(facts)
         lines = [
-            f"HTTP/1.1 {status} {_PHRASES[status]}",
+            f"HTTP/1.1 {status} {phrase(status)}",
             "content-type: application/json",
             f"content-length: {len(body)}",
             "cache-control: no-store",

@@ -8,9 +8,14 @@ Rules of this file:
 
 import logging
 import os
+import signal
+import sys
 from functools import partial
+from typing import Final, NoReturn
 
 from vivace.config.platform import fit_platform
+from vivace.supervisor.activation import hand_over
+from vivace.supervisor.children import STOPS
 from vivace.supervisor.generation import Summons
 from vivace.supervisor.job import Job, with_tls
 from vivace.supervisor.messages import Report
@@ -25,6 +30,8 @@ from vivace.supervisor.work import work
 __all__ = ["launch", "needs_supervisor", "serve_as_template"]
 
 logger = logging.getLogger("vivace")
+
+_VARIABLE: Final = "_VIVACE_SUPERVISED"
 
 
 def launch(job: Job) -> int:
@@ -43,11 +50,17 @@ def launch(job: Job) -> int:
         listeners.before = before.pid
         service.on_ready = before.tell
     try:
-        if needs_supervisor(job, told=service.notifier.active):
+        if needs_supervisor(job, told=service.notifier.active) or before is not None:
             return Supervisor(job, listeners, service).run()
+        from vivace.supervisor.beside.declared import NeedsSupervisor
         from vivace.supervisor.worker import run_worker
 
-        return run_worker(job, listeners, partial(_tell, job, listeners, service))
+        try:
+            return run_worker(job, listeners, partial(_tell, job, listeners, service))
+        except NeedsSupervisor:
+            if job.again is None:
+                return Supervisor(job, listeners, service).run()
+            _begin_again(listeners, service)
     finally:
         listeners.close()
         listeners.remove()
@@ -68,7 +81,17 @@ def needs_supervisor(job: Job, *, told: bool) -> bool:
         limits = limits or config.LOOP_TIMEOUT
     # The first process of a container has orphans to reap, which a worker must not do under its app's hands.
     asked = told or os.getpid() == 1 or config.SUPERVISE == "on" or config.ADMIN_BIND
+    asked = bool(os.environ.pop(_VARIABLE, "")) or asked
     return bool(config.WORKERS > 1 or asked or config.AUTO_RELOAD or limits) and job.signals
+
+
+def _begin_again(listeners: Listeners, service: Service) -> NoReturn:
+    """Run this program again under a supervisor: this process has code of the app in it already."""
+    command = [sys.executable, *sys.orig_argv[1:]]
+    told = {_VARIABLE: "on", **service.notifier.environ, **hand_over(listeners.handed_on())}
+    for number in STOPS:
+        signal.signal(number, signal.SIG_DFL)
+    os.execve(command[0], command, {**os.environ, **told})  # noqa: S606
 
 
 def _tell(job: Job, listeners: Listeners, service: Service, report: Report) -> None:

@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-- Up, to the supervisor: `Report`, `Wish` of a worker; `Report`, `Made` of a template. Down: `Order`.
+- Up, to the supervisor: `Report`, `Wish` of a worker; `Report`, `Made`, `Declared` of a template; `Report` of
+  a companion. Down: `Order`.
 - A worker runs foreign code: what is no message is dropped, what is too long as well.
 - An order may carry one descriptor; they arrive in the order of the lines they belong to.
 """
@@ -16,9 +17,10 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from vivace.config.workers import MOST_WORKERS
+from vivace.supervisor.beside.spec import CompanionSpec
 from vivace.supervisor.usage import Watched
 
-__all__ = ["Channel", "Made", "Message", "Order", "Report", "Told", "Wish", "failed"]
+__all__ = ["Channel", "Declared", "Made", "Message", "Order", "Report", "Told", "Wish", "failed"]
 
 _LONGEST: Final = 1 << 20
 _CHUNK: Final = 65536
@@ -45,6 +47,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
         unsafe: Why no worker may be forked from this template; empty if it may.
         files: The source files that were imported.
         loop_timeout: LOOP_TIMEOUT as it holds for this app, in seconds; 0 for none.
+        companions: What the app wants to have run beside the workers.
     """
 
     ready: bool
@@ -63,6 +66,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     unsafe: str = ""
     files: tuple[str, ...] = ()
     loop_timeout: float = 0.0
+    companions: tuple[CompanionSpec, ...] = ()
 
 
 def failed(text: str, code: int) -> Report:
@@ -87,17 +91,29 @@ class Wish(msgspec.Struct, tag=True, frozen=True):
 
 
 class Made(msgspec.Struct, tag=True, frozen=True):
-    """A template has forked a worker, or could not.
+    """A template has forked a worker or a companion, or could not.
 
     Attributes:
-        slot: Its place.
+        slot: Its place, or the number of a companion.
         pid: Its process id; 0 if there is none.
         why: What the system said.
+        role: Of a companion; empty: it is a worker.
     """
 
     slot: int
     pid: int
     why: str = ""
+    role: str = ""
+
+
+class Declared(msgspec.Struct, tag=True, frozen=True):
+    """What the app of a template has declared since it was loaded.
+
+    Attributes:
+        companions: All that there are now.
+    """
+
+    companions: tuple[CompanionSpec, ...]
 
 
 class Told(msgspec.Struct, tag=True, frozen=True):
@@ -121,14 +137,16 @@ class Order(msgspec.Struct, tag=True, frozen=True):
             ``ready`` (all workers serve), ``changed`` (files were), ``reopen`` (logs), ``end``.
         slot: For ``fork``.
         names: For ``changed``; the level, for ``log-level``.
+        role: For ``fork``, of a companion; empty: a worker is meant.
     """
 
     what: str
     slot: int = 0
     names: tuple[str, ...] = ()
+    role: str = ""
 
 
-Message = Report | Wish | Made | Told | Order
+Message = Report | Wish | Made | Declared | Told | Order
 
 
 class Channel:

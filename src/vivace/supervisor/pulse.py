@@ -38,6 +38,7 @@ class Pulse:
         server: What it serves with; started.
         loop: Of the server.
         title: Called each second with the number of requests in progress.
+        fit: Whether the ready checks of the app pass; None: it has none.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Pulse:
         server: Server,
         loop: asyncio.AbstractEventLoop,
         title: Callable[[int], object] | None = None,
+        fit: Callable[[], bool] | None = None,
     ) -> None:
         self._entry = entry
         self._server = server
@@ -58,6 +60,7 @@ class Pulse:
         self._lags: deque[float] = deque(maxlen=_REMEMBERED)
         self._beats = 0
         self._title = title
+        self._fit = fit
 
     def start(self) -> None:
         """The server serves: from now on the heart beats."""
@@ -84,7 +87,7 @@ class Pulse:
             return
         for stream in self._server.streams() if task is not None else ():
             if stream.task is task:
-                self._entry.blocked_by(_describe(stream))
+                self._entry.blocked_by(stream.head.describe())
 
     def describe(self) -> str:
         """What this worker is doing; from another thread."""
@@ -117,6 +120,7 @@ class Pulse:
             *self._oldest,
             *count_threads(),
             *self._delays(lag),
+            self._fit is not None and not self._fit(),
         )
         if self._title is not None and not self._beats % _TITLED:
             self._title(server.active)
@@ -135,13 +139,8 @@ class Pulse:
         if not self._seen:
             return "", 0.0
         oldest = min(self._seen, key=_of(self._seen))
-        return _describe(oldest), self._seen[oldest]
+        return oldest.head.describe(), self._seen[oldest]
 
 
 def _of(times: dict[Stream, float]) -> Callable[[Stream], float]:
     return times.__getitem__
-
-
-def _describe(stream: Stream) -> str:
-    head = stream.head
-    return f"{head.method} {head.path.decode('latin-1')}"

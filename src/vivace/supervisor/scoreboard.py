@@ -36,7 +36,7 @@ TEXT_SIZE: Final = 240
 _SIZE: Final = 1024
 _SEQUENCE: Final = struct.Struct("=Q")
 _WHO: Final = struct.Struct("=IIBxxxd")
-_BEAT: Final = struct.Struct("=ddQQIIIHHddd")
+_BEAT: Final = struct.Struct("=ddQQIIIHHddd?")
 _TEXT: Final = struct.Struct(f"={TEXT_SIZE}s")
 _NEWEST: Final = struct.Struct(f"=16s{TEXT_SIZE}s")
 _TIMED: Final = struct.Struct(f"=d{TEXT_SIZE}s")
@@ -75,6 +75,7 @@ class Reading(NamedTuple):
         threads_late: Those of them whose request was answered in their place, because it took too long.
         delay_p50: How long what arrives waits for its turn of the loop, in the middle, over the last minute.
         delay_p95: The same, for 95 of 100.
+        unfit: A ready check of the app fails, or was not asked yet.
         oldest: Method and path of the request that is longest in progress, at the last heartbeat; or empty.
         oldest_since: When that began, as far as a heartbeat saw it.
         newest: Method and path of the request that began last; it may be over.
@@ -97,6 +98,7 @@ class Reading(NamedTuple):
     threads_late: int
     delay_p50: float
     delay_p95: float
+    unfit: bool
     oldest: str
     oldest_since: float
     newest: str
@@ -156,6 +158,7 @@ class Entry:
         threads_late: int = 0,
         delay_p50: float = 0.0,
         delay_p95: float = 0.0,
+        unfit: bool = False,
     ) -> None:
         """The loop has turned; see `Reading`."""
         self._begin()
@@ -174,6 +177,7 @@ class Entry:
             oldest_since,
             delay_p50,
             delay_p95,
+            unfit,
         )
         _TEXT.pack_into(self._memory, self._at + _OLDEST_AT, _octets(oldest))
         self._end()
@@ -259,7 +263,21 @@ def _decode(record: bytes) -> Reading | None:
     if phase not in tuple(Phase):
         return None
     beat = _BEAT.unpack_from(record, _BEAT_AT)
-    heartbeat, lag, served, errors, active, connections, background, busy, late, began, middle, most = beat
+    (
+        heartbeat,
+        lag,
+        served,
+        errors,
+        active,
+        connections,
+        background,
+        busy,
+        late,
+        began,
+        middle,
+        most,
+        unfit,
+    ) = beat
     (oldest,) = _TEXT.unpack_from(record, _OLDEST_AT)
     method, path = _NEWEST.unpack_from(record, _NEWEST_AT)
     seen, blocking = _TIMED.unpack_from(record, _BLOCKING_AT)
@@ -279,6 +297,7 @@ def _decode(record: bytes) -> Reading | None:
         late,
         middle,
         most,
+        unfit,
         _text(oldest),
         began,
         f"{_text(method)} {_text(path)}".strip(),

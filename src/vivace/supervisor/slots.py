@@ -13,7 +13,7 @@ import random
 from collections.abc import Collection
 from typing import Final
 
-__all__ = ["FORGIVEN", "LONGEST_DELAY", "Slots"]
+__all__ = ["FORGIVEN", "LONGEST_DELAY", "Slots", "delay_after"]
 
 FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 15.0
@@ -67,9 +67,7 @@ class Slots:
         self._deaths[number] = deaths + 1
         if deaths == 0:
             return 0.0
-        # The exponent is bounded, for a loop of crashes may last for days.
-        wait = min(FIRST_DELAY * 2.0 ** min(deaths - 1, 20), LONGEST_DELAY)
-        wait *= self._chance.uniform(1 - _JITTER, 1 + _JITTER)
+        wait = delay_after(deaths, self._chance)
         self._due[number] = now + wait
         return wait
 
@@ -82,3 +80,17 @@ class Slots:
         """New code: what happened to the old one does not count."""
         self._deaths.clear()
         self._due.clear()
+
+
+def delay_after(deaths: int, chance: random.Random) -> float:
+    """Seconds until the next start where so many deaths were not forgiven before the last one.
+
+    Args:
+        deaths: Without the last one; after the first of all the next start follows at once.
+        chance: Where the jitter comes from.
+    """
+    if deaths == 0:
+        return 0.0
+    # The exponent is bounded, for a loop of crashes may last for days.
+    wait = min(FIRST_DELAY * 2.0 ** min(deaths - 1, 20), LONGEST_DELAY)
+    return wait * chance.uniform(1 - _JITTER, 1 + _JITTER)

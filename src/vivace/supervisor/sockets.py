@@ -193,7 +193,8 @@ class Listeners:
         config = self._config
         self.plain = [adopt(one.number, config.BACKLOG) for one in handed]
         if not handed:
-            self.plain = list(bind_tcp(config.HOST, config.TLS_REDIRECT_PORT, config.BACKLOG))
+            option = "--tls-redirect-port"
+            self.plain = list(bind_tcp(config.HOST, config.TLS_REDIRECT_PORT, config.BACKLOG, option))
             self._own.extend(self.plain)
 
     def _adopt(self, number: int, bind: Bind, *, ours: bool) -> None:

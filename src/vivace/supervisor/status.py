@@ -9,7 +9,7 @@ Rules of this file:
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import vivace
@@ -51,8 +51,10 @@ class Status:
         board: What they say.
         exits: How the last worker of each place ended.
         addresses: Where it listens.
+        beside: Gives what there is to show of processes beside the workers, at a time.
 
     Attributes:
+        beside: See above.
         name: Of the app, once it is known.
         threads: THREADS of each worker, likewise.
     """
@@ -63,10 +65,12 @@ class Status:
         board: Scoreboard,
         exits: dict[int, Exit],
         addresses: Sequence[str],
+        beside: Callable[[float], list[dict[str, Any]]] = lambda _: [],
     ) -> None:
         self._fleet = fleet
         self._board = board
         self._exits = exits
+        self.beside = beside
         self.name = ""
         self.threads = 0
         self._addresses = list(addresses)
@@ -124,6 +128,8 @@ class Status:
         late = reading.late(now) if reading is not None else 0.0
         if late > BLOCKED and reading is not None and reading.phase is Phase.SERVING:
             state = "blocked"
+        elif worker.state is State.READY and reading is not None and reading.unfit:
+            state = "unready"
         return {
             "worker": worker.slot + 1,
             "pid": worker.pid,

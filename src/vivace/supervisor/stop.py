@@ -4,7 +4,8 @@ Rules of this file:
 
 - Handlers are Python's, not the loop's: they run between two bytecodes even where a handler of the app blocks
   the loop, so that at least the watchdog is set.
-- The first request to stop is graceful, a second one forces. A watchdog of the interpreter writes the stack
+- The first request to stop is graceful, a second one forces, a third one ends the process on the spot; what
+  comes in the same moment as another is the same request. A watchdog of the interpreter writes the stack
   that blocks and ends a process that does not stop.
 - Retiring is a stop with patience: another worker has taken the place, and clients that keep their
   connections are served on them for as long as they were promised.
@@ -24,7 +25,7 @@ from types import FrameType
 from typing import Any, Final
 
 from vivace.supervisor.children import noted
-from vivace.supervisor.fleet import FORCED
+from vivace.supervisor.fleet import ECHO, FORCED
 
 __all__ = ["Interrupted", "StopRequest"]
 
@@ -69,6 +70,7 @@ class StopRequest:
         self._starting: asyncio.Task[Any] | None = None
         self._count = 0
         self._over = False
+        self._asked_at = 0.0
         self._numbers = tuple(numbers)
         self._before: dict[int, Any] = {}
         self._threads = set(threading.enumerate())
@@ -202,7 +204,7 @@ class StopRequest:
         if not self._count:
             self._begin()
             self._tell_loop()
-        elif self._repeat_forces:
+        elif self._repeat_forces and time.monotonic() >= self._asked_at + ECHO:
             self._on_force(number, frame)
 
     def _on_force(self, _: int, __: FrameType | None) -> None:
@@ -210,14 +212,17 @@ class StopRequest:
             return
         if self._loop is None:
             raise Interrupted
-        if self._count > 1:  # twice forced: at once
-            os._exit(1)
+        if self._count > 1:  # not by the log: what is interrupted may just be writing to it
+            os.write(2, b"the stop was forced twice: what still runs in this process is cut\n")
+            os._exit(0)
         self._count = 2
+        self._asked_at = time.monotonic()
         self._arm(AT_ONCE)
         self._tell_loop()
 
     def _begin(self) -> None:
         self._count = 1
+        self._asked_at = time.monotonic()
         # A start that blocks has nobody to wait for.
         self._arm(AT_ONCE if self._starting is not None else self.graceful + WATCHDOG_AFTER)
 

@@ -21,6 +21,7 @@ from vivace.config.workers import least_workers
 from vivace.supervisor.actions import Abandon, Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
 from vivace.supervisor.adaptive import Scaling
 from vivace.supervisor.autopsy import Autopsy
+from vivace.supervisor.beside.retinue import Retinue
 from vivace.supervisor.channels import Channels
 from vivace.supervisor.children import NOTED, STOPS, adopt_orphans, tie_to
 from vivace.supervisor.chores import FileWatch, Recycler
@@ -110,6 +111,18 @@ class Supervisor:
             self._leave_in_child,
             self._board,
         )
+        self._retinue = Retinue(
+            config,
+            self._fleet,
+            self._channels,
+            self._reaper,
+            self._workforce.groups,
+            self._become_worker,
+            self._leave_in_child,
+            self._generations.__getitem__,
+        )
+        self._generations.beside = self._retinue
+        self._upgrade.more = self._retinue.hand_on
         self._watch = FileWatch(config.RELOAD_DIRS.split()) if config.AUTO_RELOAD else None
         self._usage = UsageCheck(self._fleet)
         self._block_guard = BlockGuard(self._board, self._fleet, self._condemn)
@@ -138,6 +151,7 @@ class Supervisor:
             self._do,
             self.restart,
             lambda force: self._stop(forced=force),
+            self._retinue.rows,
         )
 
     def run(self) -> int:
@@ -151,11 +165,12 @@ class Supervisor:
         run_main_listeners(main, "main_process_start")
         self._follow_files()
         self._desk.open(self._listeners.before)
+        self._retinue.open(self._listeners.before)
         last = self._job.again is not None
         with self._signals.caught(self._channels.selector, self._on_signals, last=last):
             try:
                 self._do(self._fleet.start(time.monotonic()))
-                while not self._fleet.done:
+                while not (self._fleet.done and self._retinue.gone):
                     self._wait()
                     self._do(self._fleet.tick(time.monotonic()))
                 self._end()
@@ -191,7 +206,7 @@ class Supervisor:
         dues = [
             due for due in (self._fleet.next_tick(), self._door.due, self._upgrade.due) if due is not None
         ]
-        dues += [self._workforce.groups.due, self._desk.due]
+        dues += [self._workforce.groups.due, self._desk.due, self._retinue.due]
         if not self._fleet.stopping:
             dues.append(self._chores.due)
         due = min(dues, default=float("inf"))
@@ -202,6 +217,7 @@ class Supervisor:
                 needed.look(now)
         if not self._fleet.stopping:
             self._chores.look(now)
+        self._retinue.look(now)
 
     def _recycle(self, pid: int, reason: str, now: float) -> None:
         self._do(self._fleet.recycle(pid, reason, now))
@@ -266,13 +282,15 @@ class Supervisor:
             self._upgrade.finish()
             return
         self._upgrade.give_up()
+        if self._fleet.stopping:
+            self._retinue.hurry(time.monotonic())
         self._do(self._fleet.stop(time.monotonic(), forced=forced))
 
     def _reopen(self) -> None:
         """SIGUSR1: the files of logs are opened anew in all processes."""
         reopen_files()
         self._generations.order(Order("reopen"))
-        for pid in self._fleet.workers:
+        for pid in (*self._fleet.workers, *self._retinue.pids):
             send_signal(pid, signal.SIGUSR1)
 
     # The next supervisor
@@ -337,12 +355,13 @@ class Supervisor:
     def _reap(self) -> None:
         self._workforce.reap()
         self._generations.reap()
+        self._retinue.reap()
         self._upgrade.reap()
         if self._dedicated:
             self._reap_adopted()
 
     def _reap_adopted(self) -> None:
-        own = [*self._fleet.workers, *self._generations.pids, self._upgrade.pid]
+        own = [*self._fleet.workers, *self._generations.pids, *self._retinue.pids, self._upgrade.pid]
         if not self._reaper.reap_adopted(own):
             self._reap()
 
@@ -364,6 +383,7 @@ class Supervisor:
         if not report.ready:
             self._voice.complain(report)
             return
+        self._generations.learn(self._fleet.workers[pid].generation, report.companions)
         self._voice.warn(report.warnings)
         patience = self._fleet.patience
         graceful = max(patience.graceful, report.graceful)
@@ -381,12 +401,16 @@ class Supervisor:
     def _greet(self, report: Report) -> None:
         self._voice.greet(report)
         self._desk.serving(report)
+        self._retinue.named(report.name)
         self._service.ready(self._listeners, f"{self._fleet.size} workers")
         self._chores.add(Telling(self._service, self._fleet, report.name, self._addresses))
         if self._watch is not None:
             self._chores.add(Watching(self._watch, self._reload))
         stages = ["reload_process_start"] if self._watch is not None else []
-        run_main_listeners(self._app_of_program(), "main_process_ready", *stages)
+        main = self._app_of_program()
+        run_main_listeners(main, "main_process_ready", *stages)
+        if main is not None:
+            self._generations.declare(self._fleet.target)
         self._generations.order(Order("ready"))
 
     # What the fleet asks
@@ -414,6 +438,8 @@ class Supervisor:
             elif isinstance(action, Done):
                 self._service.ready(status=action.text)
                 self._desk.restarted(action)
+                if action.good:
+                    self._retinue.serves(action.generation)
 
     def _leave(self) -> None:
         """A stop was asked for: readiness is over; once it begins, no client gets in any more."""
@@ -435,20 +461,22 @@ class Supervisor:
 
     # In children
 
-    def _become_worker(self, job: Job, channel: Channel, slot: int) -> int:
+    def _become_worker(self, job: Job, channel: Channel, slot: int, role: str) -> int:
         tie_to(self._pid)
         self._leave_in_child()
-        return work(self._listeners, job, channel, slot)
+        return work(self._listeners, job, channel, slot, role)
 
     def _leave_in_child(self) -> None:
         atexit._clear()
         self._service.leave_in_child()
         self._board.leave()
         self._desk.leave()
+        self._retinue.leave()
         self._close_channels()
 
     def _close(self) -> None:
         self._desk.close()
+        self._retinue.close(handed=bool(self._upgrade.pid))
         self._close_channels()
         self._board.close()
 

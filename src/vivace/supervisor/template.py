@@ -23,20 +23,22 @@ from collections.abc import Callable, Collection
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
+from vivace.supervisor.beside.spec import CompanionSpec
 from vivace.supervisor.children import fork, noted, tie_to
 from vivace.supervisor.failure import describe_failure
 from vivace.supervisor.job import Job
 from vivace.supervisor.logs import attach_logging, detach_logging, reopen_files
-from vivace.supervisor.messages import Channel, Made, Order, Report, failed
+from vivace.supervisor.messages import Channel, Declared, Made, Order, Report, failed
 from vivace.supervisor.target import Loaded
+from vivace.supervisor.title import set_title
 from vivace.supervisor.work import prepare
 
 __all__ = ["MakeWorker", "imported_files", "run_main_listeners", "run_template", "why_unsafe"]
 
 logger = logging.getLogger("vivace")
 
-MakeWorker = Callable[[Job, Channel, int], int]
-"""Runs a worker with its job, its channel and its slot; gives the exit code."""
+MakeWorker = Callable[[Job, Channel, int, str], int]
+"""Runs a worker with its job, its channel and its slot, or a companion with its role; gives the exit code."""
 _FILES: Final = "/proc/self/fd"
 
 
@@ -58,12 +60,14 @@ class Template:
         self._make_worker = make_worker
         self._app: Any = None
         self._last_stages: tuple[str, ...] = ()
+        self._declared: tuple[CompanionSpec, ...] = ()
 
     def run(self) -> int:
         """Load the app, then do as is ordered until told to end; the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the supervisor's to heed
             signal.signal(number, noted)
         before = _sockets()
+        self._show_title("vivace")
         try:
             loaded = self._load()
         except Exception as error:  # noqa: BLE001 - the app's code may raise anything
@@ -72,6 +76,7 @@ class Template:
             return code
         unsafe = why_unsafe(_sockets() - before)
         self._job = self._job._replace(load=lambda: loaded)
+        self._show_title(str(getattr(loaded.app, "name", loaded.target)))
         self._freeze()
         self._channel.send(self._report(loaded, unsafe))
         self._obey()
@@ -93,6 +98,10 @@ class Template:
         run_main_listeners(self._app, "main_process_start")
         return loaded
 
+    def _show_title(self, name: str) -> None:
+        """A fork of the supervisor would go on under its title, with numbers that are old."""
+        set_title(f"{name}: template gen {self._job.generation}")
+
     def _freeze(self) -> None:
         gc.collect()
         gc.freeze()
@@ -101,7 +110,13 @@ class Template:
     def _report(self, loaded: Loaded, unsafe: str) -> Report:
         config = self._job.config
         files = tuple(sorted(imported_files())) if config.AUTO_RELOAD else ()
-        return Report(True, loaded.target, unsafe=unsafe, files=files)
+        self._declared = self._find_companions(loaded)
+        return Report(True, loaded.target, unsafe=unsafe, files=files, companions=self._declared)
+
+    def _find_companions(self, loaded: Loaded) -> tuple[CompanionSpec, ...]:
+        from vivace.supervisor.beside.declared import specs_of  # not for the supervisor's memory
+
+        return specs_of(self._job, loaded)
 
     def _obey(self) -> None:
         while (orders := self._channel.receive()) is not None:
@@ -114,7 +129,7 @@ class Template:
 
     def _do(self, order: Order) -> None:
         if order.what == "fork":
-            self._fork_worker(order.slot, self._channel.take_descriptor())
+            self._fork_worker(order.slot, self._channel.take_descriptor(), order.role)
         elif order.what == "reopen":
             reopen_files()
         elif order.what == "ready":
@@ -125,38 +140,42 @@ class Template:
 
     def _on_ready(self) -> None:
         run_main_listeners(self._app, "main_process_ready")
+        declared = self._find_companions(self._job.load())
+        if declared != self._declared:  # Sanic's programs do it there
+            self._declared = declared
+            self._channel.send(Declared(declared))
         if self._job.config.AUTO_RELOAD:
             run_main_listeners(self._app, "reload_process_start")
             self._last_stages = ("reload_process_stop",)
 
-    def _fork_worker(self, slot: int, descriptor: int) -> None:
+    def _fork_worker(self, slot: int, descriptor: int, role: str) -> None:
         told, tell = os.pipe()
         try:
-            between = fork(lambda: self._go_between(slot, descriptor, told, tell))
+            between = fork(lambda: self._go_between(slot, descriptor, told, tell, role))
             os.close(tell)
             pid = int(os.read(told, 32) or b"0")
             os.waitpid(between, 0)
-            made = Made(slot, pid, "" if pid else "the process between could not fork")
+            made = Made(slot, pid, "" if pid else "the process between could not fork", role)
         except OSError as error:
             os.close(tell)
-            made = Made(slot, 0, error.strerror or str(error))
+            made = Made(slot, 0, error.strerror or str(error), role)
         os.close(told)
         os.close(descriptor)
         self._channel.send(made)
 
-    def _go_between(self, slot: int, descriptor: int, told: int, tell: int) -> int:
+    def _go_between(self, slot: int, descriptor: int, told: int, tell: int, role: str) -> int:
         """Fork the worker and leave at once: nothing that the app registered runs here."""
         os.close(told)
         us = os.getpid()
-        pid = fork(lambda: self._become_worker(slot, descriptor, tell, us))
+        pid = fork(lambda: self._become_worker(slot, descriptor, tell, us, role))
         os.write(tell, b"%d" % pid)
         os._exit(0)
 
-    def _become_worker(self, slot: int, descriptor: int, tell: int, between: int) -> int:
+    def _become_worker(self, slot: int, descriptor: int, tell: int, between: int, role: str) -> int:
         os.close(tell)
         self._channel.close()
         tie_to(self._supervisor, between)
-        return self._make_worker(self._job, Channel(socket.socket(fileno=descriptor)), slot)
+        return self._make_worker(self._job, Channel(socket.socket(fileno=descriptor)), slot, role)
 
 
 def run_template(job: Job, channel: Channel, supervisor: int, make_worker: MakeWorker) -> int:

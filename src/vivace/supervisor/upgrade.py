@@ -84,6 +84,8 @@ class Upgrade:
 
     Attributes:
         due: When `look` has something to do, monotonic seconds; infinity: not by itself.
+        more: Hands on what else there is: called in the new process with the least number that a descriptor
+            may have; gives variables.
         pid: Of the new supervisor; 0 if there is none.
         ready: It serves.
     """
@@ -104,6 +106,7 @@ class Upgrade:
         self._serves = serves
         self._ended = ended
         self._handed = False
+        self.more: Callable[[int], dict[str, str]] = lambda _: {}
         self.due = float("inf")
         self.pid = 0
         self.ready = False
@@ -137,7 +140,8 @@ class Upgrade:
         beyond = FIRST + len(named)
         descriptor = fcntl.fcntl(channel.fileno(), fcntl.F_DUPFD, beyond)
         told = {_VARIABLE: json.dumps([os.getppid(), descriptor])}
-        environment = {**os.environ, **self._environ, **told, **hand_over(named)}
+        more = self.more(beyond)
+        environment = {**os.environ, **self._environ, **told, **more, **hand_over(named)}
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execve(command[0], command, environment)  # noqa: S606
 

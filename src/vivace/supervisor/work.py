@@ -28,12 +28,25 @@ def prepare() -> None:
     import_module("vivace.supervisor.worker")
 
 
-def work(listeners: Listeners, job: Job, channel: Channel, slot: int) -> int:
-    """Be a worker of a supervisor; the exit code."""
-    from vivace.supervisor.worker import run_worker
+def work(listeners: Listeners, job: Job, channel: Channel, slot: int, role: str = "") -> int:
+    """Be a worker of a supervisor, or a companion; the exit code.
 
+    Args:
+        listeners: Of the server.
+        job: What to do.
+        channel: To the supervisor.
+        slot: Of a worker.
+        role: Of a companion; empty: it is a worker.
+    """
     _go_first()
     lead_group()
+    if role:
+        from vivace.supervisor.beside.process import run_companion
+
+        listeners.close()
+        return run_companion(job._replace(main=False), channel, role)
+    from vivace.supervisor.worker import run_worker
+
     return run_worker(job._replace(main=False), listeners, channel.send, channel, slot)
 
 

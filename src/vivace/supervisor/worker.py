@@ -19,13 +19,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from vivace.config import SETTINGS, Config
+from vivace.config import Config
 from vivace.errors import ConfigError
 from vivace.interfaces.choose import make_interface
-from vivace.interfaces.hosted import explicit, unlimit
+from vivace.interfaces.hosted import explicit
 from vivace.interfaces.mounts import MountedInterface, Mounts, describe_mounts
 from vivace.server import Interface, Server
+from vivace.supervisor.app_config import app_config
 from vivace.supervisor.banner import describe_build
+from vivace.supervisor.beside.declared import NeedsSupervisor, specs_of
 from vivace.supervisor.budgets import budget_lines, place_process, watched_budgets
 from vivace.supervisor.failure import describe_failure
 from vivace.supervisor.job import Job
@@ -112,6 +114,8 @@ class _Worker:
     def run(self) -> int:
         try:
             self._serve()
+        except NeedsSupervisor:
+            raise
         except Exception as error:
             if self._served:
                 logger.exception("the server ended with an error")
@@ -128,18 +132,27 @@ class _Worker:
             os.environ["VIVACE_THREADS"] = str(self._job.config.THREADS)
         loaded = self._job.load()
         self._app = loaded.app if loaded.kind == "native" else None
-        config = _app_config(self._job, loaded)
+        config = app_config(self._job, loaded)
         attach_logging(config)
         interface = _make_interface(loaded, config)
         main = self._app if self._job.main else None
         run_main_listeners(main, "main_process_start", "main_process_ready")
         try:
+            self._refuse_companions(loaded)
             with asyncio.Runner(loop_factory=choose_loop(config.LOOP)[1]) as runner:
                 runner.run(self._run_server(loaded, config, interface))
         finally:
             if self._app is not None:
                 self._app.stopper = self._app.restarter = self._app.scaler = None
             run_main_listeners(main, "main_process_stop")
+
+    def _refuse_companions(self, loaded: Loaded) -> None:
+        """One process is not enough for an app that wants others beside it."""
+        if self._channel is not None or not any(spec.instances for spec in specs_of(self._job, loaded)):
+            return
+        if self._job.signals:
+            raise NeedsSupervisor
+        logger.warning("processes beside the workers are not started: signals are not this server's")
 
     async def _run_server(self, loaded: Loaded, config: Config, interface: Interface) -> None:
         self._connect_app()
@@ -148,7 +161,7 @@ class _Worker:
         if self._entry is not None:
             name = str(getattr(self._app, "name", loaded.target))
             title = partial(self._show_title, name)
-            self._pulse = Pulse(self._entry, server, asyncio.get_running_loop(), title)
+            self._pulse = Pulse(self._entry, server, asyncio.get_running_loop(), title, self._judge_fitness())
         self._stop.reopen = partial(_reopen_logs, server)
         quota = None
         if self._channel is not None:
@@ -178,6 +191,10 @@ class _Worker:
         if title != self._title:
             self._title = title
             set_title(title)
+
+    def _judge_fitness(self) -> Callable[[], bool] | None:
+        checks = getattr(self._app, "ready_checks", None)
+        return (lambda: checks.passed) if checks else None
 
     def _leave(self) -> None:
         self._listeners.close()
@@ -223,6 +240,7 @@ class _Worker:
             name=str(getattr(self._app, "name", loaded.target)),
             watched=watched_budgets(config) if self._channel is not None else (),
             loop_timeout=loop_timeout(config, reloads=self._job.config.AUTO_RELOAD),
+            companions=specs_of(self._job, loaded),
         )
         self._tell(report)
 
@@ -259,27 +277,6 @@ def _forcing(config: Config) -> tuple[int, ...]:
 def _reopen_logs(server: Server) -> None:
     server.reopen_log()
     reopen_files()
-
-
-def _app_config(job: Job, loaded: Loaded) -> Config:
-    """The configuration to serve with: the app's own if it has one, completed by that of the process."""
-    own = getattr(loaded.app, "config", None) if loaded.kind == "native" else None
-    if not isinstance(own, Config):
-        unlimit(job.config)
-        return job.config
-    if job.final:
-        return own
-    for setting in SETTINGS:
-        name = setting.name
-        late = setting.scope == "process" and own.sources.get(name) == "application code"
-        if late and own[name] != job.config[name]:
-            own.warnings.append(
-                f"{name} of application code comes too late: `vivace run` reads it before it imports the app;"
-                f" use {setting.option or 'a file'}, {setting.variable} or vivace.toml"
-            )
-    own.complete(job.config)
-    own.override(job.overrides)
-    return own
 
 
 def loop_timeout(config: Config, *, reloads: bool) -> float:

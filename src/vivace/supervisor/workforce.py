@@ -111,7 +111,7 @@ class Workforce:
                 if not generation.channel.send(Order("fork", slot), theirs.fileno()):
                     self._not_made(child, "its template takes no orders")
                 return
-            pid = fork(partial(self._become_worker, generation.job, theirs, slot))
+            pid = fork(partial(self._become_worker, generation.job, theirs, slot, ""))
         except OSError as error:
             self._not_made(child, error.strerror or str(error))
         else:

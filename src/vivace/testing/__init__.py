@@ -11,8 +11,19 @@ if TYPE_CHECKING:
     from vivace.testing.response import HTTPStatusError, Response, StreamedResponse
     from vivace.testing.serving import Live, live
     from vivace.testing.sync import SyncClient
+    from vivace.testing.websocket import WebSocketRefused, WebSocketSession
 
-__all__ = ["Client", "HTTPStatusError", "Live", "Response", "StreamedResponse", "SyncClient", "live"]
+__all__ = [
+    "Client",
+    "HTTPStatusError",
+    "Live",
+    "Response",
+    "StreamedResponse",
+    "SyncClient",
+    "WebSocketRefused",
+    "WebSocketSession",
+    "live",
+]
 
 _HOME: Final = {
     "Client": "client",
@@ -21,6 +32,8 @@ _HOME: Final = {
     "Response": "response",
     "StreamedResponse": "response",
     "SyncClient": "sync",
+    "WebSocketRefused": "websocket",
+    "WebSocketSession": "websocket",
     "live": "serving",
 }
 

@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, Protocol, Self, Unpack
 from urllib.parse import urljoin
@@ -19,6 +19,7 @@ from vivace.testing.inprocess import InProcess
 from vivace.testing.outgoing import Outgoing, RequestOptions, build_request
 from vivace.testing.response import Response, StreamedResponse
 from vivace.testing.sockets import Sockets
+from vivace.testing.websocket import WebSocketRefused, WebSocketSession
 
 __all__ = ["MAX_REDIRECTS", "TIMEOUT", "Client", "ClientOptions"]
 
@@ -56,6 +57,7 @@ class _Transport(Protocol):
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     async def send(self, request: Outgoing) -> _Exchange: ...
+    async def open_websocket(self, request: Outgoing, subprotocols: Sequence[str], compress: bool) -> Any: ...
 
 
 class Client:
@@ -172,6 +174,47 @@ class Client:
         finally:
             await exchange.close()
 
+    def websocket(
+        self,
+        url: str,
+        *,
+        subprotocols: Sequence[str] = (),
+        compress: bool = False,
+        **options: Unpack[ClientOptions],
+    ) -> AbstractAsyncContextManager[WebSocketSession]:
+        """Open a WebSocket; the end of the block closes it.
+
+        >>> async with client.websocket("/chat") as ws:
+        ...     await ws.send("hello")
+        ...     assert await ws.recv() == "hello"
+
+        Args:
+            url: A path, or an absolute URL with ``ws``, ``wss``, ``http`` or ``https``.
+            subprotocols: What we speak, the best first.
+            compress: Offer permessage-deflate; only a server on a socket takes it up.
+            options: Of the handshake; ``timeout`` holds for each message too.
+
+        Raises:
+            WebSocketRefused: The answer was another one; its `response` has it.
+        """
+        return self._websocket(url, subprotocols, compress, options)
+
+    @asynccontextmanager
+    async def _websocket(
+        self, url: str, subprotocols: Sequence[str], compress: bool, options: ClientOptions
+    ) -> AsyncIterator[WebSocketSession]:
+        options.pop("follow_redirects", None)
+        limit = options.pop("timeout", self._timeout)
+        url = f"http{url[2:]}" if url.startswith(("ws:", "wss:")) else url
+        outgoing = self._with_cookies(self._build("GET", url, options))
+        async with asyncio.timeout(limit):
+            opened = await self._transport.open_websocket(outgoing, subprotocols, compress)
+            self.cookies.extract(outgoing.url, opened.headers)
+            if hasattr(opened, "status") and opened.status != 101:
+                raise WebSocketRefused(await _read_whole(opened, outgoing))
+        async with WebSocketSession(opened, limit) as session:
+            yield session
+
     async def get(self, url: str, **options: Unpack[ClientOptions]) -> Response:
         """`request` with GET."""
         return await self.request("GET", url, **options)
@@ -229,14 +272,9 @@ class Client:
 
     async def _send(self, outgoing: Outgoing) -> Response:
         exchange = await self._transport.send(self._with_cookies(outgoing))
-        try:
-            pieces = []
-            while piece := await exchange.receive():
-                pieces.append(piece)
-        finally:
-            await exchange.close()
+        response = await _read_whole(exchange, outgoing)
         self.cookies.extract(outgoing.url, exchange.headers)
-        return Response(exchange.status, exchange.headers, b"".join(pieces), outgoing, exchange.http_version)
+        return response
 
     def _redirected(self, response: Response) -> Outgoing:
         """The request that a redirect asks for (RFC 9110 section 15.4)."""
@@ -253,6 +291,17 @@ class Client:
         again = build_request(method, self._base, url, {"content": body})
         headers["host"] = again.headers["host"]
         return again._replace(headers=headers)
+
+
+async def _read_whole(exchange: _Exchange, outgoing: Outgoing) -> Response:
+    """Read a response to its end."""
+    try:
+        pieces = []
+        while piece := await exchange.receive():
+            pieces.append(piece)
+    finally:
+        await exchange.close()
+    return Response(exchange.status, exchange.headers, b"".join(pieces), outgoing, exchange.http_version)
 
 
 def _append_cookie(headers: Headers, value: str) -> None:

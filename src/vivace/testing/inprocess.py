@@ -10,7 +10,7 @@ Rules of this file:
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, MutableMapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -20,14 +20,17 @@ from vivace.framework.app import Vivace
 from vivace.http.headers import Headers
 from vivace.testing.outgoing import Outgoing
 
-__all__ = ["LEAVE_TIME", "Exchange", "InProcess"]
+__all__ = ["LEAVE_TIME", "Exchange", "InProcess", "unhandled", "unhandled_late"]
 
 LEAVE_TIME: Final = 5.0
 """Seconds that an app gets to end its work for a client that has left, before it is cancelled."""
 
 Message = MutableMapping[str, Any]
 
-_unhandled: ContextVar[list[BaseException] | None] = ContextVar("unhandled", default=None)
+unhandled: ContextVar[list[BaseException] | None] = ContextVar("unhandled", default=None)
+"""Where the exceptions go of which an app made its page for errors that nobody handles."""
+unhandled_late: ContextVar[list[BaseException] | None] = ContextVar("unhandled_late", default=None)
+"""The same for those that came too late for a page: the handler of a WebSocket."""
 
 
 class InProcess:
@@ -110,6 +113,26 @@ class InProcess:
             raise
         return exchange
 
+    async def open_websocket(self, request: Outgoing, subprotocols: Sequence[str], compress: bool) -> Any:
+        """Ask for a WebSocket; a `Link`, or the exchange that refuses it. There is nothing to compress."""
+        from vivace.testing.asgi_link import AsgiLink
+
+        scope = self._scope(request)
+        del scope["method"]
+        scope |= {
+            "type": "websocket",
+            "scheme": "wss" if scope["scheme"] == "https" else "ws",
+            "subprotocols": list(subprotocols),
+            "extensions": {"websocket.http.response": {}},
+        }
+        link = AsgiLink(self._raise)
+        try:
+            await link.begin(self._app, scope)
+        except BaseException:
+            await link.close()
+            raise
+        return link
+
     def _scope(self, request: Outgoing) -> dict[str, Any]:
         path, _, query = request.target.partition("?")
         parts = urlsplit(request.url)
@@ -170,7 +193,7 @@ class Exchange:
         self.headers = Headers.from_raw([(bytes(k).lower(), bytes(v)) for k, v in message["headers"]])
 
     async def _run(self, app: Any, scope: dict[str, Any]) -> None:
-        _unhandled.set(self._unhandled)
+        unhandled.set(self._unhandled)
         await app(scope, self._receive, self._sent.put)
 
     async def _receive(self) -> Message:
@@ -252,13 +275,23 @@ async def _pieces(body: bytes | AsyncIterable[bytes]) -> AsyncGenerator[bytes, N
 def _watch(app: Vivace[Any, Any]) -> Callable[[], None]:
     """Note what the app's error handler makes its page of; what takes the watch away again."""
     handler = app.error_handler
-    default = handler.default
+    default, late = handler.default, handler.late
 
     def noting(request: Any, exception: Exception) -> Any:
-        found = _unhandled.get()
+        found = unhandled.get()
         if found is not None and not isinstance(exception, HTTPException):
             found.append(exception)
         return default(request, exception)
 
-    vars(handler)["default"] = noting
-    return lambda: vars(handler).pop("default", None)
+    def noting_late(request: Any, exception: BaseException) -> None:
+        found = unhandled_late.get()
+        if found is not None:
+            found.append(exception)
+        late(request, exception)
+
+    def restore() -> None:
+        vars(handler).pop("default", None)
+        vars(handler).pop("late", None)
+
+    vars(handler).update(default=noting, late=noting_late)
+    return restore

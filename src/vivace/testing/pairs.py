@@ -29,6 +29,7 @@ from vivace.interfaces.native import NativeInterface
 from vivace.server import Server, bind_tcp, bind_unix, make_tls
 from vivace.testing.answers import TestingHeaders, TestingResponse, TestingURL
 from vivace.testing.client import Client, ClientOptions
+from vivace.testing.mimic import Mimic, WebsocketProxy, websocket_proxy
 from vivace.testing.sockets import Sockets
 
 __all__ = [
@@ -60,6 +61,7 @@ ASGI_BASE_URL: Final = f"http://{ASGI_HOST}:{ASGI_PORT}"
 
 T = TypeVar("T")
 Pair = tuple[Request | None, TestingResponse | None]
+Conversation = tuple[Request | None, WebsocketProxy]
 _FIRST: Final = 1 << 30
 _BACKLOG: Final = 128
 _OPTIONS: Final = ClientOptions.__optional_keys__
@@ -108,14 +110,8 @@ class _Methods:
         return self.request("options", *args, **kwargs)
 
     def websocket(self, *args: Any, **kwargs: Any) -> Any:
-        """Not there yet.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError(
-            "the test clients speak no WebSocket yet: Vivace gets it in a later version"
-        )
+        """Open a WebSocket; see `SanicTestClient.websocket`."""
+        raise NotImplementedError
 
 
 class SanicTestClient(_Methods):
@@ -173,6 +169,42 @@ class SanicTestClient(_Methods):
         return _pair(seen, response, gather_request, allow_none)
 
     _sanic_endpoint_test = request
+
+    def websocket(
+        self,
+        uri: str = "/",
+        mimic: Mimic | None = None,
+        gather_request: bool = True,
+        debug: bool = False,
+        server_kwargs: dict[str, Any] | None = None,
+        host: str | None = None,
+        **options: Any,
+    ) -> Conversation:
+        """Start the app, open a WebSocket, let `mimic` use it, stop the app.
+
+        Args:
+            uri: A path, or an absolute URL.
+            mimic: A coroutine function that gets the WebSocket; what it sends and receives is noted.
+            gather_request: As for `request`; so are the others that are not said here.
+            debug: DEBUG for this request.
+            server_kwargs: As for `app.run`.
+            host: Instead of the client's.
+            options: Those of `vivace.testing.Client.websocket`.
+
+        Raises:
+            WebSocketRefused: The answer was another one.
+        """
+        served = _Served(self.app, host or self.host, self._given_port, debug, server_kwargs or {})
+        with _noting(self.app, gather_request) as seen:
+            proxy = _run(self._converse(served, uri, mimic, options))
+        return (seen[0] if seen else None), proxy
+
+    async def _converse(
+        self, served: "_Served", uri: str, mimic: Mimic | None, options: dict[str, Any]
+    ) -> WebsocketProxy:
+        async with served, served.client() as client:
+            self.port = served.port
+            return await websocket_proxy(client, _place(uri), mimic, **options)
 
     async def _exchange(
         self, served: "_Served", method: str, uri: str, options: dict[str, Any]
@@ -275,6 +307,16 @@ class ReusableClient(_Methods):
 
     _sanic_endpoint_test = request
 
+    def websocket(
+        self, uri: str = "/", mimic: Mimic | None = None, gather_request: bool = True, **options: Any
+    ) -> Conversation:
+        """Open a WebSocket; see `SanicTestClient.websocket`."""
+        if self._client is None:
+            raise RuntimeError("the app does not run yet: use `with ReusableClient(app) as client`")
+        with _noting(self.app, gather_request) as seen:
+            proxy = self._wait(websocket_proxy(self._client, _place(uri), mimic, **options))
+        return (seen[0] if seen else None), proxy
+
 
 class SanicASGITestClient(_Methods):
     """Calls the app in this process: ``await app.asgi_client.get("/")``.
@@ -303,6 +345,17 @@ class SanicASGITestClient(_Methods):
             async with client:
                 response = await _send(client, method, url, _translate(options))
         return _pair(seen, response, gather_request, allow_none=True)
+
+    async def websocket(
+        self, uri: str = "/", mimic: Mimic | None = None, gather_request: bool = True, **options: Any
+    ) -> Conversation:
+        """Open a WebSocket; see `SanicTestClient.websocket`."""
+        place = (ASGI_HOST, ASGI_PORT)
+        client = Client(self.app, base_url=self.base_url, raise_exceptions=False, client=place)
+        with _noting(self.app, gather_request) as seen:
+            async with client:
+                proxy = await websocket_proxy(client, _place(uri), mimic, **options)
+        return (seen[0] if seen else None), proxy
 
 
 class _Served:
@@ -411,9 +464,13 @@ def _translate(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def _place(url: str) -> str:
+    """A path with the slash that tests may leave out, or the absolute URL."""
+    return url if url.startswith(("http:", "https:", "ws:", "wss:", "/")) else f"/{url}"
+
+
 async def _send(client: Client, method: str, url: str, options: dict[str, Any]) -> "TestingResponse | None":
-    if not url.startswith(("http:", "https:", "/")):
-        url = f"/{url}"
+    url = _place(url)
     began = time.perf_counter()
     try:
         response = TestingResponse.adopt(await client.request(method, url, **options))

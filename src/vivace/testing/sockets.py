@@ -10,8 +10,8 @@ Rules of this file:
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vivace.errors import BrokenResourceError, RemoteProtocolError
@@ -58,11 +58,7 @@ class Sockets:
             ConnectionError: Nobody listens, or the server closed without an answer.
             RemoteProtocolError: The answer is no HTTP.
         """
-        parts = urlsplit(request.url)
-        if parts.scheme not in ("http", "https"):
-            raise ValueError(f"{request.url}: the test client speaks http and https, not {parts.scheme}")
-        secure = parts.scheme == "https"
-        place = parts.hostname or "127.0.0.1", parts.port or (443 if secure else 80), secure
+        place = self._place(request.url)
         kept = self._idle.pop(place, None)
         if kept is not None:
             try:
@@ -70,6 +66,28 @@ class Sockets:
             except ConnectionError:  # the server closed it meanwhile
                 await kept.close()
         return await self._exchange(await self._open(place), place, request)
+
+    async def open_websocket(self, request: Outgoing, subprotocols: Sequence[str], compress: bool) -> Any:
+        """Ask for a WebSocket, on a connection of its own; a `Link`, or the exchange that refuses it."""
+        from vivace.testing.socket_link import SocketLink, as_handshake
+
+        asking = as_handshake(request, subprotocols, compress)
+        place = self._place(asking.url)
+        connection = await self._open(place)
+        exchange = await self._exchange(connection, place, asking)
+        return (
+            SocketLink(connection.reader, connection, exchange.headers)
+            if exchange.status == 101
+            else exchange
+        )
+
+    def _place(self, url: str) -> "_Place":
+        """Where a URL leads."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https"):
+            raise ValueError(f"{url}: the test client speaks http and https, not {parts.scheme}")
+        secure = parts.scheme == "https"
+        return parts.hostname or "127.0.0.1", parts.port or (443 if secure else 80), secure
 
     async def _exchange(
         self, connection: "_Connection", place: "_Place", request: Outgoing
@@ -134,6 +152,11 @@ class _Connection:
                 self._writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
                 await self._writer.drain()
         self._writer.write(b"0\r\n\r\n")
+
+    async def send(self, data: bytes) -> None:
+        """Send octets, after the server has taken most of those before."""
+        self._writer.write(data)
+        await self._writer.drain()
 
     @property
     def uploading(self) -> bool:

@@ -7,15 +7,16 @@ Rules of this file:
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Self, TypeVar, Unpack
 
 from vivace.testing.client import Client, ClientOptions
 from vivace.testing.cookies import Cookies
 from vivace.testing.response import Response, StreamedResponse
+from vivace.testing.websocket import WebSocketSession
 
-__all__ = ["SyncClient", "SyncStreamedResponse"]
+__all__ = ["SyncClient", "SyncStreamedResponse", "SyncWebSocketSession"]
 
 T = TypeVar("T")
 
@@ -84,6 +85,23 @@ class SyncClient:
         finally:
             self._run(_leave(opened))
 
+    @contextmanager
+    def websocket(
+        self,
+        url: str,
+        *,
+        subprotocols: Sequence[str] = (),
+        compress: bool = False,
+        **options: Unpack[ClientOptions],
+    ) -> "Iterator[SyncWebSocketSession]":
+        """Open a WebSocket; see `Client.websocket`."""
+        opened = self._client.websocket(url, subprotocols=subprotocols, compress=compress, **options)
+        session = self._run(_enter(opened))
+        try:
+            yield SyncWebSocketSession(session, self._run)
+        finally:
+            self._run(_leave(opened))
+
     def get(self, url: str, **options: Unpack[ClientOptions]) -> Response:
         """`request` with GET."""
         return self.request("GET", url, **options)
@@ -131,8 +149,41 @@ class SyncStreamedResponse:
             yield piece
 
 
-async def _enter(opened: Any) -> StreamedResponse:
-    return await opened.__aenter__()  # type: ignore[no-any-return]
+class SyncWebSocketSession:
+    """`WebSocketSession` without ``await``."""
+
+    def __init__(self, session: WebSocketSession, run: Any) -> None:
+        self._session = session
+        self._run = run
+
+    def send(self, message: str | bytes) -> None:
+        """Send text or octets."""
+        self._run(self._session.send(message))
+
+    def send_json(self, value: Any) -> None:
+        """Send a value as JSON, in a text message."""
+        self._run(self._session.send_json(value))
+
+    def recv(self, timeout: float | None = None) -> str | bytes:
+        """The next message; see `WebSocketSession.recv`."""
+        return self._run(self._session.recv(timeout))  # type: ignore[no-any-return]
+
+    def recv_json(self, timeout: float | None = None) -> Any:
+        """The value that the next message holds as JSON."""
+        return self._run(self._session.recv_json(timeout))
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close, and wait for the end."""
+        self._run(self._session.close(code, reason))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("subprotocol", "headers", "closed", "close_code", "close_reason"):
+            return getattr(self._session, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+
+async def _enter(opened: "AbstractAsyncContextManager[T]") -> T:
+    return await opened.__aenter__()
 
 
 async def _leave(opened: Any) -> None:

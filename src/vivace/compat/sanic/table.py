@@ -344,6 +344,7 @@ _DECLARED: Final[dict[str, dict[str, str]]] = {
     "sanic_testing.manager": {"vivace.testing.manager": "TestManager"},
     "sanic_testing.reusable": {"vivace.testing.pairs": "ReusableClient HOST PORT"},
     "sanic_testing.testing": {"vivace.testing.pairs": _CLIENTS},
+    "sanic_testing.websocket": {"vivace.testing.mimic": "WebsocketProxy websocket_proxy"},
 }
 
 
@@ -359,7 +360,6 @@ MODULES: Final[dict[str, dict[str, str]]] = {
 }
 """For each module of the alias its names, and for each name ``module:attribute`` of ours."""
 
-_NO_WEBSOCKETS: Final = "the test clients speak no WebSocket yet; any client and vivace.testing.live do"
 _NO_HTTP3: Final = "HTTP/3 comes with a later version; a proxy in front can speak it"
 _NO_STREAM: Final = "it left Sanic in 22.x; the nearest is ResponseStream, or `await request.respond()`"
 _PROCESSES: Final = (
@@ -371,7 +371,6 @@ _LOOP: Final = "the event loop is the one that Python has; the nearest is asynci
 _EXT_INSIDE: Final = "it is a part of sanic-ext's inside; the nearest is "
 
 MISSING: Final[dict[str, str]] = {
-    "sanic_testing.websocket": _NO_WEBSOCKETS,
     "sanic.http.http3": _NO_HTTP3,
     "sanic.http.Http3": _NO_HTTP3,
     "sanic.worker.restarter": _PROCESSES,

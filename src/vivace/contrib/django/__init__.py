@@ -51,6 +51,9 @@ def get_asgi_application() -> "BoundedHandler":
     import django
 
     from vivace.contrib.django.handler import BoundedHandler, count_threads
+    from vivace.interfaces.asgiref_threads import share_threads
 
     django.setup(set_prefix=False)
-    return BoundedHandler(count_threads())
+    handler = BoundedHandler(count_threads())
+    share_threads(handler.threads)
+    return handler

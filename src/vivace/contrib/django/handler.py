@@ -24,8 +24,8 @@ from django.urls import Resolver404, get_resolver
 
 from vivace.config import Config
 from vivace.contrib.django.streaming import FileSender, piece_by_piece
-from vivace.contrib.django.threads import Seat, Threads, current_seat, what_is_missing
 from vivace.framework.budget import all_budgets, fit_threads
+from vivace.interfaces.asgiref_threads import Seat, Threads, current_seat, what_is_missing
 
 __all__ = ["BoundedHandler", "count_threads"]
 
@@ -51,6 +51,9 @@ class BoundedHandler(ASGIHandler):
     Args:
         threads: How many threads the sync code of all requests shares, at least 1.
 
+    Attributes:
+        threads: They.
+
     Raises:
         ImproperlyConfigured: The installed asgiref does not let threads be shared.
     """
@@ -63,7 +66,7 @@ class BoundedHandler(ASGIHandler):
                 " use django.core.asgi.get_asgi_application, or another version of asgiref"
             )
         super().__init__()
-        self._threads = Threads(threads)
+        self.threads = Threads(threads)
         self._sync = BaseHandler()
         self._sync.load_middleware()
 
@@ -81,7 +84,7 @@ class BoundedHandler(ASGIHandler):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        async with Seat(self._threads):
+        async with Seat(self.threads):
             await self.handle(scope, receive, FileSender(scope, send))
 
     async def read_body(self, receive: Any) -> Any:

@@ -7,7 +7,16 @@ from collections.abc import Callable
 import pytest
 from asgiref.sync import SyncToAsync, async_to_sync, sync_to_async
 
-from vivace.contrib.django.threads import OneThread, Seat, Threads, current_seat, what_is_missing
+from vivace.interfaces.asgiref_threads import (
+    OneThread,
+    Seat,
+    SocketSeat,
+    Threads,
+    current_seat,
+    share_threads,
+    socket_threads,
+    what_is_missing,
+)
 
 
 def name() -> str:
@@ -201,3 +210,41 @@ def test_what_asgiref_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not what_is_missing()
     monkeypatch.delattr(SyncToAsync, "context_to_thread_executor")
     assert what_is_missing() == "SyncToAsync.context_to_thread_executor"
+
+
+# SocketSeat
+
+
+async def test_sockets_share_the_threads_evenly_and_each_keeps_its_own() -> None:
+    threads = Threads(2)
+
+    async def use() -> set[str]:
+        async with SocketSeat(threads):
+            await turn()
+            return {await name_of_thread() for _ in range(4)}
+
+    found = await asyncio.gather(*(use() for _ in range(6)))
+    assert all(len(names) == 1 for names in found)
+    assert sorted(name for (name,) in found) == ["vivace-django-0"] * 3 + ["vivace-django-1"] * 3
+    assert threads.least_used().guests == 0
+
+
+async def test_sync_code_of_sockets_runs_side_by_side() -> None:
+    threads, barrier = Threads(2), threading.Barrier(2)
+
+    async def use() -> None:
+        async with SocketSeat(threads):
+            await sync_to_async(lambda: barrier.wait(20))()
+
+    await asyncio.gather(use(), use())
+
+
+async def test_sockets_use_the_threads_of_the_requests_where_there_are_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vivace.interfaces.asgiref_threads._sockets", None)
+    own = socket_threads(3)
+    assert socket_threads(1) is own
+    shared = Threads(2)
+    share_threads(shared)
+    assert socket_threads(3) is shared

@@ -9,6 +9,7 @@ Rules of this file:
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -34,11 +35,44 @@ class Postgres:
     Attributes:
         folder: Where its socket is; what libpq takes as the host.
         user: A superuser; no password is asked for.
+        url: Of its database `postgres`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, argv: list[str], as_user: dict[str, Any]) -> None:
         self.folder = folder
         self.user = _USER
+        self.url = f"postgresql:///postgres?host={folder}&user={_USER}"
+        self._argv = argv
+        self._as_user = as_user
+        self._process: subprocess.Popen[Any] | None = None
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        with (self.folder / "log").open("ab") as log:
+            process: subprocess.Popen[Any] = subprocess.Popen(
+                self._argv,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **self._as_user,
+            )
+        self._process = process
+        _wait(self, process)
+
+    def stop(self) -> None:
+        """End it at once, and return when it is gone: as a machine that fails, whose disk stays."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(PATIENCE)
+
+    def cut(self, name: str) -> None:
+        """End the connections of applications whose name begins so."""
+        self.ask(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            f" WHERE starts_with(application_name, '{name}')"
+        )
 
     def ask(self, query: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """The rows that a statement gives; none if it gives no rows."""
@@ -91,24 +125,12 @@ def _running(programs: Path, folder: Path, as_user: dict[str, Any]) -> Iterator[
     assert done.returncode == 0, f"initdb failed:\n{done.stdout}{done.stderr}"
     where = ("listen_addresses=", f"unix_socket_directories={folder}")
     settings = [f"-c{setting}" for setting in (*_QUICK, *where)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(programs / "postgres"), "-D", str(data), *settings],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            **as_user,
-        )
-    server = Postgres(folder)
+    server = Postgres(folder, [str(programs / "postgres"), "-D", str(data), *settings], as_user)
+    server.start()
     try:
-        _wait(server, process)
         yield server
     finally:
-        # SIGQUIT ends it at once: what it would still write goes with the folder.
-        process.send_signal(3)
-        process.wait(PATIENCE)
+        server.stop()  # what it would still write goes with the folder
 
 
 def _wait(server: Postgres, process: "subprocess.Popen[Any]") -> None:

@@ -1,5 +1,8 @@
 """A fixed number of threads for the sync code of all requests, and a seat on one for each request.
 
+A WebSocket has its seat from its begin to its end and shares its thread always: a thread for each would be a
+database connection for each. asgiref alone would run the sync code of all WebSockets in one thread.
+
 A request takes a seat when its body is there, and has the thread for itself while sync code may follow: while
 middleware and a sync view run. While an async view runs or a response is sent it shares: its thread may be
 another request's as well, and what it still has to do there waits its turn. So a thousand waiting async views
@@ -25,7 +28,16 @@ from typing import Any, Self, TypeVar
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
-__all__ = ["OneThread", "Seat", "Threads", "current_seat", "what_is_missing"]
+__all__ = [
+    "OneThread",
+    "Seat",
+    "SocketSeat",
+    "Threads",
+    "current_seat",
+    "share_threads",
+    "socket_threads",
+    "what_is_missing",
+]
 
 _T = TypeVar("_T")
 _seat: ContextVar["Seat"] = ContextVar("vivace_seat")
@@ -90,7 +102,8 @@ class Threads:
     """
 
     def __init__(self, count: int) -> None:
-        self._free = [OneThread(f"vivace-django-{number}") for number in range(max(count, 1))]
+        self._all = [OneThread(f"vivace-django-{number}") for number in range(max(count, 1))]
+        self._free = self._all.copy()
         self._waiting: deque[asyncio.Future[OneThread]] = deque()
 
     async def take(self) -> OneThread:
@@ -107,6 +120,10 @@ class Threads:
             if turn.done() and not turn.cancelled():
                 self.give_back(turn.result())
             raise
+
+    def least_used(self) -> OneThread:
+        """The thread with the fewest guests, for one who shares it; it may be taken."""
+        return min(self._all, key=_guests_of)
 
     def give_back(self, thread: OneThread) -> None:
         """Let the next one have it."""
@@ -166,6 +183,47 @@ class Seat(ThreadSensitiveContext):
             assert self._thread is not None, "taken first"
             self._alone = False
             self._threads.give_back(self._thread)
+
+
+class SocketSeat(ThreadSensitiveContext):
+    """A WebSocket's place on one of the threads, for as long as it lasts.
+
+    Args:
+        threads: Where it comes from.
+    """
+
+    def __init__(self, threads: Threads) -> None:
+        super().__init__()
+        self._thread = threads.least_used()
+
+    async def __aenter__(self) -> Self:
+        self._token = SyncToAsync.thread_sensitive_context.set(self)
+        SyncToAsync.context_to_thread_executor[self] = self._thread
+        self._thread.guests += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        SyncToAsync.thread_sensitive_context.reset(self._token)
+        self._thread.guests -= 1
+
+
+_sockets: Threads | None = None
+
+
+def share_threads(threads: Threads) -> None:
+    """Let the WebSockets of this process use these threads too."""
+    global _sockets
+    _sockets = threads
+
+
+def socket_threads(count: int) -> Threads:
+    """The threads of the WebSockets of this process: those of `share_threads`, or `count` of their own."""
+    global _sockets
+    if _sockets is None:
+        _sockets = Threads(count)
+    return _sockets
 
 
 def current_seat() -> Seat:

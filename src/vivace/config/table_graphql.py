@@ -1,0 +1,60 @@
+"""The settings about GraphQL: what a client may ask, and how long it is waited for.
+
+A part of `vivace.config.table`, which says what a declaration is for.
+"""
+
+from typing import Final
+
+from vivace.config.setting import Setting
+
+__all__ = ["GRAPHQL_SETTINGS"]
+
+_GROUP: Final = "GraphQL"
+
+
+def _count(name: str, default: int, unit: str, help: str, minimum: int = 0) -> Setting:  # noqa: A002
+    return Setting(f"GRAPHQL_{name}", "int", default, help, _GROUP, unit, minimum=minimum, flag="-")
+
+
+def _seconds(name: str, default: float, help: str) -> Setting:  # noqa: A002
+    return Setting(f"GRAPHQL_{name}", "float", default, help, _GROUP, "s", minimum=0, flag="-")
+
+
+GRAPHQL_SETTINGS: Final[tuple[Setting, ...]] = (
+    _count(
+        "MAX_MESSAGE",
+        1_048_576,
+        "octets",
+        "The largest body of a GraphQL request (413) and message of its WebSocket (1009).",
+        1,
+    ),
+    _count("MAX_TOKENS", 5000, "tokens", "The longest GraphQL document; 0 is any.", 0),
+    _count("MAX_DEPTH", 20, "levels", "How deep selections of a GraphQL operation may nest; 0 is any."),
+    _count("MAX_BATCH", 10, "operations", "The most operations in one GraphQL request; 0: no lists of them."),
+    _count(
+        "MAX_OPERATIONS",
+        100,
+        "operations",
+        "The most GraphQL operations that a WebSocket runs at a time; one more is refused.",
+        1,
+    ),
+    _count(
+        "MAX_QUEUE",
+        256,
+        "messages",
+        "Events that a GraphQL subscription's client has not taken; with one more the subscription ends.",
+        1,
+    ),
+    _count("CACHE", 500, "documents", "How many checked GraphQL documents a process remembers.", 0),
+    _seconds(
+        "INIT_TIMEOUT",
+        10.0,
+        "How long a GraphQL WebSocket may take to introduce itself (4408); 0 is for ever.",
+    ),
+    _seconds("KEEP_ALIVE", 20.0, "Between two signs of life of the sub-protocol graphql-ws; 0 is none."),
+    _seconds(
+        "RECHECK_GRACE",
+        60.0,
+        "How long GraphQL subscriptions go on while their access check fails to answer.",
+    ),
+)

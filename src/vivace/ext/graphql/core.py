@@ -1,0 +1,192 @@
+"""Engines for schemas that stand on graphql-core 3.2 or later: graphene, strawberry, ariadne, its own.
+
+Rules of this file:
+
+- graphql-core is imported by whoever serves a schema, so it is there when this file is.
+- A strawberry schema executes by its own methods, so that its extensions run; others by graphql-core's.
+- A limit is checked while a document is read or checked, never while it is executed.
+"""
+
+import inspect
+from collections.abc import AsyncIterator
+from typing import Any, Final, cast
+
+import graphql
+from graphql import DocumentNode, FieldNode, FragmentDefinitionNode, FragmentSpreadNode, GraphQLError
+from graphql.validation import NoSchemaIntrospectionCustomRule, specified_rules
+
+from vivace.errors import DeclarationError
+from vivace.ext.graphql.engine import Document, Engine, Kind, Outcome, Wanted
+
+__all__ = ["CoreEngine", "StrawberryEngine", "make_engine", "measure_depth"]
+
+_TAKES_TOKENS: Final = "max_tokens" in inspect.signature(graphql.parse).parameters
+MAX_ERRORS: Final = 20
+"""What is wrong with a document is told up to so many times."""
+
+
+class CoreEngine:
+    """A schema of graphql-core.
+
+    Args:
+        schema: What is served.
+        max_tokens: Of a document; 0: any.
+        max_depth: Levels of selections in an operation; 0: any.
+        introspection: Whether clients may ask for the schema.
+        middleware: Functions around resolvers, or a `MiddlewareManager`.
+    """
+
+    logs = False
+
+    def __init__(
+        self,
+        schema: "graphql.GraphQLSchema",
+        *,
+        max_tokens: int = 0,
+        max_depth: int = 0,
+        introspection: bool = True,
+        middleware: Any = None,
+    ) -> None:
+        self.schema = schema
+        self._parse_options: dict[str, Any] = (
+            {"max_tokens": max_tokens} if max_tokens and _TAKES_TOKENS else {}
+        )
+        self._max_depth = max_depth
+        self._rules = [*specified_rules, *([] if introspection else [NoSchemaIntrospectionCustomRule])]
+        self._middleware = middleware
+
+    def parse(self, source: str) -> Document:
+        """Read a document."""
+        try:
+            tree = graphql.parse(source, **self._parse_options)
+        except GraphQLError as error:
+            return Document(source, None, [error])
+        except RecursionError:
+            return Document(source, None, [GraphQLError("the document nests too deeply")])
+        kinds: dict[str | None, Kind] = {}
+        for node in tree.definitions:
+            if isinstance(node, graphql.OperationDefinitionNode):
+                kinds[node.name.value if node.name else None] = node.operation.value
+        return Document(source, tree, [], kinds)
+
+    def validate(self, document: Document) -> Document:
+        """Check a document against the schema and the limits."""
+        try:
+            errors = graphql.validate(self.schema, document.tree, self._rules, max_errors=MAX_ERRORS)
+            if not errors and self._max_depth:
+                errors = self._check_depth(document.tree)
+        except RecursionError:
+            errors = [GraphQLError("the document nests too deeply")]
+        document.errors = errors
+        return document
+
+    def _check_depth(self, tree: DocumentNode) -> list[GraphQLError]:
+        depth = measure_depth(tree)
+        if depth <= self._max_depth:
+            return []
+        return [GraphQLError(f"the operation nests {depth} levels deep; {self._max_depth} are allowed")]
+
+    async def execute(self, wanted: Wanted) -> Outcome:
+        """Execute a query or a mutation."""
+        result = graphql.execute(
+            self.schema,
+            wanted.document.tree,
+            root_value=wanted.root,
+            context_value=wanted.context,
+            variable_values=wanted.variables,
+            operation_name=wanted.name,
+            middleware=self._middleware,
+        )
+        return cast("Outcome", await result if inspect.isawaitable(result) else result)
+
+    async def subscribe(self, wanted: Wanted) -> AsyncIterator[Outcome] | Outcome:
+        """Begin a subscription."""
+        # A coroutine in 3.2, an iterator or a coroutine in 3.3.
+        result: Any = graphql.subscribe(
+            self.schema,
+            wanted.document.tree,
+            root_value=wanted.root,
+            context_value=wanted.context,
+            variable_values=wanted.variables,
+            operation_name=wanted.name,
+        )
+        return cast("Outcome", await result if inspect.isawaitable(result) else result)
+
+
+class StrawberryEngine(CoreEngine):
+    """A schema of strawberry, which has its own extensions, contexts and log."""
+
+    logs = True
+
+    def __init__(self, schema: Any, **options: Any) -> None:
+        super().__init__(schema._schema, **options)
+        self._own = schema
+
+    async def execute(self, wanted: Wanted) -> Outcome:
+        """Execute a query or a mutation."""
+        return cast("Outcome", await self._own.execute(wanted.document.source, **_arguments(wanted)))
+
+    async def subscribe(self, wanted: Wanted) -> AsyncIterator[Outcome] | Outcome:
+        """Begin a subscription."""
+        return cast("Outcome", await self._own.subscribe(wanted.document.source, **_arguments(wanted)))
+
+
+def _arguments(wanted: Wanted) -> dict[str, Any]:
+    return {
+        "variable_values": wanted.variables,
+        "context_value": wanted.context,
+        "root_value": wanted.root,
+        "operation_name": wanted.name,
+    }
+
+
+def make_engine(schema: Any, **options: Any) -> Engine:
+    """The engine for a schema of any library.
+
+    Args:
+        schema: Of graphql-core or ariadne, graphene or strawberry; or an `Engine`.
+        options: Of `CoreEngine`.
+
+    Raises:
+        DeclarationError: It is none.
+    """
+    if isinstance(schema, graphql.GraphQLSchema):
+        return CoreEngine(schema, **options)
+    graphene_schema = getattr(schema, "graphql_schema", None)
+    if isinstance(graphene_schema, graphql.GraphQLSchema):
+        return CoreEngine(graphene_schema, **options)
+    if isinstance(getattr(schema, "_schema", None), graphql.GraphQLSchema):
+        if options.get("middleware"):
+            raise DeclarationError("middleware= is not for strawberry: give its Schema extensions=[...]")
+        return StrawberryEngine(schema, **options)
+    if all(callable(getattr(schema, name, None)) for name in ("parse", "validate", "execute", "subscribe")):
+        return cast("Engine", schema)
+    raise DeclarationError(
+        f"{schema!r} is no GraphQL schema: expected one of graphql-core, ariadne, graphene 3 or strawberry"
+    )
+
+
+def measure_depth(tree: DocumentNode) -> int:
+    """How deep the operations of a valid document nest; ``{ a { b } }`` has 2 levels.
+
+    Fragments count where they are spread; they have no cycles, for the document is valid.
+    """
+    fragments = {
+        node.name.value: node for node in tree.definitions if isinstance(node, FragmentDefinitionNode)
+    }
+    known: dict[str, int] = {}
+
+    def depth_of(node: Any) -> int:
+        if isinstance(node, FragmentSpreadNode):
+            name = node.name.value
+            if name not in known:
+                known[name] = depth_of(fragments[name])
+            return known[name]
+        inner = node.selection_set
+        below = max(map(depth_of, inner.selections), default=0) if inner else 0
+        return below + isinstance(node, FieldNode)
+
+    return max(
+        (depth_of(node) for node in tree.definitions if isinstance(node, graphql.OperationDefinitionNode)),
+        default=0,
+    )

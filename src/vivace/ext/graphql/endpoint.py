@@ -1,0 +1,253 @@
+"""One address that serves a schema: what it is made with, and how an operation goes through it.
+
+Rules of this file:
+
+- HTTP, WebSockets and server-sent events all come here: an operation is checked and executed in one way.
+- A document that was checked is remembered, by its text: most clients send the same few.
+- A subscription is iterated here only; whoever started it closes it.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, Final
+
+from vivace.config.table_graphql import GRAPHQL_SETTINGS
+from vivace.errors import DeclarationError
+from vivace.ext.graphql.access import Checks
+from vivace.ext.graphql.context import Context, find_user
+from vivace.ext.graphql.core import make_engine
+from vivace.ext.graphql.engine import Document, Engine, Kind, Outcome, Wanted
+from vivace.ext.graphql.errors import ErrorFormatter
+from vivace.ext.graphql.feed import RUNNING, Running
+from vivace.ext.graphql.params import Params
+from vivace.protocols.graphql_ws import Limits
+
+if TYPE_CHECKING:
+    from vivace.framework.app import Vivace
+
+__all__ = ["Answer", "Endpoint", "Refused", "close"]
+
+ContextFactory = Callable[[Context], Any | Awaitable[Any]]
+OnConnect = Callable[[Context], Any | Awaitable[Any]]
+
+_LIMITS: Final = {setting.name.removeprefix("GRAPHQL_"): setting for setting in GRAPHQL_SETTINGS}
+_ANY: Final[frozenset[Kind]] = frozenset({"query", "mutation", "subscription"})
+
+
+class Refused(Exception):
+    """An operation was not begun.
+
+    Attributes:
+        errors: What clients are told.
+        status: Of an HTTP response that may say it.
+    """
+
+    def __init__(self, errors: list[dict[str, Any]], status: int = 400) -> None:
+        super().__init__(errors)
+        self.errors = errors
+        self.status = status
+
+
+Answer = dict[str, Any]
+"""``data``, ``errors``, ``extensions``."""
+
+
+class Endpoint:
+    """A schema at an address.
+
+    Args:
+        app: Whose settings hold.
+        schema: What `make_engine` takes.
+        subscriptions: Serve WebSockets and subscriptions.
+        context: Makes what resolvers get as ``info.context``, of a `Context`; may be a coroutine function.
+        root: What resolvers of the root types get first; a function is called with the context.
+        on_connect: Judges a WebSocket whose client introduced itself; see `admit`.
+        user: Tells who an operation belongs to, given what `context` made.
+        expose: Exceptions whose messages are for clients.
+        graphiql: Serve the page to browsers; None: with DEBUG.
+        introspection: Whether clients may ask for the schema.
+        middleware: Functions around resolvers.
+        limits: In place of settings, by their names in lower case without ``graphql_``.
+    """
+
+    def __init__(
+        self,
+        app: "Vivace[Any, Any]",
+        schema: Any,
+        *,
+        subscriptions: bool = True,
+        context: ContextFactory | None = None,
+        root: Any = None,
+        on_connect: OnConnect | None = None,
+        user: Callable[[Any], Any] = find_user,
+        expose: tuple[type[Exception], ...] = (),
+        graphiql: bool | None = None,
+        introspection: bool = True,
+        middleware: Any = None,
+        **limits: float,
+    ) -> None:
+        self.app = app
+        self.subscriptions = subscriptions
+        self.find_user = user
+        self._schema = schema
+        self._graphiql = graphiql
+        self._make_context = context
+        self._root = root
+        self._on_connect = on_connect
+        self._expose = expose
+        self._options = {"introspection": introspection, "middleware": middleware}
+        self._given = {name.upper(): value for name, value in limits.items()}
+        for name, value in self._given.items():
+            _check_limit(name, value)
+        self._documents: dict[str, Document] = {}
+        self.fix()
+
+    def fix(self) -> None:
+        """Take the settings over: when it is made, and again when the server starts and they are final."""
+        depth, tokens = self.limit("MAX_DEPTH"), self.limit("MAX_TOKENS")
+        self._engine: Engine = make_engine(self._schema, max_depth=depth, max_tokens=tokens, **self._options)
+        self._cache_size = int(self.limit("CACHE"))
+        self._documents.clear()
+        self.max_message = int(self.limit("MAX_MESSAGE"))
+        self.max_batch = int(self.limit("MAX_BATCH"))
+        self.max_queue = int(self.limit("MAX_QUEUE"))
+        self.limits = Limits(
+            init_timeout=self.limit("INIT_TIMEOUT"),
+            keep_alive=self.limit("KEEP_ALIVE"),
+            max_operations=int(self.limit("MAX_OPERATIONS")),
+            max_message=self.max_message,
+        )
+        self.checks = Checks(self.limit("RECHECK_GRACE"))
+        debug = bool(self.app.config.DEBUG)
+        self.graphiql = debug if self._graphiql is None else self._graphiql
+        self.errors = ErrorFormatter(debug=debug, logs=self._engine.logs is False, expose=self._expose)
+
+    def limit(self, name: str) -> Any:
+        """What holds for a limit."""
+        given = self._given.get(name)
+        return self.app.config[f"GRAPHQL_{name}"] if given is None else given
+
+    # What resolvers get
+
+    async def make_context(self, context: Context) -> Any:
+        """What resolvers get as ``info.context``."""
+        if self._make_context is None:
+            return context
+        made = self._make_context(context)
+        return await made if isawaitable(made) else made
+
+    async def admit(self, context: Context) -> dict[str, Any] | None:
+        """Judge a WebSocket by ``on_connect(context)``; ``context.payload`` is what its client sent.
+
+        Returns:
+            What the client is welcomed with.
+
+        Raises:
+            Refused: It gave False, or raised an exception with a status below 500.
+        """
+        if self._on_connect is None:
+            return None
+        try:
+            result = self._on_connect(context)
+            result = await result if isawaitable(result) else result
+        except Exception as error:
+            raise Refused([self.errors.format(error)], 403) from error
+        if result is False:
+            raise Refused([{"message": "Forbidden"}], 403)
+        return result if isinstance(result, dict) else None
+
+    # An operation
+
+    def read(self, source: str) -> Document:
+        """Read and check a document, or remember it."""
+        known = self._documents.pop(source, None)
+        if known is None:
+            known = self._engine.parse(source)
+            if not known.errors:
+                known = self._engine.validate(known)
+        if self._cache_size and not known.errors:
+            self._documents[source] = known  # at the end: the first one is the oldest
+            if len(self._documents) > self._cache_size:
+                del self._documents[next(iter(self._documents))]
+        return known
+
+    def choose(self, params: Params, allowed: frozenset[Kind] = _ANY) -> tuple[Document, Kind]:
+        """The document of an operation, and what kind of operation it is.
+
+        Raises:
+            Refused: The document is wrong, does not have the operation, or this may not be done here.
+        """
+        document = self.read(params.query)
+        if document.errors:
+            raise Refused(self.errors.format_all(document.errors))
+        kinds = document.kinds
+        if params.name is None and len(kinds) == 1:
+            kind = next(iter(kinds.values()))
+        elif params.name is not None and params.name in kinds:
+            kind = kinds[params.name]
+        elif params.name is None:
+            raise Refused([{"message": f"operationName is needed: the document has {len(kinds)} operations"}])
+        else:
+            raise Refused([{"message": f"the document has no operation {params.name[:100]!r}"}])
+        if kind == "subscription" and not self.subscriptions:
+            raise Refused([{"message": "subscriptions are not served here"}])
+        if kind not in allowed:
+            raise Refused([{"message": f"a {kind} cannot be asked for in this way"}], 405)
+        return document, kind
+
+    async def execute(self, document: Document, params: Params, context: Any) -> Answer:
+        """Execute a query or a mutation.
+
+        Raises:
+            Refused: It was not begun: a variable is wrong.
+        """
+        outcome = await self._engine.execute(self._wanted(document, params, context))
+        answer = self.format(outcome)
+        if "data" not in answer:
+            raise Refused(answer["errors"])
+        return answer
+
+    async def subscribe(self, document: Document, params: Params, context: Any) -> AsyncIterator[Outcome]:
+        """Begin a subscription; what it gives is to be closed by whoever takes it.
+
+        Raises:
+            Refused: It was not begun.
+        """
+        user = self.find_user(context)
+        RUNNING.set(Running(self.app, self.checks, context, user, self.max_queue))
+        begun = await self._engine.subscribe(self._wanted(document, params, context))
+        if isinstance(begun, AsyncIterator):
+            return begun
+        raise Refused(self.format(begun).get("errors") or [{"message": "the subscription gives nothing"}])
+
+    def format(self, outcome: Outcome) -> Answer:
+        """What a client gets of an outcome: no ``data`` if nothing was executed."""
+        errors = outcome.errors
+        answer: Answer = {}
+        if errors:
+            answer["errors"] = self.errors.format_all(errors)
+        # An error of an executed field has its path; those that prevent the execution have none.
+        if outcome.data is not None or not errors or any(error.path for error in errors):
+            answer["data"] = outcome.data
+        if outcome.extensions:
+            answer["extensions"] = outcome.extensions
+        return answer
+
+    def _wanted(self, document: Document, params: Params, context: Any) -> Wanted:
+        root = self._root(context) if callable(self._root) else self._root
+        return Wanted(document, params.name, params.variables, context, root, params.extensions)
+
+
+async def close(results: AsyncIterator[Any]) -> None:
+    """End a subscription that `Endpoint.subscribe` began."""
+    aclose = getattr(results, "aclose", None)
+    if aclose is not None:
+        await aclose()
+
+
+def _check_limit(name: str, value: float) -> None:
+    setting = _LIMITS.get(name)
+    if setting is None:
+        raise TypeError(f"app.graphql() has no argument {name.lower()!r}")
+    if setting.minimum is not None and not value >= setting.minimum:
+        raise DeclarationError(f"{name.lower()}={value!r}: expected at least {setting.minimum:g}")

@@ -1,0 +1,41 @@
+"""The groups of an app: its hub.
+
+Rules of this file:
+
+- Made when it is first asked for; an app that has no groups pays nothing.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vivace.hub.hub import Hub
+
+__all__ = ["Grouped"]
+
+
+class Grouped:
+    """What an app can say to groups."""
+
+    __slots__ = ()
+
+    _hub: "Hub | None"
+    config: Any
+    name: str
+
+    @property
+    def hub(self) -> "Hub":
+        """The groups: publish, subscribe, presence; it begins by itself where it is first used on a loop."""
+        if self._hub is None:
+            import socket
+
+            from vivace.hub.hub import Hub
+            from vivace.hub.limits import Limits
+
+            name = f"{self.name}@{socket.gethostname()}/hub"
+            self._hub = Hub(engine=self.config.HUB_URL or None, limits=Limits.of(self.config), name=name)  # type: ignore[misc]
+        return self._hub
+
+    async def leave_groups(self) -> None:
+        """End the hub of this process, if there is one: the last thing of a server's life."""
+        if self._hub is not None:
+            await self._hub.stop()

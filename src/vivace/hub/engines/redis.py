@@ -1,0 +1,128 @@
+"""The engine over a Redis or Valkey: one connection for commands, one that listens.
+
+A `fast` message is one PUBLISH. An ordered one is a script that counts, stores and publishes in one step, so
+that all machines see one order and a machine that was away reads what it missed.
+
+Rules of this file:
+
+- Two connections and no more, each with its own way back; see `redis_calls` and `redis_listen`.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+
+import hiredis
+
+from vivace.errors import HubUnavailable
+from vivace.hub.engine import Sink
+from vivace.hub.engines.envelope import seal
+from vivace.hub.engines.redis_calls import LINK as COMMANDS
+from vivace.hub.engines.redis_calls import Caller
+from vivace.hub.engines.redis_listen import LINK as LISTENING
+from vivace.hub.engines.redis_listen import Listener
+from vivace.hub.engines.redis_scripts import PUBLISH, READ, Names, read_answer
+from vivace.hub.engines.remedies import explain
+from vivace.hub.engines.upkeep import Status, Timing
+from vivace.hub.engines.urls import Address
+from vivace.hub.records import Outgoing, Past, Position, Rule
+
+__all__ = ["RedisEngine"]
+
+
+class RedisEngine:
+    """See `vivace.hub.engine.Engine`.
+
+    Args:
+        address: Of the server.
+        prefix: Of all keys and channels.
+        name: Of the connections.
+        timing: How long what may take.
+    """
+
+    def __init__(self, address: Address, prefix: str, name: str, timing: Timing) -> None:
+        self._address = address
+        self._names = names = Names(prefix, address.database)
+        self._status = status = Status(COMMANDS, LISTENING)
+        self._caller = Caller(address, name, names.probe, timing, status)
+        self._listener = Listener(address, name, names, timing, status, self._read_when_connected)
+        self._run = os.urandom(6).hex()
+        self._number = 0
+
+    @property
+    def up(self) -> bool:
+        """See `Engine.up`."""
+        return self._status.up
+
+    @property
+    def connections(self) -> int:
+        """See `Engine.connections`."""
+        return self._caller.connected + self._listener.connected
+
+    async def start(self, sink: Sink) -> None:
+        """See `Engine.start`."""
+        self._status.begin(sink)
+        self._caller.start()
+        self._listener.start(sink)
+
+    async def stop(self) -> None:
+        """See `Engine.stop`."""
+        await self._caller.stop()
+        self._status.end()
+        await self._listener.stop()
+
+    def follow(self, topics: Mapping[str, Rule]) -> None:
+        """See `Engine.follow`."""
+        self._listener.follow(topics)
+
+    def unfollow(self, topics: Iterable[str]) -> None:
+        """See `Engine.unfollow`."""
+        self._listener.unfollow(topics)
+
+    async def publish(self, outgoing: Outgoing) -> Position | None:
+        """See `Engine.publish`."""
+        self._number += 1
+        message = seal(outgoing, self._run, self._number)
+        channel = self._names.channel(outgoing.topic)
+        try:
+            if not outgoing.rule.ordered:
+                await self._caller.call("PUBLISH", channel, b"\n" + message)
+                return None
+            return await self._store(outgoing, channel, message)
+        except hiredis.ReplyError as error:
+            raise HubUnavailable(f"{explain(error, self._address)}; the message was not published") from None
+
+    async def _store(self, outgoing: Outgoing, channel: bytes, message: bytes) -> Position:
+        rule = outgoing.rule
+        fresh, ttl = os.urandom(6).hex(), int(rule.ttl * 1000)
+        words = (
+            *("EVALSHA", PUBLISH.sha, 2, *self._names.keys(outgoing.topic)),
+            *(channel, message, rule.history, ttl, fresh),
+        )
+        epoch, offset = await self._caller.call(*words, "", again=(*words, "1"))
+        return Position(epoch.decode(), int(offset))
+
+    async def history(self, topic: str, rule: Rule, since: Position | None, limit: int) -> Past:
+        """See `Engine.history`."""
+        del rule  # what is kept was decided when it was stored
+        try:
+            await self._listener.wait_for(topic)
+            return await self._read(topic, since, limit)
+        except TimeoutError:
+            why = self._status.why or f"redis at {self._address.shown} does not answer"
+            raise HubUnavailable(f"{why}; the history of {topic!r} cannot be read") from None
+        except hiredis.ReplyError as error:
+            raise HubUnavailable(explain(error, self._address)) from None
+
+    async def _read_when_connected(self, topic: str, since: Position | None, limit: int) -> Past:
+        await self._caller.wait_connected()
+        return await self._read(topic, since, limit, chunked=True)
+
+    async def _read(self, topic: str, since: Position | None, limit: int, *, chunked: bool = False) -> Past:
+        """Read a topic; chunked: the first `limit` messages are wanted, whatever comes after them."""
+        epoch, offset = (since.epoch, since.offset) if since else ("", 0)
+        count = limit if since is None or chunked else limit + 1
+        answer = await self._caller.call(
+            "EVALSHA", READ.sha, 2, *self._names.keys(topic), epoch, offset, max(count, 1)
+        )
+        past = read_answer(topic, since, max(limit, 1), answer)
+        return past if limit else Past([], past.complete, past.position)

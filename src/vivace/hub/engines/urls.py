@@ -1,0 +1,163 @@
+"""Where the server of an engine is: what HUB_URL says, completed by what platforms say.
+
+``redis``, ``postgres`` and ``nats`` alone mean the URL that the platform put into the environment. Options
+behind a ``?`` are added to that: ``redis?tls_verify=none``.
+
+Rules of this file:
+
+- A URL is shown without its password.
+- TLS is verified unless the URL says otherwise in so many words.
+"""
+
+import logging
+import os
+import ssl
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from vivace.errors import ConfigError
+
+__all__ = ["Address", "hide_password", "parse_address", "resolve_url"]
+
+logger = logging.getLogger("vivace")
+
+_PLATFORM: Final = {
+    "redis": ("REDIS_TLS_URL", "REDIS_URL"),
+    "valkey": ("VALKEY_URL", "REDIS_TLS_URL", "REDIS_URL"),
+    "postgres": ("DATABASE_URL",),
+    "postgresql": ("DATABASE_URL",),
+    "nats": ("NATS_URL",),
+}
+_TLS: Final = {"rediss", "valkeys"}
+_UNIX: Final = {"redis+unix", "valkey+unix"}
+_VERIFY: Final = ("full", "ca", "none")
+_PORT: Final = 6379
+
+
+class Address(NamedTuple):
+    """Where a Redis is, and how it is greeted.
+
+    Attributes:
+        host: Name or address; empty with a Unix socket.
+        port: Of it.
+        path: Of a Unix socket; empty otherwise.
+        user: For AUTH; empty for the default one.
+        password: For AUTH; empty for none.
+        database: Its number.
+        tls: What TLS is made with; None: it is not used.
+        verified: ``full``, ``ca`` or ``none``: what is verified of the certificate.
+        shown: The URL, fit for a log.
+    """
+
+    host: str
+    port: int
+    path: str
+    user: str
+    password: str
+    database: int
+    tls: ssl.SSLContext | None
+    verified: str
+    shown: str
+
+
+def resolve_url(url: str, environ: Mapping[str, str] | None = None) -> str:
+    """The whole URL that a value of HUB_URL means.
+
+    Args:
+        url: Such as ``redis://host`` or only ``redis``.
+        environ: Where platforms put URLs; this process's environment if None.
+
+    Raises:
+        ConfigError: It names a platform's URL that is not there.
+    """
+    if "://" in url:
+        return url
+    environ = os.environ if environ is None else environ
+    name, _, options = url.strip().partition("?")
+    variables = _PLATFORM.get(name.lower(), ())
+    if not variables:
+        raise ConfigError(
+            f"HUB_URL={url!r} is no URL: expected redis://host:6379/0, rediss://, postgres://, nats://, or"
+            " only redis, postgres or nats to take the URL that the platform gives",
+            key="HUB_URL",
+        )
+    found = next((environ[one] for one in variables if environ.get(one)), None)
+    if found is None:
+        raise ConfigError(
+            f"HUB_URL={url!r} takes its URL from {' or '.join(variables)}, and the environment has none of"
+            " them: attach the service, or give the URL itself",
+            key="HUB_URL",
+        )
+    if not options:
+        return found
+    return f"{found}{'&' if '?' in found else '?'}{options}"
+
+
+def hide_password(url: str) -> str:
+    """The URL, fit for a log."""
+    scheme, mark, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    login, at, host = authority.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return f"{scheme}{mark}{user}{':***' if colon else ''}{at}{host}{slash}{path}"
+
+
+def parse_address(url: str) -> Address:
+    """Understand the URL of a Redis or Valkey.
+
+    Args:
+        url: Such as ``rediss://:secret@host:6380/0?tls_verify=ca&tls_ca=/etc/ssl/redis.pem`` or
+            ``redis+unix:///run/redis.sock?db=1``.
+
+    Raises:
+        ConfigError: It says something that cannot be.
+    """
+    shown = hide_password(url)
+    try:
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        database = options.pop("db", "") or ("" if parts.scheme in _UNIX else parts.path.strip("/")) or "0"
+        port, number = parts.port or _PORT, int(database)
+    except ValueError as error:
+        raise ConfigError(f"HUB_URL {shown} cannot be read: {error}", key="HUB_URL") from None
+    tls, verified = _make_tls(parts.scheme.lower(), options, shown)
+    if options:
+        raise ConfigError(
+            f"HUB_URL {shown} has options that nobody knows: {', '.join(options)}; expected tls_verify,"
+            " tls_ca or db",
+            key="HUB_URL",
+        )
+    unix = parts.scheme.lower() in _UNIX
+    return Address(
+        host="" if unix else parts.hostname or "127.0.0.1",
+        port=port,
+        path=unquote(parts.path) if unix else "",
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=number,
+        tls=tls,
+        verified=verified,
+        shown=shown.partition("?")[0],
+    )
+
+
+def _make_tls(scheme: str, options: dict[str, str], shown: str) -> tuple[ssl.SSLContext | None, str]:
+    verified, authority = options.pop("tls_verify", "full"), options.pop("tls_ca", "")
+    if verified not in _VERIFY:
+        raise ConfigError(
+            f"HUB_URL {shown}: tls_verify={verified!r} is none of {', '.join(_VERIFY)}", key="HUB_URL"
+        )
+    if scheme not in _TLS:
+        return None, verified
+    try:
+        context = ssl.create_default_context(cafile=authority or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"HUB_URL {shown}: tls_ca={authority!r} is no file of certificates: {error}", key="HUB_URL"
+        ) from None
+    context.check_hostname = verified == "full"
+    if verified == "none":
+        context.verify_mode = ssl.CERT_NONE
+        logger.warning("hub: %s is used with tls_verify=none: whoever is in between can read along", shown)
+    return context, verified

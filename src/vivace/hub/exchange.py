@@ -1,0 +1,399 @@
+"""The hub of a machine: the core, an engine if there is one, and time.
+
+It is an object in the only process of a server, or the heart of the hub's own process.
+
+Rules of this file:
+
+- Without an engine everything is answered at once, in the order in which it came.
+- With one, the order and the history of `resume` and `latest` topics are the engine's; `fast` messages reach
+  the processes of this machine without waiting for it.
+- No timer runs while there is nothing to do.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from vivace.errors import HubUnavailable
+from vivace.hub.broker import Broker
+from vivace.hub.engine import Engine
+from vivace.hub.presence import DELTA, DIGEST, Presence
+from vivace.hub.records import Outgoing, Past, Position, Rule, Stored
+from vivace.hub.rules import Rules
+from vivace.hub.station import Client
+
+__all__ = ["Exchange", "Keeper"]
+
+logger = logging.getLogger("vivace.hub")
+
+CONTROL: Final = "$control"
+PRESENCE: Final = "$presence"
+_OWN: Final = Rule("$*")
+_SWEEP: Final = 10.0
+"""Seconds between two looks for what is too old."""
+_RETRY: Final = 0.5
+"""Seconds after which an engine that is away is asked again."""
+
+
+class Keeper(Protocol):
+    """Keeps what a hub must not forget when its process dies."""
+
+    def load(self, broker: Broker, rules: Rules) -> None:
+        """Put back what was kept."""
+        ...
+
+    def keep(self, now: float, stored: Stored) -> None:
+        """Keep a message."""
+        ...
+
+    def declare(self, rules: list[Rule]) -> None:
+        """Keep rules."""
+        ...
+
+    def close(self) -> None:
+        """Close it; what was kept stays."""
+        ...
+
+
+class Exchange:
+    """The hub of a machine.
+
+    Args:
+        engine: The way to the other machines; None: there are none.
+        keeper: Keeps histories beyond the life of this process; None: nobody.
+        room: Octets that all histories may take together.
+        clock: Seconds; comparable with those of the process before this one.
+    """
+
+    def __init__(
+        self,
+        engine: Engine | None = None,
+        keeper: Keeper | None = None,
+        room: int = 64 * 1024 * 1024,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.origin = os.urandom(8).hex()
+        self.engine = engine
+        self.rules = Rules()
+        self.broker = Broker(os.urandom(6).hex(), self.rules, room)
+        self.presence = Presence(self.origin)
+        self.clients: set[Client] = set()
+        self.lost = 0
+        """Messages that did not reach the other machines."""
+        self.published = 0
+        self._keeper = keeper
+        self._clock = clock
+        self._up = True
+        self._why = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._started = False
+        if keeper is not None:
+            keeper.load(self.broker, self.rules)
+
+    # Life
+
+    async def start(self) -> None:
+        """Begin to connect to the engine."""
+        if self.engine is not None:
+            self._up = False
+            await self.engine.start(self)
+            self._started = True
+            wanted = {name: self.rules.of(name) for name, topic in self.broker.topics.items() if topic.peers}
+            self.engine.follow({CONTROL: _OWN, PRESENCE: _OWN, **wanted})
+            self._publish_own(PRESENCE, self.presence.ask())
+            self._later("digest", DIGEST, self._say_digest)
+        self._later("sweep", _SWEEP, self._sweep)
+
+    async def stop(self) -> None:
+        """Leave."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        if self.engine is not None:
+            if self.engine.up:
+                self._publish_own(PRESENCE, self.presence.leaving())
+                await asyncio.sleep(0)
+            await self.engine.stop()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._keeper is not None:
+            self._keeper.close()
+
+    @property
+    def up(self) -> bool:
+        """Whether the other machines can be reached, if there are any."""
+        return self._up
+
+    def attach(self, client: Client) -> None:
+        """A process came: tell it the rules, and what is wrong."""
+        self.clients.add(client)
+        client.declare(self.rules.all())
+        if not self._up and self._why:
+            client.state(False, self._why)
+
+    def detach(self, client: Client) -> None:
+        """A process is gone."""
+        self.clients.discard(client)
+        last = self.broker.detach(client)
+        if self.engine is not None and last and self._started:
+            self.engine.unfollow(last)
+        self.presence.detach(client)
+        self._presence_changed()
+
+    def declare(self, client: Client, rules: list[Rule]) -> None:
+        """A process declared rules."""
+        changed = self.rules.declare(rules)
+        if not changed:
+            return
+        if self._keeper is not None:
+            self._keeper.declare(changed)
+        for other in tuple(self.clients):
+            if other is not client:
+                other.declare(changed)
+
+    # Interest
+
+    def subscribe(self, client: Client, topic: str, since: Position | None) -> None:
+        """A process wants a topic."""
+        first = self.broker.subscribe(client, topic)
+        rule = self.rules.of(topic)
+        if self.engine is None:
+            client.past(topic, self._own_past(topic, rule, since, rule.history if since else 0))
+            return
+        if first and self._started:
+            self.engine.follow({topic: rule})
+        if not rule.ordered or (since is None and not self.engine.up):
+            client.past(topic, Past([], True, None))
+        else:
+            self._spawn(self._catch_up(client, topic, rule, since), f"vivace-hub-past-{topic}")
+
+    async def _catch_up(self, client: Client, topic: str, rule: Rule, since: Position | None) -> None:
+        """Answer a process that wants a topic of the engine, as soon as that can be asked."""
+        while client in self.clients:
+            if not self._started:
+                await asyncio.sleep(0)
+                continue
+            try:
+                past = await self._engine_past(topic, rule, since, rule.history if since else 1)
+            except HubUnavailable:
+                await asyncio.sleep(_RETRY)
+                continue
+            if since is None:
+                past = Past([], True, past.position)
+            client.past(topic, past)
+            return
+
+    def unsubscribe(self, client: Client, topic: str) -> None:
+        """A process does not want a topic any more."""
+        if self.broker.unsubscribe(client, topic) and self.engine is not None and self._started:
+            self.engine.unfollow((topic,))
+
+    # Messages
+
+    def send(self, client: Client, outgoing: Outgoing) -> None:
+        """Publish a message that its own process has delivered to itself."""
+        self.published += 1
+        outgoing.rule, outgoing.origin = self.rules.of(outgoing.topic), self.origin
+        if outgoing.rule.ordered:
+            self._store(outgoing, client)
+            return
+        stored = Stored(outgoing.topic, outgoing.payload, None, outgoing.id, self.origin, outgoing.exclude)
+        self.broker.route(stored, client)
+        if self.engine is not None:
+            self._spawn(self._publish_fast(outgoing), "vivace-hub-publish")
+
+    async def _publish_fast(self, outgoing: Outgoing) -> None:
+        assert self.engine is not None
+        try:
+            await self.engine.publish(outgoing)
+        except HubUnavailable:
+            self.lost += 1
+
+    def publish(self, outgoing: Outgoing) -> "Position | asyncio.Future[Position | None] | None":
+        """Publish a message and give its position, at once or, if an engine gives it, later."""
+        self.published += 1
+        outgoing.rule, outgoing.origin = self.rules.of(outgoing.topic), self.origin
+        if not outgoing.rule.ordered:
+            self.published -= 1
+            self.send(_NOBODY, outgoing)
+            return None
+        if self.engine is None:
+            return self._store(outgoing, None)
+        return asyncio.ensure_future(self.engine.publish(outgoing))
+
+    def _store(self, outgoing: Outgoing, client: Client | None) -> Position | None:
+        if self.engine is not None:
+            self._spawn(self._publish_fast(outgoing), "vivace-hub-publish")
+            return None
+        now = self._clock()
+        stored = self.broker.publish(outgoing, now)
+        if stored is None:
+            return self.broker.position_of(outgoing.id)
+        if self._keeper is not None:
+            self._keeper.keep(now, stored)
+        self.broker.route(stored, client)
+        return stored.pos
+
+    def past(self, topic: str, since: Position | None, limit: int) -> "Past | asyncio.Future[Past]":
+        """What is kept of a topic, at once or, if an engine has it, later."""
+        rule = self.rules.of(topic)
+        if self.engine is None or not rule.ordered:
+            return self._own_past(topic, rule, since, limit)
+        return asyncio.ensure_future(self._engine_past(topic, rule, since, limit))
+
+    def _own_past(self, topic: str, rule: Rule, since: Position | None, limit: int) -> Past:
+        if not rule.ordered:
+            return Past([], since is None, None)
+        return self.broker.past(topic, since, limit, self._clock())
+
+    async def _engine_past(self, topic: str, rule: Rule, since: Position | None, limit: int) -> Past:
+        assert self.engine is not None
+        past = await self.engine.history(topic, rule, since, limit)
+        seen: set[str] = set()
+        messages = []
+        for stored in past.messages:
+            if not stored.id or stored.id not in seen:
+                seen.add(stored.id)
+                messages.append(stored)
+        return Past(messages, past.complete, past.position)
+
+    # What the engine says
+
+    def deliver(self, stored: Stored) -> None:
+        """Take a message of another machine, or one that has its position now."""
+        if stored.topic.startswith("$"):
+            self._take_own(stored)
+        elif stored.pos is None:
+            if stored.origin != self.origin:
+                self.broker.route(stored)
+        elif not self.broker.is_known(stored.id):
+            self.broker.route(stored)
+
+    def gap(self, topic: str, reason: str) -> None:
+        """Messages of a topic were lost on the way."""
+        if topic == PRESENCE:
+            self._publish_own(PRESENCE, self.presence.ask())
+        elif topic != CONTROL:
+            self.broker.gap(topic, reason)
+
+    def state(self, up: bool, why: str) -> None:
+        """The engine is away, or is back."""
+        self._up, self._why = up, why
+        for client in tuple(self.clients):
+            client.state(up, why)
+
+    def _take_own(self, stored: Stored) -> None:
+        if stored.origin == self.origin:
+            return
+        if stored.topic == CONTROL:
+            for client in tuple(self.clients):
+                client.control(stored.payload)
+        elif stored.topic == PRESENCE:
+            answer = self.presence.take(stored.payload, self._clock())
+            if answer is not None:
+                self._publish_own(PRESENCE, answer)
+
+    # Control and presence
+
+    def control(self, client: Client, payload: bytes) -> None:
+        """Tell every other process something."""
+        for other in tuple(self.clients):
+            if other is not client:
+                other.control(payload)
+        self._publish_own(CONTROL, payload)
+
+    def track(self, client: Client, topic: str, key: str, ref: str, meta: Any) -> None:
+        """Somebody is present in a process of this machine."""
+        self.presence.track(client, topic, key, ref, meta)
+        self._presence_changed()
+
+    def untrack(self, client: Client, topic: str, key: str, ref: str) -> None:
+        """Somebody is present no more."""
+        self.presence.untrack(client, topic, key, ref)
+        self._presence_changed()
+
+    def _presence_changed(self) -> None:
+        if self.engine is not None and self.presence.changed:
+            self._later("delta", DELTA, self._say_delta)
+
+    def _say_delta(self) -> None:
+        if self.presence.changed:
+            self._publish_own(PRESENCE, self.presence.delta())
+
+    def _say_digest(self) -> None:
+        self._publish_own(PRESENCE, self.presence.digest())
+        for hub in self.presence.sweep(self._clock()):
+            logger.warning("the hub %s of another machine is silent: whom it spoke for is gone", hub)
+        self._later("digest", DIGEST, self._say_digest)
+
+    def _publish_own(self, topic: str, payload: bytes) -> None:
+        if self.engine is not None and self._started:
+            outgoing = Outgoing(topic, payload, _OWN, os.urandom(8).hex(), self.origin)
+            self._spawn(self._publish_fast(outgoing), "vivace-hub-own")
+
+    # Time
+
+    def stats(self) -> dict[str, Any]:
+        """Numbers of this hub."""
+        engine = self.engine
+        return {
+            "processes": len(self.clients),
+            "topics": len(self.broker.topics),
+            "published": self.published,
+            "lost": self.lost,
+            "kept": self.broker.kept_count,
+            "kept_octets": self.broker.size,
+            "present": self.presence.count,
+            "hubs": self.presence.hubs + 1,
+            "up": self._up,
+            "engine_connections": 0 if engine is None else engine.connections,
+        }
+
+    def _sweep(self) -> None:
+        self.broker.sweep(self._clock())
+        self._later("sweep", _SWEEP, self._sweep)
+
+    def _later(self, name: str, delay: float, action: Callable[[], None]) -> None:
+        """Do something after a while; what waits already under the name is enough."""
+        if name in self._timers:
+            return
+
+        def run() -> None:
+            self._timers.pop(name, None)
+            action()
+
+        self._timers[name] = asyncio.get_running_loop().call_later(delay, run)
+
+    def _spawn(self, coroutine: Any, name: str) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a step of the hub failed", exc_info=task.exception())
+
+
+class _Nobody:
+    """Stands for a process that follows nothing."""
+
+    def deliver(self, stored: Stored) -> None: ...
+
+    def gap(self, topic: str, reason: str) -> None: ...
+
+    def past(self, topic: str, past: Past) -> None: ...
+
+    def control(self, payload: bytes) -> None: ...
+
+    def declare(self, rules: list[Rule]) -> None: ...
+
+    def state(self, up: bool, why: str) -> None: ...
+
+
+_NOBODY: Final = _Nobody()

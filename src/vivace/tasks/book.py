@@ -1,0 +1,234 @@
+"""The tasks of an app, and this process's way to their spool.
+
+Rules of this file:
+
+- The spool is opened when it is first used, in each process for itself: an app is imported before the fork.
+- A name stands on the spool for as long as a task waits: two functions cannot share one.
+"""
+
+import hashlib
+import logging
+import os
+import random
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Final
+
+from vivace.config import Config
+from vivace.errors import DeclarationError
+from vivace.tasks.bells import Bells
+from vivace.tasks.clerk import Clerk
+from vivace.tasks.declared import Handle, Options, TaskFunction, Unique
+from vivace.tasks.duration import parse_duration
+from vivace.tasks.errors import SpoolUnavailable
+from vivace.tasks.records import NewTask
+from vivace.tasks.schedule import Rule, Schedule, Watch, check_words
+from vivace.tasks.spool import Spool, is_file, open_spool
+from vivace.tasks.state import state_folder
+
+__all__ = ["BACKOFF", "RETRIES", "Book"]
+
+logger = logging.getLogger("vivace.tasks")
+
+RETRIES: Final = 3
+"""How many times a task is run again if its declaration does not say."""
+BACKOFF: Final = "exp:2s..10m"
+"""How long it waits before that if its declaration does not say."""
+
+
+class Book:
+    """The tasks of one app.
+
+    Args:
+        prefix: Goes before the names of tasks: apps that share a spool do not mix theirs up.
+        config: Gives the settings.
+        clock: Gives the seconds since the epoch.
+        chance: Gives numbers from 0 to 1.
+
+    Attributes:
+        functions: The tasks by name.
+        schedules: What is run again and again.
+        watches: The files that are watched.
+        around: Make what tasks need, of the app.
+    """
+
+    def __init__(
+        self,
+        prefix: str,
+        config: Callable[[], Config],
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.prefix = prefix
+        self.config = config
+        self.clock = clock
+        self.chance = chance
+        self.functions: dict[str, TaskFunction[Any, Any]] = {}
+        self.schedules: list[Schedule] = []
+        self.watches: list[Watch] = []
+        self.around: list[Callable[[Any], AbstractAsyncContextManager[None]]] = []
+        self._clerk: Clerk | None = None
+        self._bells: tuple[int, Bells] | None = None
+
+    def declare(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str = "",
+        queue: str = "default",
+        retries: int = RETRIES,
+        backoff: str | float = BACKOFF,
+        timeout: float | str | None = None,
+        unique: Unique = False,
+        priority: int = 0,
+        keep: float | str = 0,
+    ) -> TaskFunction[Any, Any]:
+        """Make a task of a function; see `Working.task` of the framework.
+
+        Raises:
+            DeclarationError: The name is taken, or an option or parameter cannot be.
+        """
+        name = name or getattr(function, "__name__", "")
+        if not name or "<" in name:
+            raise DeclarationError(f"{function!r} has no name to stand on the spool: give name=")
+        name = f"{self.prefix}.{name}"
+        if name in self.functions:
+            other = self.functions[name].function
+            raise DeclarationError(
+                f"two tasks are called {name}: {other.__module__}.{other.__qualname__} and"
+                f" {function.__module__}.{function.__qualname__}; give one of them name="
+            )
+        options = Options.check(name, queue, retries, backoff, timeout, unique, priority, keep)
+        made = TaskFunction(function, name, options, self)
+        self.functions[name] = made
+        return made
+
+    def declare_schedule(
+        self,
+        function: Callable[..., Any],
+        rule: Rule,
+        *,
+        jitter: float = 0.0,
+        overlap: str = "skip",
+        catch_up: str = "last",
+        **options: Any,
+    ) -> TaskFunction[Any, Any]:
+        """Make a task of a function that is run again and again; see `Working.cron` and `Working.every`.
+
+        Raises:
+            DeclarationError: See `declare`; or `overlap` or `catch_up` is unknown.
+        """
+        made = self._declare_run(function, options)
+        check_words(made.name, overlap, catch_up)
+        self.schedules.append(Schedule(made.name, rule, overlap, catch_up, jitter))
+        return made
+
+    def declare_watch(
+        self, function: Callable[..., Any], pattern: str, debounce: float | str, **options: Any
+    ) -> TaskFunction[Any, Any]:
+        """Make a task of a function that is run when files changed; see `Working.watch`."""
+        made = self._declare_run(function, options)
+        self.watches.append(Watch(made.name, pattern, parse_duration(debounce)))
+        return made
+
+    def _declare_run(self, function: Callable[..., Any], options: dict[str, Any]) -> TaskFunction[Any, Any]:
+        # Nobody is there to ask for the result: what went wrong is found among the tasks, for a day.
+        given: dict[str, Any] = {"retries": 0, "keep": "1d", **options}
+        made = self.declare(function, **given)
+        if len(made.arguments.signature.parameters) > 1:
+            del self.functions[made.name]
+            raise DeclarationError(
+                f"task {made.name} takes {made.arguments.signature}: it may take one argument, the"
+                " time of its slot or the files that changed"
+            )
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_clerk": None, "_bells": None}
+
+    @property
+    def url(self) -> str:
+        """Of the spool: TASKS_URL, or a file where state is kept."""
+        return self.config().TASKS_URL or f"sqlite:///{state_folder() / 'tasks.sqlite3'}"
+
+    @property
+    def clerk(self) -> Clerk:
+        """Speaks with the spool, for this process."""
+        if self._clerk is None or not self._clerk.alive:
+            self._clerk = Clerk(self.open, self.ring)
+        return self._clerk
+
+    def open(self) -> Spool:
+        """Open the spool.
+
+        Raises:
+            ConfigError: TASKS_URL names none.
+            SpoolUnavailable: It cannot be opened.
+        """
+        return open_spool(self.url)
+
+    @property
+    def bells(self) -> Bells:
+        """The bells of this machine.
+
+        Raises:
+            SpoolUnavailable: Their folder cannot be made.
+        """
+        if self._bells is None or self._bells[0] != os.getpid():
+            try:
+                self._bells = (os.getpid(), Bells(self._bells_folder()))
+            except OSError as error:
+                raise SpoolUnavailable(
+                    f"the folder {self._bells_folder()}, where runners listen, cannot be made:"
+                    f" {error.strerror}; set TASKS_URL or STATE_DIRECTORY to a place that can be written"
+                ) from error
+        return self._bells[1]
+
+    def _bells_folder(self) -> Path:
+        url = self.url
+        if is_file(url):
+            from vivace.tasks.sqlite import path_of
+
+            path = path_of(url)
+            return path.with_name(path.name + "-bells")
+        return state_folder() / f"bells-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+
+    def ring(self) -> None:
+        """Wake the runners of this machine; that of another one looks by itself."""
+        try:
+            self.bells.ring()
+        except SpoolUnavailable as error:
+            logger.debug("%s", error)
+
+    async def put(self, function: TaskFunction[Any, Any], task: NewTask) -> Handle:
+        """Enqueue a task; see `TaskFunction.enqueue`."""
+        placed = await self.clerk.do(lambda spool: spool.enqueue([task], self.clock())[0])
+        return Handle(self, function, placed)
+
+    def put_now(self, function: TaskFunction[Any, Any], task: NewTask) -> Handle:
+        """The same for code that may block."""
+        placed = self.clerk.do_now(lambda spool: spool.enqueue([task], self.clock())[0])
+        return Handle(self, function, placed)
+
+    def names(self, queues: str) -> tuple[str, ...]:
+        """The tasks that runners of some queues take.
+
+        Args:
+            queues: TASK_QUEUES: names with a space between them; empty: all.
+        """
+        wanted = queues.replace(",", " ").split()
+        return tuple(
+            name for name, one in self.functions.items() if not wanted or one.options.queue in wanted
+        )
+
+    def close(self) -> None:
+        """Let go of the spool; what waits is done first."""
+        clerk, self._clerk = self._clerk, None
+        if clerk is not None:
+            clerk.close()
+        if self._bells is not None:
+            if self._bells[0] == os.getpid():
+                self._bells[1].close()
+            self._bells = None

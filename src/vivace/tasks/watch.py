@@ -1,0 +1,105 @@
+"""Files that are watched: when they changed, and are quiet again, a task is enqueued.
+
+Rules of this file:
+
+- A look lists the files and compares time and size; the time of the look is an argument. That works on every
+  file system, also on those that tell nobody of changes.
+- Looks take a twentieth of the time at most: where there are many files they become rare.
+- What changed while nobody looked is not known.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from glob import iglob
+from typing import Final
+
+from vivace.tasks.book import Book
+from vivace.tasks.errors import SpoolUnavailable
+from vivace.tasks.schedule import Watch
+
+__all__ = ["Watcher"]
+
+logger = logging.getLogger("vivace.tasks")
+
+PACE: Final = 0.1
+"""Seconds between two looks, if they are quick."""
+_SHARE: Final = 20.0
+_MOST: Final = 1000
+"""Names of files that one task is told of."""
+Stamp = tuple[int, int, int]
+
+
+class _Eye:
+    """What was seen of one pattern."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.known = stamps(watch.pattern)
+        self.changed: set[str] = set()
+        self.since = 0.0
+
+    def look(self, now: float) -> list[str]:
+        """The files that changed and are quiet since; empty if there is none or it is not quiet yet."""
+        found = stamps(self.watch.pattern)
+        if found != self.known:
+            self.changed |= {path for path, _ in found.items() ^ self.known.items()}
+            self.known, self.since = found, now
+        if not self.changed or now - self.since < self.watch.debounce:
+            return []
+        changed, self.changed = sorted(self.changed), set()
+        return changed[:_MOST]
+
+
+class Watcher:
+    """Looks after the files of a book.
+
+    Args:
+        book: What is watched, and the way to the spool.
+    """
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._eyes = [_Eye(watch) for watch in book.watches]
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Look until told to stop."""
+        while self._eyes and not stopping.is_set():
+            began = time.monotonic()
+            await self.look(began)
+            wait = max(PACE, (time.monotonic() - began) * _SHARE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await stopping.wait()
+
+    async def look(self, now: float) -> None:
+        """Look at all files, and enqueue what is due.
+
+        Args:
+            now: Seconds of any clock that goes on evenly.
+        """
+        for eye in self._eyes:
+            changed = await asyncio.to_thread(eye.look, now)
+            if changed:
+                await self._enqueue(eye, changed)
+
+    async def _enqueue(self, eye: _Eye, changed: list[str]) -> None:
+        function = self._book.functions[eye.watch.name]
+        given = dict.fromkeys(list(function.arguments.signature.parameters)[:1], changed)
+        try:
+            await self._book.put(function, function.make((), given, None))
+        except SpoolUnavailable as error:
+            eye.changed.update(changed)  # it is tried again with the next look
+            logger.error("%s cannot be enqueued: %s", eye.watch.name, error)  # noqa: TRY400
+
+
+def stamps(pattern: str) -> dict[str, Stamp]:
+    """The files of a pattern, and what tells whether they changed."""
+    found: dict[str, Stamp] = {}
+    for path in iglob(pattern, recursive=True, include_hidden=True):
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
+    return found

@@ -1,0 +1,1 @@
+"""A chat by Django Channels: one app that is also the project."""

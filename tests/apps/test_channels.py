@@ -1,0 +1,190 @@
+"""A Django Channels project without Daphne and Redis: two workers, and whoever says something to a room."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.apps.support import PATIENCE
+from tests.conftest import Launch, ServerProcess, clean_environment, find_free_port
+
+pytest.importorskip("channels")
+websockets = pytest.importorskip("websockets.sync.client")
+from websockets.exceptions import InvalidStatus  # noqa: E402
+
+SITE = Path(__file__).with_name("channels_site")
+HOPS = 40
+"""Connections that are made, at most, until one is at another worker."""
+
+
+class Talker:
+    """One client of the chat.
+
+    Attributes:
+        worker: The process id of the worker that it met.
+        channel: The name of its channel.
+    """
+
+    def __init__(self, server: ServerProcess, path: str) -> None:
+        self._stack = ExitStack()
+        url = f"ws://127.0.0.1:{server.port}{path}"
+        self.socket = self._stack.enter_context(websockets.connect(url, open_timeout=PATIENCE))
+        told = self.hear()
+        self.worker: int = told["worker"]
+        self.channel: str = told["channel"]
+
+    def say(self, text: str, **more: str) -> None:
+        self.socket.send(json.dumps({"text": text, **more}))
+
+    def hear(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self.socket.recv(PATIENCE))
+        return answer
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+class Chat:
+    """A running site, and its clients."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self.server = server
+        self._talkers: list[Talker] = []
+
+    def enter(self, room: str, kind: str = "chat") -> Talker:
+        self._talkers.append(Talker(self.server, f"/ws/{kind}/{room}/"))
+        return self._talkers[-1]
+
+    def enter_twice(self, room: str, kind: str = "chat") -> tuple[Talker, Talker]:
+        """Two clients that are at two workers."""
+        first = self.enter(room, kind)
+        for _ in range(HOPS):
+            second = self.enter(room, kind)
+            if second.worker != first.worker:
+                return first, second
+            second.close()
+        raise AssertionError("every connection met the same worker")
+
+    def leave(self) -> None:
+        for talker in self._talkers:
+            talker.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Two workers of the project, with its `CHANNEL_LAYERS` and nothing else."""
+    port = find_free_port()
+    log = tmp_path_factory.mktemp("channels") / "log"
+    command = ["-m", "vivace", "run", "chat_site.asgi:application", "--workers", "2", "--port", str(port)]
+    server = ServerProcess([sys.executable, *command], port, clean_environment(), SITE, log)
+    try:
+        server.wait_until_serving()
+        yield server
+        assert server.stop() == 0, server.output
+        assert "Traceback" not in server.output, server.output
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def chat(server: ServerProcess) -> Iterator[Chat]:
+    """The site; whoever entered leaves after the test."""
+    made = Chat(server)
+    yield made
+    made.leave()
+
+
+def manage(server: ServerProcess, *arguments: str, **environ: str) -> str:
+    """What a command of `manage.py` prints; it must succeed."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=SITE,
+        env=clean_environment(**environ),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", ["chat", "sync"])
+def test_two_clients_on_two_workers_hear_each_other(chat: Chat, kind: str) -> None:
+    ada, bob = chat.enter_twice(f"hall{kind}", kind)
+    ada.say("hello")
+    assert [who.hear()["text"] for who in (ada, bob)] == ["hello", "hello"]
+    for number in range(100):
+        bob.say(f"n{number}")
+        assert ada.hear()["text"] == bob.hear()["text"] == f"n{number}"
+
+
+def test_rooms_do_not_hear_each_other(chat: Chat) -> None:
+    ada, bob = chat.enter_twice("red")
+    other = chat.enter("blue")
+    ada.say("red things")
+    ada.say("blue things", room="blue")
+    assert other.hear()["text"] == "blue things"
+    assert bob.hear()["text"] == "red things"
+
+
+def test_a_message_for_one_channel_of_another_worker(chat: Chat) -> None:
+    ada, bob = chat.enter_twice("whisper")
+    ada.say("only you", to=bob.channel)
+    assert bob.hear()["text"] == "only you"
+    bob.say("all")
+    assert [ada.hear()["text"], bob.hear()["text"]] == ["all", "all"]
+
+
+@pytest.mark.parametrize("way", ["bridge", "sync", "async"])
+def test_pages_say_something_to_a_room(chat: Chat, way: str) -> None:
+    room = f"news{way}"
+    talkers = chat.enter_twice(room)
+    for number in range(10):
+        assert chat.server.get(f"/say/{way}/{room}/?text={number}")[0] == 200
+    for talker in talkers:
+        # Two requests may be at two workers, so their order is not told.
+        assert sorted(talker.hear()["text"] for _ in range(10)) == [str(number) for number in range(10)]
+
+
+def test_who_leaves_a_room_is_forgotten_and_who_stays_hears_on(chat: Chat) -> None:
+    ada, bob = chat.enter_twice("hotel")
+    bob.close()
+    ada.say("still here")
+    assert ada.hear()["text"] == "still here"
+
+
+def test_sync_consumers_block_no_other_thread_than_their_own(chat: Chat) -> None:
+    talkers = [chat.enter("bed", "sync") for _ in range(16)]
+    mine = [talker for talker in talkers if talker.worker == talkers[0].worker][:4]
+    for talker in mine:
+        talker.say("nap")
+    threads = {talker.hear()["thread"] for talker in mine}
+    assert len(threads) > 1
+    assert all(name.startswith("vivace-django-") for name in threads)
+
+
+def test_a_path_without_a_consumer_is_refused_and_serving_goes_on(chat: Chat) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        Talker(chat.server, "/ws/nowhere/")
+    assert refused.value.response.status_code in {403, 500}
+    assert chat.server.get("/say/sync/empty/?text=x")[0] == 200
+
+
+@pytest.mark.once
+def test_plain_django_refuses_websockets_and_the_worker_goes_on(launch: Launch, free_port: int) -> None:
+    command = ["-m", "vivace", "run", "chat_site.plain:application", "--port", str(free_port)]
+    server = launch([sys.executable, *command], free_port, cwd=SITE)
+    for _ in range(3):
+        with pytest.raises(InvalidStatus) as refused:
+            Talker(server, "/ws/chat/room/")
+        assert refused.value.response.status_code == 403
+    assert server.get("/say/sync/empty/?text=x")[0] == 200
+    lines = [line for line in server.output.splitlines() if "can only handle ASGI/HTTP connections" in line]
+    assert len(lines) == 3
+    assert "Traceback" not in server.output

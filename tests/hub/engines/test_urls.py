@@ -1,0 +1,98 @@
+"""What HUB_URL may say."""
+
+import ssl
+
+import pytest
+
+from vivace.errors import ConfigError
+from vivace.hub.engines import make_engine, resolve_url
+from vivace.hub.engines.upkeep import Backoff, Timing
+from vivace.hub.engines.urls import hide_password, parse_address
+
+
+@pytest.mark.parametrize(
+    ("said", "environ", "meant"),
+    [
+        ("redis://host/1", {}, "redis://host/1"),
+        ("redis", {"REDIS_URL": "redis://a", "REDIS_TLS_URL": "rediss://b"}, "rediss://b"),
+        ("redis", {"REDIS_URL": "redis://a", "REDIS_TLS_URL": ""}, "redis://a"),
+        ("redis?tls_verify=none", {"REDIS_TLS_URL": "rediss://b"}, "rediss://b?tls_verify=none"),
+        ("redis?tls_verify=ca", {"REDIS_URL": "rediss://b?db=1"}, "rediss://b?db=1&tls_verify=ca"),
+        ("Postgres", {"DATABASE_URL": "postgres://p"}, "postgres://p"),
+        ("nats", {"NATS_URL": "nats://n"}, "nats://n"),
+    ],
+)
+def test_a_name_means_the_url_of_the_platform(said: str, environ: dict[str, str], meant: str) -> None:
+    assert resolve_url(said, environ) == meant
+
+
+def test_what_is_no_url_says_what_would_be() -> None:
+    with pytest.raises(ConfigError, match="takes its URL from REDIS_TLS_URL or REDIS_URL"):
+        resolve_url("redis", {})
+    with pytest.raises(ConfigError, match="'kafka' is no URL: expected redis://host:6379/0"):
+        resolve_url("kafka", {})
+    with pytest.raises(ConfigError, match="there is no engine for kafka://"):
+        make_engine("kafka://host")
+
+
+def test_a_url_says_where_and_who() -> None:
+    address = parse_address("redis://me:p%40ss@Host:7000/3")
+    assert (address.host, address.port, address.user, address.password) == ("host", 7000, "me", "p@ss")
+    assert (address.database, address.tls) == (3, None)
+    assert address.shown == "redis://me:***@Host:7000/3"
+    address = parse_address("valkey+unix:///run/v.sock?db=2")
+    assert (address.path, address.database, address.host) == ("/run/v.sock", 2, "")
+    assert parse_address("redis://").host == "127.0.0.1"
+
+
+def test_tls_is_strict_unless_it_is_said() -> None:
+    for options, name, mode in (
+        ("", True, ssl.CERT_REQUIRED),
+        ("?tls_verify=full", True, ssl.CERT_REQUIRED),
+        ("?tls_verify=ca", False, ssl.CERT_REQUIRED),
+        ("?tls_verify=none", False, ssl.CERT_NONE),
+    ):
+        context = parse_address(f"rediss://host{options}").tls
+        assert context is not None
+        assert (context.check_hostname, context.verify_mode) == (name, mode)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("rediss://h?tls_verify=no", "tls_verify='no' is none of full, ca, none"),
+        ("redis://h?ssl_cert_reqs=none", "options that nobody knows: ssl_cert_reqs"),
+        ("redis://h/x", "cannot be read"),
+        ("redis://h:port", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_refused(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_address(url)
+
+
+def test_no_password_is_shown() -> None:
+    assert hide_password("postgres://me:secret@h/db?x=1") == "postgres://me:***@h/db?x=1"
+    assert hide_password("redis://h") == "redis://h"
+    with pytest.raises(ConfigError) as caught:
+        parse_address("redis://:secret@h?what=1")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "hiredis", None)
+    with pytest.raises(ConfigError, match=r"needs hiredis, which is not.*pip install 'vivace\[redis\]'"):
+        make_engine("redis://h")
+
+
+def test_pauses_grow_up_to_a_bound_and_are_any_length_below() -> None:
+    backoff = Backoff(Timing(first_delay=0.1, last_delay=5.0))
+    pauses = []
+    for _ in range(50):
+        backoff.reset()
+        pauses.append([backoff.next() for _ in range(10)])
+    for number, bound in enumerate((0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0)):
+        column = [row[number] for row in pauses]
+        assert max(column) <= bound + 0.01
+        assert max(column) > bound / 2
+        assert min(column) < bound / 2

@@ -1,0 +1,64 @@
+"""Clients of npm, none of which is ours, go through one story against schemas of three libraries."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, ServerProcess, clean_environment, find_free_port
+from tests.services.npm import Npm, npm_clients
+
+__all__ = ["npm_clients"]
+
+CLIENTS = ("legacy", "modern", "apollo-legacy", "apollo-modern")
+LIBRARIES = ("graphene", "strawberry", "ariadne")
+STORY = Path(__file__).parent / "npm" / "graphql.cjs"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    port, log = find_free_port(), tmp_path_factory.mktemp("graphql") / "log"
+    argv = [sys.executable, "-m", "vivace", "run", "tests.peers.graphql_app:app", "--port", str(port)]
+    server = ServerProcess(argv, port, clean_environment(), ROOT, log)
+    try:
+        server.wait_until_serving()
+        yield server
+    finally:
+        server.remove()
+
+
+def without_typename(value: Any) -> Any:
+    """Apollo asks for the names of types too."""
+    if isinstance(value, dict):
+        return {key: without_typename(one) for key, one in value.items() if key != "__typename"}
+    return [without_typename(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("client", CLIENTS)
+def test_clients_of_npm(server: ServerProcess, npm_clients: Npm, client: str) -> None:
+    urls = [f"ws://127.0.0.1:{server.port}/{library}" for library in LIBRARIES]
+    lines = npm_clients.run(STORY, client, *urls).stdout.splitlines()
+    seen = [without_typename(json.loads(line)) for line in lines]
+    assert len(seen) == 9 * len(LIBRARIES)
+    for library in range(len(LIBRARIES)):
+        check(seen[9 * library : 9 * library + 9])
+    assert "a secret" in server.output
+
+
+def check(seen: list[Any]) -> None:
+    hello, renamed, counted, wrong, failed, many, some, left, refused = seen
+    assert hello == {"seen": [{"hello": "hello you from good"}]}
+    assert renamed == {"seen": [{"rename": {"name": "x"}}]}
+    assert counted == {"seen": [{"count": 0}, {"count": 1}, {"count": 2}]}
+    assert wrong["seen"] == []
+    assert "nothing" in wrong["error"]
+    assert "a secret" not in str(failed)
+    assert "Internal Server Error" in str(failed)
+    assert [len(one["seen"]) for one in many] == [1, 2, 3]
+    assert some == [{"forever": 0}, {"forever": 1}, {"forever": 2}]
+    assert left == "nothing is left"
+    assert refused in {"a bad token", "4403 a bad token"}

@@ -1,0 +1,37 @@
+"""What tests of tasks share: a book with a spool of its own, and a clock that moves when it is told to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vivace.config import Config
+from vivace.tasks.book import Book
+
+START = 1_800_000_000.0
+
+
+class Clock:
+    """A clock that stands still."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def book(tmp_path: Path, clock: Clock) -> Iterator[Book]:
+    config = Config({"TASKS_URL": f"sqlite:///{tmp_path}/tasks.sqlite3"})
+    made = Book("app", lambda: config, clock, chance=lambda: 0.0)
+    yield made
+    made.close()

@@ -1,0 +1,218 @@
+"""Rules and slots: what is due when, also where clocks change; and that a slot runs once."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.tasks.conftest import START, Clock
+from tests.tasks.test_runner import drain
+from vivace.errors import DeclarationError
+from vivace.tasks.book import Book
+from vivace.tasks.schedule import LATE, MOST_MISSED, Cron, Every, Schedule, parse_jitter
+from vivace.tasks.scheduler import Scheduler
+
+MADRID = ZoneInfo("Europe/Madrid")
+
+
+def at(*parts: int, zone: Any = UTC, fold: int = 0) -> float:
+    return datetime(*parts, tzinfo=zone, fold=fold).timestamp()  # type: ignore[arg-type,misc]
+
+
+def slots(rule: Cron | Every, start: float, count: int) -> list[str]:
+    return [slot.isoformat() for slot in Schedule("x", rule).next_slots(start, count)]
+
+
+def test_slots_of_cron_in_its_zone() -> None:
+    rule = Cron("*/30 8-9 * * mon-fri", "Europe/Madrid")
+    assert slots(rule, at(2026, 11, 20, 9, 15, zone=MADRID), 2) == [
+        "2026-11-20T09:30:00+01:00",
+        "2026-11-23T08:00:00+01:00",
+    ]
+
+
+def test_a_time_that_is_left_out_runs_behind_it_once() -> None:
+    rule = Cron("30 2 * * *", "Europe/Madrid")
+    assert slots(rule, at(2026, 3, 28, 12, zone=MADRID), 2) == [
+        "2026-03-29T03:00:00+02:00",
+        "2026-03-30T02:30:00+02:00",
+    ]
+
+
+def test_a_time_that_comes_twice_runs_once_and_an_hourly_rule_each_hour() -> None:
+    daily = Cron("30 2 * * *", "Europe/Madrid")
+    start = at(2026, 10, 25, 0, zone=MADRID)
+    assert slots(daily, start, 2) == ["2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"]
+    hourly = Cron("0 * * * *", "Europe/Madrid")
+    assert [slot[11:19] for slot in slots(hourly, start, 4)] == [
+        "01:00:00",
+        "02:00:00",
+        "02:00:00",
+        "03:00:00",
+    ]
+    assert len({hourly.after(start + hour * 3600) for hour in range(24)}) == 24
+
+
+def test_the_last_slot_is_at_the_moment_or_before() -> None:
+    for rule in (Cron("*/5 * * * *"), Every("5m")):
+        slot = at(2026, 1, 1, 10, 5)
+        assert [rule.last(slot + more) - slot for more in (-1, 0, 1, 299, 300)] == [-300, 0, 0, 0, 300]
+        assert rule.after(slot) == slot + 300
+
+
+def test_seconds_may_stand_before_the_minutes() -> None:
+    assert slots(Cron("*/20 * * * * *"), at(2026, 1, 1), 2) == [
+        "2026-01-01T00:00:20+00:00",
+        "2026-01-01T00:00:40+00:00",
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["", "* * * *", "61 * * * *", "0 0 30 2 *", "every monday"])
+def test_what_is_no_rule_is_refused(wrong: str) -> None:
+    with pytest.raises(DeclarationError, match="expected minute, hour"):
+        Cron(wrong)
+
+
+def test_a_zone_that_is_none_is_refused() -> None:
+    with pytest.raises(DeclarationError, match="Atlantis"):
+        Cron("0 0 * * *", "Atlantis")
+
+
+def test_an_interval_has_a_shortest_length() -> None:
+    assert Every(1).length == Every("1s").length == 1
+    with pytest.raises(DeclarationError, match="at least 1s"):
+        Every(0.9)
+
+
+def test_jitter_is_a_length_or_a_part_and_no_longer_than_the_interval() -> None:
+    assert (parse_jitter("10%", 30), parse_jitter("2s", 30), parse_jitter(30, 30)) == (3, 2, 30)
+    with pytest.raises(DeclarationError, match="longer than the interval"):
+        parse_jitter(31, 30)
+    schedule = Schedule("x", Every(60), jitter=6.0)
+    starts = {schedule.start_of(slot) - slot for slot in range(0, 6000, 60)}
+    assert all(0 <= start < 6 for start in starts)
+    assert len(starts) > 50
+    assert schedule.start_of(60) == schedule.start_of(60)
+
+
+def test_of_missed_slots_run_the_last_all_or_none() -> None:
+    now = START + 1000
+    first = START // 60 * 60 + 60
+
+    def due(catch_up: str, since: float = START) -> list[float]:
+        return Schedule("x", Every(60), catch_up=catch_up).due(since, now)
+
+    every = [first + 60 * n for n in range(int((now - first) // 60) + 1)]
+    assert due("all") == every
+    assert due("last") == every[-1:]
+    assert due("none") == (every[-1:] if now - every[-1] <= LATE else [])
+    assert due("all", since=START - 60 * 5000)[0] > START - 60 * 1000
+    assert len(due("all", since=START - 60 * 5000)) == MOST_MISSED
+    assert due("last", since=every[-1]) == []
+
+
+def test_none_still_runs_what_is_a_moment_late() -> None:
+    schedule = Schedule("x", Every(60), catch_up="none")
+    slot = START // 60 * 60 + 60
+    assert schedule.due(slot - 1, slot + LATE) == [slot]
+    assert schedule.due(slot - 1, slot + LATE + 1) == []
+
+
+@pytest.mark.parametrize("options", [{"overlap": "never"}, {"catch_up": "some"}])
+def test_words_that_are_none_are_refused(book: Book, options: dict[str, Any]) -> None:
+    with pytest.raises(DeclarationError, match="expected"):
+        book.declare_schedule(lambda: None, Every(60), name="x", **options)
+
+
+def test_what_runs_by_itself_takes_one_argument_at_most(book: Book) -> None:
+    def many(a: int, b: int) -> None: ...
+
+    with pytest.raises(DeclarationError, match="may take one argument"):
+        book.declare_schedule(many, Every(60))
+    assert book.functions == {}
+
+
+async def test_a_slot_runs_once_over_twenty_restarts_and_two_schedulers(book: Book, clock: Clock) -> None:
+    seen: list[datetime] = []
+
+    async def note(slot: datetime) -> None:
+        seen.append(slot)
+
+    book.declare_schedule(note, Cron("* * * * *"))
+    first = Scheduler(book)
+    await first.tick(clock())
+    start = clock()
+    for _ in range(20):
+        clock.move(20)
+        for scheduler in (Scheduler(book), Scheduler(book), first):
+            await scheduler.tick(clock())
+            await scheduler.tick(clock())
+        await drain(book)
+    expected = [start // 60 * 60 + 60 * n for n in range(1, 8) if start // 60 * 60 + 60 * n <= clock()]
+    assert [slot.timestamp() for slot in seen] == expected
+
+
+async def test_nothing_runs_because_it_was_declared(book: Book, clock: Clock) -> None:
+    seen: list[int] = []
+    book.declare_schedule(lambda: seen.append(1), Every("1h"), name="hourly")
+    scheduler = Scheduler(book)
+    when = await scheduler.tick(clock())
+    await drain(book)
+    assert seen == []
+    assert when == Every("1h").after(clock())
+
+
+async def test_a_slot_that_passed_during_a_restart_is_made_up_for(book: Book, clock: Clock) -> None:
+    seen: list[int] = []
+    book.declare_schedule(lambda: seen.append(1), Every("1h"), name="hourly")
+    await Scheduler(book).tick(clock())
+    clock.move(5 * 3600)
+    await Scheduler(book).tick(clock())
+    await drain(book)
+    assert seen == [1]
+
+
+@pytest.mark.parametrize(("overlap", "runs"), [("skip", 1), ("queue", 3), ("allow", 3)])
+async def test_a_run_whose_predecessor_is_not_done(book: Book, clock: Clock, overlap: str, runs: int) -> None:
+    most, seen, when = 0, 0, 0.0
+
+    async def slow() -> None:
+        nonlocal seen
+        seen += 1
+
+    book.declare_schedule(slow, Every("1m"), overlap=overlap)
+    scheduler = Scheduler(book)
+    await scheduler.tick(clock())
+    for _ in range(3):
+        clock.move(60)
+        when = await scheduler.tick(clock())
+        states = (await book.clerk.do(lambda spool: spool.stats(clock()), reads=True))["states"]
+        most = max(most, states["ready"])
+    assert most == (3 if overlap == "allow" else 1)
+    assert when - clock() <= (0.5 if overlap == "queue" else 60)
+    for _ in range(3):
+        await drain(book)
+        await scheduler.tick(clock())
+    assert seen == runs
+
+
+async def test_a_spool_that_does_not_answer_is_asked_again(
+    book: Book, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    book.declare_schedule(lambda: None, Every("1m"), name="x")
+    book.config().TASKS_URL = "sqlite:////proc/none/tasks.sqlite3"
+    scheduler = Scheduler(book)
+    assert await scheduler.tick(clock()) - clock() <= 1
+    assert "cannot be scheduled" in caplog.text
+
+
+async def test_it_ends_when_it_is_told(book: Book) -> None:
+    book.declare_schedule(lambda: None, Every("1h"), name="x")
+    stopping = asyncio.Event()
+    life = asyncio.create_task(Scheduler(book).run(stopping))
+    await asyncio.sleep(0.01)
+    stopping.set()
+    async with asyncio.timeout(2):
+        await life
