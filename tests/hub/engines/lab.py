@@ -11,12 +11,13 @@ from typing import Protocol, Self
 
 import pytest
 
+from tests.services.postgres import Postgres
 from vivace.errors import HubUnavailable
 from vivace.hub.engine import Engine
 from vivace.hub.engines import Timing, make_engine
 from vivace.hub.records import Outgoing, Position, Rule, Stored
 
-__all__ = ["FAST", "LATEST", "QUICK", "RESUME", "Lab", "Machine", "Traffic", "lab", "until"]
+__all__ = ["FAST", "LATEST", "QUICK", "RESUME", "Lab", "Machine", "Traffic", "empty", "lab", "until"]
 
 FAST = Rule("*")
 RESUME = Rule("*", "resume", 1000, 300.0)
@@ -25,6 +26,12 @@ QUICK = Timing(
     patience=2.0, ping_after=0.3, ping_timeout=0.5, connect_timeout=2.0, first_delay=0.02, last_delay=0.1
 )
 PATIENCE = 20.0
+
+
+def empty(server: Postgres) -> None:
+    """Forget all messages and topics, if there have been any."""
+    if server.ask("SELECT to_regclass('vivace_hub_messages')")[0][0]:
+        server.ask("TRUNCATE vivace_hub_messages, vivace_hub_topics")
 
 
 async def until(condition: Callable[[], object], what: str = "") -> None:

@@ -4,23 +4,26 @@ import asyncio
 
 import pytest
 
-from tests.hub.engines.lab import FAST, LATEST, RESUME, Lab, lab, until
+from tests.hub.engines.lab import FAST, LATEST, RESUME, Lab, empty, lab, until
+from tests.services.postgres import Postgres, postgres
 from tests.services.redis import RedisServer, redis_server
 from vivace.errors import HubUnavailable
 from vivace.hub.engines import Timing, make_engine
 from vivace.hub.records import Outgoing, Position, Rule
 
-__all__ = ["lab", "redis_server"]
+__all__ = ["lab", "postgres", "redis_server"]
 
-ORDERED = ("redis",)
+SERVERS = {"redis": "redis_server", "postgres": "postgres"}
 
 
-@pytest.fixture(params=["redis"])
+@pytest.fixture(params=["redis", "postgres"])
 def url(request: pytest.FixtureRequest) -> str:
     """Where a fresh server of each kind is."""
-    server = request.getfixturevalue(f"{request.param}_server")
+    server = request.getfixturevalue(SERVERS[request.param])
     if isinstance(server, RedisServer):
         server.ask("FLUSHALL")
+    elif isinstance(server, Postgres):
+        empty(server)
     return str(server.url)
 
 

@@ -18,6 +18,8 @@ __all__ = ["Timing", "make_engine", "resolve_url"]
 
 _REDIS: Final = {"redis", "rediss", "valkey", "valkeys", "redis+unix", "valkey+unix"}
 
+_POSTGRES: Final = {"postgres", "postgresql"}
+
 
 def make_engine(
     url: str, *, prefix: str = "vivace", name: str = "vivace", timing: Timing | None = None
@@ -38,10 +40,16 @@ def make_engine(
     timing = timing or Timing()
     if scheme in _REDIS:
         _need("hiredis", "redis", whole)
-        engine: Engine = import_module("vivace.hub.engines.redis").RedisEngine(
+        redis: Engine = import_module("vivace.hub.engines.redis").RedisEngine(
             parse_address(whole), prefix, name, timing
         )
-        return engine
+        return redis
+    if scheme in _POSTGRES:
+        _need("asyncpg", "postgres", whole)
+        postgres: Engine = import_module("vivace.hub.engines.postgres").PostgresEngine(
+            whole, prefix, name, timing
+        )
+        return postgres
     raise ConfigError(
         f"HUB_URL {hide_password(whole)}: there is no engine for {scheme}://; expected redis://, rediss://,"
         " valkey://, postgres:// or nats://",

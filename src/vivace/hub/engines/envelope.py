@@ -63,8 +63,9 @@ def stored_from(topic: str, position: Position | None, envelope: Envelope) -> St
 
 
 class Numbers:
-    """Tells second copies from new messages, as long as each sender's messages come in the order of their
-    numbers, and what was not answered comes again in that order.
+    """Tells second copies from new messages.
+
+    Each sender's messages come in the order of their numbers, and what was not answered comes again in it.
     """
 
     def __init__(self) -> None:
