@@ -130,6 +130,7 @@ class Vivace(
         "_dispatcher",
         "_ext",
         "_guest",
+        "_home",
         "_hub",
         "_mounts",
         "_router",
@@ -223,7 +224,7 @@ class Vivace(
         self._automatic = dict(self.automatic_methods)
         self._ext: Any = None
         self._guest: Any = None
-        self._hub = None
+        self._home = self._hub = None
         self._mounts: list[Mount] = []
         self._running = False
         self._router: Router | None = None
@@ -571,6 +572,7 @@ class Vivace(
         """
         if stage == "before_server_start":
             self._running = True
+            self.enter_groups()
             self.shared_ctx.lock()
             self.finalize()
         elif stage == "after_server_stop":

@@ -5,6 +5,7 @@ Rules of this file:
 - Made when it is first asked for; an app that has no groups pays nothing.
 """
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class Grouped:
     __slots__ = ()
 
     _hub: "Hub | None"
+    _home: asyncio.AbstractEventLoop | None
     config: Any
     name: str
 
@@ -33,7 +35,14 @@ class Grouped:
 
             name = f"{self.name}@{socket.gethostname()}/hub"
             self._hub = Hub(engine=self.config.HUB_URL or None, limits=Limits.of(self.config), name=name)  # type: ignore[misc]
+            self._hub.home = self._home
         return self._hub
+
+    def enter_groups(self) -> None:
+        """The server starts on this loop."""
+        self._home = asyncio.get_running_loop()  # type: ignore[misc]
+        if self._hub is not None:
+            self._hub.home = self._home
 
     async def leave_groups(self) -> None:
         """End the hub of this process, if there is one: the last thing of a server's life."""

@@ -21,6 +21,7 @@ _ANEW: Final[dict[str, Any]] = {
     "_claims": None,
     "_clients": {},
     "_guest": None,
+    "_home": None,
     "_router": None,
     "_running": False,
     "response_chain": (),

@@ -25,7 +25,7 @@ from vivace.hub.records import Outgoing, Past, Position, Rule, Stored
 from vivace.hub.rules import Rules
 from vivace.hub.station import Client
 
-__all__ = ["Exchange", "Keeper"]
+__all__ = ["NOBODY", "Exchange", "Keeper"]
 
 logger = logging.getLogger("vivace.hub")
 
@@ -90,14 +90,19 @@ class Exchange:
         self._why = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._begun = False
         self._started = False
+        self.ended = False
         if keeper is not None:
             keeper.load(self.broker, self.rules)
 
     # Life
 
     async def start(self) -> None:
-        """Begin to connect to the engine."""
+        """Begin to connect to the engine, if that has not been done."""
+        if self._begun:
+            return
+        self._begun = True
         if self.engine is not None:
             self._up = False
             await self.engine.start(self)
@@ -109,7 +114,8 @@ class Exchange:
         self._later("sweep", _SWEEP, self._sweep)
 
     async def stop(self) -> None:
-        """Leave."""
+        """Leave; it does not begin again."""
+        self.ended = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -220,7 +226,7 @@ class Exchange:
         outgoing.rule, outgoing.origin = self.rules.of(outgoing.topic), self.origin
         if not outgoing.rule.ordered:
             self.published -= 1
-            self.send(_NOBODY, outgoing)
+            self.send(NOBODY, outgoing)
             return None
         if self.engine is None:
             return self._store(outgoing, None)
@@ -396,4 +402,4 @@ class _Nobody:
     def state(self, up: bool, why: str) -> None: ...
 
 
-_NOBODY: Final = _Nobody()
+NOBODY: Final = _Nobody()

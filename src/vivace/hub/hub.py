@@ -15,7 +15,6 @@ Rules of this file:
 import asyncio
 import itertools
 import os
-import threading
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Final, NamedTuple
 
@@ -91,6 +90,8 @@ class Hub:
         self.engine = engine
         self.limits = limits or Limits()
         self.name = name
+        self.home: asyncio.AbstractEventLoop | None = None
+        """The loop of the server in this process: where it begins when a thread uses it first."""
         self.rules = Rules()
         self.rules_declared: list[Rule] = []
         self._clear()
@@ -104,7 +105,6 @@ class Hub:
         self._tracked: dict[Tracked, Any] = {}
         self._numbers = itertools.count(1)
         self._own = os.urandom(8).hex()
-        self._thread = 0
         self.published = 0
 
     def twin(self) -> "Hub":
@@ -129,6 +129,7 @@ class Hub:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.home = None
         self._clear()
 
     # Life
@@ -162,7 +163,7 @@ class Hub:
             raise RuntimeError(
                 "this hub runs on another event loop: use publish_sync here, or make a Hub() for this loop"
             )
-        self._loop, self._thread = loop, threading.get_ident()
+        self._loop = loop
         local = self._local = Local(self.rules, self.limits.linger)
         local.on_control = self._take_control
         station = self._station = local.station = make_station(
@@ -287,9 +288,9 @@ class Hub:
         Raises:
             HubUnavailable: It took too long; the message may still be published.
         """
-        loop = self._loop
-        if self.started and loop is not None and loop.is_running():
-            if threading.get_ident() == self._thread:
+        loop = self._loop if self.started else self.home
+        if loop is not None and loop.is_running():
+            if asyncio._get_running_loop() is loop:
                 return self._publish_here(topic, data, exclude)
             return wait_for(loop, self.publish(topic, data, exclude=exclude), timeout)
         from vivace.hub.background import publish_behind

@@ -21,7 +21,7 @@ class Inside:
     """A `Station`.
 
     Args:
-        exchange: The hub; it begins and ends with this.
+        exchange: The hub; it begins with its first client, and ends with the last one.
         client: This process.
     """
 
@@ -40,9 +40,10 @@ class Inside:
         await self.exchange.start()
 
     async def stop(self) -> None:
-        """End the hub."""
+        """Leave the hub; without a client it ends."""
         self.exchange.detach(self._client)
-        await self.exchange.stop()
+        if not self.exchange.clients:
+            await self.exchange.stop()
 
     def declare(self, rules: list[Rule]) -> None:
         """Tell the hub rules."""

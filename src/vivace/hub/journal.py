@@ -89,8 +89,7 @@ class Journal:
         try:
             self._file.write(data)
         except OSError as error:
-            logger.error("%s: %s: histories end with this process", self._path, error.strerror or error)  # noqa: TRY400
-            self.close()
+            self._fail(error)
             return
         self._size += len(data)
         if self._size > self._limit:
@@ -99,21 +98,27 @@ class Journal:
     def _rewrite(self) -> None:
         """Begin a new file with what is still kept, and put it in the place of the old one."""
         assert self._broker is not None
-        fresh = f"{self._path}.{os.getpid()}"
+        fresh, file = f"{self._path}.{os.getpid()}", None
+        content = b"".join(map(_encode, self._records()))
         try:
             file = open(fresh, "wb", buffering=0)  # noqa: SIM115  it stays open
             os.fchmod(file.fileno(), 0o600)
             fcntl.flock(file, fcntl.LOCK_EX)
-            content = b"".join(map(_encode, self._records()))
             file.write(content)
             os.replace(fresh, self._path)
         except OSError as error:
-            logger.error("%s: %s: histories end with this process", self._path, error.strerror or error)  # noqa: TRY400
-            self.close()
+            self._fail(error)
+            if file is not None:
+                file.close()
+                os.unlink(fresh)
             return
         self.close()
         self._file, self._size = file, len(content)
         self._limit = max(_FLOOR, 3 * self._size)
+
+    def _fail(self, error: OSError) -> None:
+        logger.error("%s: %s: histories end with this process", self._path, error.strerror or error)
+        self.close()
 
     def _records(self) -> Iterator[tuple[Any, ...]]:
         broker, rules = self._broker, self._rules

@@ -14,7 +14,7 @@ import itertools
 import logging
 import secrets
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -130,7 +130,7 @@ class Link(asyncio.Protocol):
             bound = min(bound * 2, _LAST_RETRY)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=_HIGH)
         self._frames = Frames()
         self._transport, self._outlet = transport, Outlet(transport)
@@ -362,7 +362,7 @@ class Link(asyncio.Protocol):
                 return
             del self._asked[number]
             if not asked.future.done():
-                fate = "it may still be published" if asked.sent else "nothing was published"
+                fate = "it may still take effect" if asked.sent else "it was not sent"
                 asked.future.set_exception(
                     HubUnavailable(f"the hub did not answer within {self._limits.timeout:g} s; {fate}")
                 )

@@ -6,8 +6,10 @@ Rules of this file:
 - What is not used is not imported: an engine, the wire.
 """
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from vivace.hub.exchange import Exchange
 from vivace.hub.inside import Inside
@@ -37,10 +39,24 @@ def make_station(url: str | None, engine: str | None, local: "Local", limits: Li
     """
     path = socket_path(url)
     if path is None:
-        return Inside(make_exchange(url or engine, limits, name), local)
+        if url:
+            return Inside(make_exchange(url, limits, name), local)
+        return _share(engine, local, limits, name)
     from vivace.hub.link import Link
 
     return Link(path, local, limits)
+
+
+_shared: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Exchange]]" = WeakKeyDictionary()
+
+
+def _share(engine: str | None, local: "Local", limits: Limits, name: str) -> Station:
+    """All hubs of a loop that name no place are one machine: the app's, that of a channel layer ..."""
+    exchanges = _shared.setdefault(asyncio.get_running_loop(), {})
+    exchange = exchanges.get(engine or "")
+    if exchange is None or exchange.ended:
+        exchange = exchanges[engine or ""] = make_exchange(engine, limits, name)
+    return Inside(exchange, local)
 
 
 def socket_path(url: str | None) -> str | None:

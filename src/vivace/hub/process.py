@@ -13,8 +13,9 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -22,7 +23,7 @@ from vivace.errors import HubUnavailable
 from vivace.hub.exchange import Exchange
 from vivace.hub.limits import Limits
 from vivace.hub.outlet import Outlet
-from vivace.hub.places import make_exchange
+from vivace.hub.places import VARIABLE, make_exchange
 from vivace.hub.records import Outgoing, Past, Position, Rule, Stored
 from vivace.hub.wire import VERSION, Frames, Op, encode_frame
 
@@ -46,7 +47,7 @@ def main(listener: socket.socket, config: Any, name: str = "vivace") -> int:
         The status to exit with.
     """
     limits = Limits.of(config)
-    path = listener.getsockname()
+    path = os.environ.get(VARIABLE) or listener.getsockname()
     if not limits.journal and isinstance(path, str) and path and not config.HUB_URL:
         limits = limits._replace(journal=f"{path}.journal")
     full_name = f"{name}@{socket.gethostname()}/hub"
@@ -85,7 +86,10 @@ async def serve(
     listener.setblocking(False)
     sessions: set[Session] = set()
     loop = asyncio.get_running_loop()
-    server = await loop.create_unix_server(lambda: Session(exchange, limits, sessions), sock=listener)
+    keep: dict[str, Any] = (
+        {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+    )  # the path is the supervisor's
+    server = await loop.create_unix_server(lambda: Session(exchange, limits, sessions), sock=listener, **keep)
     ready()
     logger.debug("the hub (pid %d) serves", os.getpid())
     try:
@@ -120,7 +124,7 @@ class Session(asyncio.Protocol):
     # The connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=65536)
         self._transport, self._outlet = transport, Outlet(transport)
         self._sessions.add(self)

@@ -1,0 +1,103 @@
+"""Subscribers that are too slow, and the ways to deal with them."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from vivace.errors import ClosedResourceError, DeclarationError, SubscriberTooSlow
+from vivace.hub import Gap, Hub, Message, Subscription
+
+MakeHub = Callable[..., Hub]
+
+
+async def take(messages: Subscription, count: int) -> list[object]:
+    got = [await anext(messages) for _ in range(count)]
+    return [item.data if isinstance(item, Message) else item.reason for item in got]
+
+
+async def test_the_queue_takes_as_much_as_it_says(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    async with hub.subscribe("a", max_queue=3) as messages:
+        for number in range(3):
+            await hub.publish("a", number)
+        assert await take(messages, 3) == [0, 1, 2]
+
+
+async def test_who_is_too_slow_is_disconnected(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    async with hub.subscribe("a", max_queue=3) as messages:
+        for number in range(4):
+            await hub.publish("a", number)
+        assert not hub.has_subscribers("a")
+        with pytest.raises(SubscriberTooSlow, match="3 messages of topic 'a'"):
+            await anext(messages)
+
+
+async def test_the_oldest_are_dropped_and_a_gap_stands_in_their_place(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    async with hub.subscribe("a", max_queue=3, on_slow="drop_oldest") as messages:
+        for number in range(7):
+            await hub.publish("a", number)
+        slow = "slow: the queue of this subscriber was full"
+        assert await take(messages, 4) == [slow, 4, 5, 6]
+        assert messages.dropped == 4
+        await hub.publish("a", 7)
+        assert await take(messages, 1) == [7]
+
+
+async def test_only_the_newest_of_each_key_is_kept(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    async with hub.subscribe("a", max_queue=2, on_slow="conflate", key=lambda m: m.data["k"]) as messages:
+        for key, value in (("x", 1), ("y", 1), ("x", 2), ("x", 3)):
+            await hub.publish("a", {"k": key, "v": value})
+        assert await take(messages, 2) == [{"k": "x", "v": 3}, {"k": "y", "v": 1}]
+        for key in "xyz":
+            await hub.publish("a", {"k": key})
+        assert isinstance(await anext(messages), Gap)
+        assert await take(messages, 2) == [{"k": "y"}, {"k": "z"}]
+
+
+async def test_without_a_key_one_message_waits(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    async with hub.subscribe("a", max_queue=1, on_slow="conflate") as messages:
+        for number in range(5):
+            await hub.publish("a", number)
+        assert await take(messages, 1) == [4]
+
+
+async def test_what_is_kept_may_be_more_than_the_queue(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    hub.topic("a", history=10)
+    for number in range(10):
+        await hub.publish("a", number)
+    async with hub.subscribe("a", history=10, max_queue=2) as messages:
+        assert await take(messages, 10) == list(range(10))
+
+
+async def test_it_ends_when_it_is_closed(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    async with hub.subscribe("a") as messages:
+        await hub.publish("a", 1)
+        asyncio.get_running_loop().call_soon(messages.close)
+        assert [item.data async for item in messages if isinstance(item, Message)] == [1]
+    with pytest.raises(StopAsyncIteration):
+        await anext(messages)
+
+
+async def test_it_is_used_once_and_inside_async_with(make_hub: MakeHub) -> None:
+    messages = make_hub().subscribe("a")
+    with pytest.raises(ClosedResourceError, match="async with"):
+        await anext(messages)
+    async with messages:
+        pass
+    with pytest.raises(ClosedResourceError, match="make another one"):
+        async with messages:
+            pass
+
+
+async def test_what_is_no_policy_is_refused(make_hub: MakeHub) -> None:
+    with pytest.raises(DeclarationError, match="not one of disconnect"):
+        make_hub().subscribe("a", on_slow="wait")  # type: ignore[arg-type]
+    with pytest.raises(DeclarationError, match="less than 1"):
+        make_hub().subscribe("a", max_queue=0)
