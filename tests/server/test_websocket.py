@@ -331,6 +331,37 @@ async def test_a_restart_spreads_what_comes_back() -> None:
         await asyncio.wait_for(stopping, 5)
 
 
+async def test_where_nothing_hurries_they_may_leave_by_themselves() -> None:
+    async with running(echo) as server:
+        early, late = await open_websocket(server), await open_websocket(server)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        stopping = asyncio.create_task(server.server.stop(0.1, replaced=True, linger=0.6))
+        await asyncio.sleep(0.3)
+        await early.send("still there")
+        assert await early.recv() == "still there"
+        assert await early.close() == 1000
+        assert (await asyncio.wait_for(late.recv(), 5)).code == 1012
+        assert loop.time() - begun >= 0.6
+        await late.client.send(late.ws.send_close(1012))
+        await asyncio.wait_for(stopping, 5)
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_nobody_is_waited_for_who_left_or_must_not_stay(leaves: bool) -> None:
+    async with running(echo) as server:
+        peer = await open_websocket(server)
+        stopping = asyncio.create_task(server.server.stop(0.1, replaced=True, linger=60.0))
+        await asyncio.sleep(0.2)
+        if leaves:
+            assert await peer.close() == 1000
+        else:
+            server.server.hasten_stop()
+            assert (await asyncio.wait_for(peer.recv(), 5)).code == 1012
+            await peer.client.send(peer.ws.send_close(1012))
+        await asyncio.wait_for(stopping, 5)
+
+
 async def test_a_client_that_ignores_the_stop_is_cut_within_the_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

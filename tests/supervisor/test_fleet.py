@@ -31,6 +31,7 @@ class Clock:
         self.said: list[str] = []
         self.sent: list[tuple[int, int]] = []
         self.retired: list[int] = []
+        self.patient: list[int] = []
         self.forced: list[int] = []
         self.abandoned: list[int] = []
         self.stuck = False
@@ -57,6 +58,7 @@ class Clock:
                 self.forced.append(action.pid)
             elif isinstance(action, Retire):
                 self.retired.append(action.pid)
+                self.patient += [action.pid] if action.patient else []
             elif isinstance(action, Unload):
                 self.unloaded.append(action.generation)
             elif isinstance(action, Done):
@@ -418,6 +420,24 @@ def test_recycling_replaces_first_and_one_at_a_time() -> None:
     clock.leave()
     assert len(clock.pids()) == 2
     assert not any("replaced" in text for text in clock.said)
+
+
+def test_who_is_recycled_has_longer_to_leave_than_who_is_restarted() -> None:
+    clock = serving(1)
+    clock.fleet.patience = PATIENCE._replace(sockets=60.0)
+    clock.do(clock.fleet.recycle(1, "age", clock.now))
+    clock.all_ready()
+    assert clock.patient == [1]
+    clock.advance(60.0 + PATIENCE.graceful + KILL_AFTER - 0.1)
+    assert clock.sent == []
+    clock.advance(0.1)
+    assert clock.sent == [(1, signal.SIGKILL)]
+    clock.exit(1)
+    clock.restart()
+    clock.all_ready()
+    clock.advance(PATIENCE.canary)
+    assert clock.retired == [1, 2]
+    assert clock.patient == [1]
 
 
 def test_a_restart_takes_the_place_of_recycling() -> None:

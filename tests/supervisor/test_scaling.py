@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.supervisor.serving import Serving, until
@@ -149,6 +149,7 @@ def test_without_workers_or_while_they_are_replaced_nothing_is_decided() -> None
         assert scaler.decide({}, 1, float(now), settled=True) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.5, 100)), max_size=30))
 def test_any_day_stays_within_bounds_and_does_not_swing(day: list[tuple[float, float]]) -> None:
     days = Days(least=1, most=6, size=1)

@@ -81,12 +81,28 @@ def test_a_stop_closes_with_1001(tmp_path: Path, workers: str) -> None:
         assert server.wait() == 0
 
 
+def test_a_worker_that_is_recycled_waits_for_them_and_no_stop_does(tmp_path: Path) -> None:
+    with Serving([*RUN, "--workers", "2", "--max-requests", "2"], tmp_path) as server:
+        with open_socket(server) as client:
+            for _ in range(8):
+                server.get()
+            server.wait_for("is recycled: enough requests")
+            server.wait_for("serves as pid")
+            for text in (b"ok", b"hi"):
+                client.sendall(b"\x81\x82" + MASK + text)
+                assert read_exactly(client, 4) == b"\x81\x02" + text
+            server.signal(signal.SIGTERM)
+            assert close_code(client) in (1001, 1012)
+        assert server.wait() == 0
+        assert "killed" not in server.log
+
+
 def test_a_restart_closes_with_1012(tmp_path: Path) -> None:
     with Serving([*RUN, "--workers", "2"], tmp_path) as server, open_socket(server) as client:
         os.kill(int(re.findall(r'"supervisor":(\d+)', server.get())[0]), signal.SIGHUP)
         assert close_code(client) == 1012
+        server.wait_for("restarted: generation 2 serves")  # before, an old worker may take the next one
         with open_socket(server) as again:
-            server.wait_for("restarted: generation 2 serves")
             assert server.get()
             again.sendall(b"\x81\x82" + MASK + b"ok")
             assert read_exactly(again, 4) == b"\x81\x02ok"

@@ -312,6 +312,12 @@ CLIENT_SETTINGS: Final[tuple[Setting, ...]] = (
         "WEBSOCKET_CLOSE_TIMEOUT", 5.0, "For the client's answer to a close; then it is dropped.", _SOCKET
     ),
     _seconds(
+        "WEBSOCKET_RECYCLE_TIMEOUT",
+        60.0,
+        "How long a worker that is recycled waits for its WebSockets to leave; then they get 1012.",
+        _SOCKET,
+    ),
+    _seconds(
         "WEBSOCKET_MAX_LIFETIME",
         0.0,
         "Age, give or take a tenth, at which one is closed with 1012, to connect anew. 0 is no limit.",

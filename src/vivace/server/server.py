@@ -68,6 +68,7 @@ class Server:
         self._state: ServerState | None = None
         self._acceptors: list[Acceptor] = []
         self._forced = asyncio.Event()
+        self._hastened = asyncio.Event()
         self.leaving = False
 
     @property
@@ -149,6 +150,7 @@ class Server:
         window: float = 0.0,
         *,
         replaced: bool = False,
+        linger: float = 0.0,
         last_call: bool = False,
         leave: Callable[[], object] | None = None,
     ) -> None:
@@ -159,18 +161,20 @@ class Server:
                 then is answered. 0.0: at once.
             replaced: Another server has taken the place of this one on the same sockets: the graceful time
                 begins after the window, and what is queued is left to the other.
+            linger: Seconds for which WebSockets may leave by themselves before the graceful time, if it was
+                replaced; `hasten_stop` cuts it short.
             last_call: The sockets end with this server: those who are just connecting are let in.
             leave: Closes this process's part of the sockets; called as soon as nothing is accepted any more.
         """
         self.leaving = True
-        steps = self._stoppings(window, replaced=replaced, last_call=last_call)
+        steps = self._stoppings(window, linger, replaced=replaced, last_call=last_call)
         await asyncio.gather(*(step.refuse() for step in steps))
         if leave is not None:
             leave()
         await asyncio.gather(*(step.finish() for step in steps))
         await self._release()
 
-    def _stoppings(self, window: float, *, replaced: bool, last_call: bool) -> list[Stopping]:
+    def _stoppings(self, window: float, linger: float, *, replaced: bool, last_call: bool) -> list[Stopping]:
         """The stop of this server and of the one that redirects to it; none if it did not start."""
         if self._state is None:
             return []
@@ -180,13 +184,15 @@ class Server:
             self._interface,
             self._acceptors,
             self._forced,
+            self._hastened,
             window,
+            linger,
             replaced=replaced,
             last_call=last_call,
         )
         if self._plain is None:
             return [own]
-        return [own, *self._plain._stoppings(window, replaced=replaced, last_call=last_call)]
+        return [own, *self._plain._stoppings(window, 0.0, replaced=replaced, last_call=last_call)]
 
     async def _release(self) -> None:
         if self._plain is not None:
@@ -204,6 +210,10 @@ class Server:
         """Open the file of the access log anew; nothing happens where there is none."""
         if self._access is not None:
             self._access.reopen()
+
+    def hasten_stop(self) -> None:
+        """Let a running `stop` wait no longer for those who may leave by themselves."""
+        self._hastened.set()
 
     def force_stop(self) -> None:
         """Let a running `stop` wait no longer for requests in progress."""

@@ -20,6 +20,7 @@ from vivace.server.interface import Interface
 from vivace.server.last_call import LAST_CALL
 from vivace.server.listeners import Acceptor
 from vivace.server.state import ServerState
+from vivace.server.websocket import WebSocket
 
 __all__ = ["Stopping"]
 
@@ -42,7 +43,9 @@ class Stopping:
         interface: Is told.
         acceptors: Of all its sockets.
         forced: Set when the stop is forced.
+        hastened: Set when nobody is to be waited for who leaves by himself.
         window: Seconds after its last request when an idle connection is closed; 0.0: at once.
+        linger: Seconds for which WebSockets may leave by themselves if it was replaced.
         replaced: Another server has taken the place of this one on the same sockets: the window does not
             count as graceful time, and what is queued is left to the other.
         last_call: Those who are just connecting have nobody else to go to.
@@ -54,7 +57,9 @@ class Stopping:
         interface: Interface,
         acceptors: Sequence[Acceptor],
         forced: asyncio.Event,
+        hastened: asyncio.Event,
         window: float,
+        linger: float,
         *,
         replaced: bool,
         last_call: bool,
@@ -63,7 +68,9 @@ class Stopping:
         self._interface = interface
         self._acceptors = acceptors
         self._forced = forced
+        self._hastened = hastened
         self._window = window
+        self._linger = linger if replaced else 0.0
         self._replaced = replaced
         self._last_call = last_call
         self._established: list[Connection] = []
@@ -88,7 +95,9 @@ class Stopping:
         closing = self._loop.create_task(self._close_idle(), name="vivace-stop") if self._window else None
         try:
             if self._window and self._replaced:
-                await self._wait_drained(self._loop.time() + self._window)
+                begun = self._loop.time()
+                await self._wait_drained(begun + self._window)
+                await self._wait_for_sockets(begun + self._linger)
                 self._end = self._loop.time() + self._state.settings.graceful_timeout
             await self._end_requests()
         finally:
@@ -122,7 +131,8 @@ class Stopping:
     async def _close_idle(self) -> None:
         """Close each connection that waits for a request, a window after the last one."""
         state = self._state
-        for connection in list(state.connections):
+        spared = self._sockets() if self._linger else []
+        for connection in state.connections.difference(spared):
             connection.hurry(self._window)
         longest = self._window + state.deadlines.tick
         state.idle_time = min(state.idle_time, longest)
@@ -141,6 +151,21 @@ class Stopping:
             if left <= 0:
                 return
             await self._sleep(min(left, _POLL))
+
+    async def _wait_for_sockets(self, deadline: float) -> None:
+        """Until no WebSocket is left, or its time is over; then those that are left are closed in turn."""
+        sockets = self._sockets()
+        while sockets and not (self._forced.is_set() or self._hastened.is_set()):
+            if self._loop.time() >= deadline:
+                break
+            await self._sleep(_LOOK_EVERY)
+            sockets = self._sockets()
+        for one in sockets if self._linger else ():
+            one.drain()
+
+    def _sockets(self) -> list[WebSocket]:
+        connections: set[Any] = self._state.connections
+        return [one for one in connections if isinstance(one, WebSocket)]
 
     # The end
 

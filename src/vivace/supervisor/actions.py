@@ -31,9 +31,15 @@ class Spawn(NamedTuple):
 
 
 class Retire(NamedTuple):
-    """Tell a worker that another has taken its place: it drains and leaves."""
+    """Tell a worker that another has taken its place: it drains and leaves.
+
+    Attributes:
+        pid: Its process id.
+        patient: Nothing hurries: its WebSockets have a while to leave by themselves.
+    """
 
     pid: int
+    patient: bool = False
 
 
 class Send(NamedTuple):

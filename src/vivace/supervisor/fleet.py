@@ -55,6 +55,7 @@ class Patience(NamedTuple):
         idle: KEEP_ALIVE_TIMEOUT: for so long a worker that is replaced answers on connections it has.
         canary: For so long the first worker of new code must serve before others follow.
         delay: SHUTDOWN_DELAY: for so long a server that is to stop goes on.
+        sockets: WEBSOCKET_RECYCLE_TIMEOUT: for so long a worker that is recycled waits for its WebSockets.
     """
 
     graceful: float
@@ -62,6 +63,7 @@ class Patience(NamedTuple):
     idle: float = 0.0
     canary: float = 1.0
     delay: float = 0.0
+    sockets: float = 0.0
 
 
 class Fleet:
@@ -422,9 +424,7 @@ class Fleet:
         serving = [w for w in stale if w.state is State.READY]
         unready = [w for w in stale if w.state is State.STARTING]
         ready = len(serving)
-        if (
-            self._canary
-        ):  # of the proven ones as many stay as there shall be, until the new ones are known to live
+        if self._canary:  # the proven ones stay, as many as there shall be, until new ones are known to live
             serving.sort(key=lambda w: (w.generation == self._proven, not w.reason, w.started))
             unready = [w for w in unready if w.generation != self._proven]
         else:
@@ -436,9 +436,11 @@ class Fleet:
         return [action for worker in leaving for action in self._retire(worker, now)]
 
     def _retire(self, worker: WorkerHandle, now: float) -> list[Action]:
+        patient = bool(worker.reason) and worker.generation == self.target
+        wait = max(self.patience.idle, self.patience.sockets) if patient else self.patience.idle
         worker.state = State.RETIRING
-        worker.until = now + self.patience.idle + self.patience.graceful + KILL_AFTER
-        return [Retire(worker.pid)] if worker.pid else []
+        worker.until = now + wait + self.patience.graceful + KILL_AFTER
+        return [Retire(worker.pid, patient)] if worker.pid else []
 
     def _begin_recycling(self) -> list[Action]:
         while self._recycle and not self._stale() and not self.restarting and self.booted:

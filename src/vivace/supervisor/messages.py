@@ -40,6 +40,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
         warnings: What the configuration has to say; each worker says the same.
         mounts: What is mounted, and where.
         idle: KEEP_ALIVE_TIMEOUT of the app's configuration, in seconds.
+        sockets: WEBSOCKET_RECYCLE_TIMEOUT of the app's configuration, in seconds.
         budgets: What each worker gets of the limits that they share, in words.
         watched: The same, to be watched.
         name: Of the app.
@@ -59,6 +60,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     warnings: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
     idle: float = 0.0
+    sockets: float = 0.0
     budgets: tuple[str, ...] = ()
     watched: tuple[Watched, ...] = ()
     name: str = ""
@@ -132,9 +134,10 @@ class Order(msgspec.Struct, tag=True, frozen=True):
     """What the supervisor tells.
 
     Attributes:
-        what: To a worker: ``retire``, ``force`` (the stop), ``look`` (at what its loop does),
-            ``dump`` (what it does), ``log-level``. To a template: ``fork`` (with the worker's channel),
-            ``ready`` (all workers serve), ``changed`` (files were), ``reopen`` (logs), ``end``.
+        what: To a worker: ``retire``, ``recycle`` (retire with patience), ``force`` (the stop), ``look`` (at
+            what its loop does), ``dump`` (what it does), ``log-level``. To a template: ``fork`` (with the
+            worker's channel), ``ready`` (all workers serve), ``changed`` (files were), ``reopen`` (logs),
+            ``end``.
         slot: For ``fork``.
         names: For ``changed``; the level, for ``log-level``.
         role: For ``fork``, of a companion; empty: a worker is meant.

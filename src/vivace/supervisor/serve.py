@@ -37,6 +37,7 @@ async def serve_until_stopped(
     ready: Callable[[], None],
     leave: Callable[[], None],
     idle: float = 0.0,
+    sockets: float = 0.0,
     delay: float = 0.0,
     bar: Callable[[], object] | None = None,
     last_call: bool = True,
@@ -50,12 +51,13 @@ async def serve_until_stopped(
         ready: Called once it serves.
         leave: Closes the listening sockets of this process.
         idle: KEEP_ALIVE_TIMEOUT in seconds; 0.0: for ever.
+        sockets: WEBSOCKET_RECYCLE_TIMEOUT in seconds.
         delay: Seconds that it goes on accepting after a stop was asked for.
         bar: Lets no new client into the queues of the sockets; called before they are emptied. None: somebody
             else does, or nobody.
         last_call: The sockets end with this server, or its supervisor: who is just connecting is let in.
     """
-    stop.bind(server.force_stop, graceful, delay)
+    stop.bind(server.force_stop, graceful, delay, server.hasten_stop)
     try:
         await server.start()
         stop.started()
@@ -73,7 +75,8 @@ async def serve_until_stopped(
     finally:
         stop.started()
         try:
-            await _stop(server, idle, leave, bar, replaced=stop.retiring, last_call=last_call)
+            linger = sockets if stop.patient else 0.0
+            await _stop(server, idle, leave, bar, linger, replaced=stop.retiring, last_call=last_call)
         finally:
             leave()
 
@@ -100,12 +103,13 @@ async def _stop(
     idle: float,
     leave: Callable[[], None],
     bar: Callable[[], object] | None,
+    linger: float,
     *,
     replaced: bool,
     last_call: bool,
 ) -> None:
     if replaced:
-        await server.stop(idle or LONGEST_PATIENCE, replaced=True, leave=leave)
+        await server.stop(idle or LONGEST_PATIENCE, replaced=True, linger=linger, leave=leave)
         return
     if bar is not None:
         bar()

@@ -57,16 +57,19 @@ class StopRequest:
         graceful: Seconds that the stop may take.
         reopen: Called in the loop at SIGUSR1; None: there is nothing to do.
         retiring: Another worker has taken the place of this one.
+        patient: Nothing hurries then.
     """
 
     def __init__(self, numbers: Sequence[int], *, repeat_forces: bool) -> None:
         self.graceful = 0.0
         self.retiring = False
+        self.patient = False
         self.reopen: Callable[[], object] | None = None
         self._repeat_forces = repeat_forces
         self._event: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._force: Callable[[], None] | None = None
+        self._hasten: Callable[[], object] | None = None
         self._starting: asyncio.Task[Any] | None = None
         self._count = 0
         self._over = False
@@ -138,16 +141,24 @@ class StopRequest:
             logger.warning("still at work after the stop: %s; the process ends without them", names)
         return bool(left)
 
-    def bind(self, force: Callable[[], None], graceful: float, delay: float = 0.0) -> None:
+    def bind(
+        self,
+        force: Callable[[], None],
+        graceful: float,
+        delay: float = 0.0,
+        hasten: Callable[[], object] | None = None,
+    ) -> None:
         """From now on a signal stops the task that calls this: by cancelling it until `started` is called.
 
         Args:
             force: Called in the loop when the stop is forced.
             graceful: Seconds that the stop may take.
             delay: Seconds before that.
+            hasten: Called in the loop when a stop is asked for while this worker retires.
         """
         self.graceful = delay + graceful
         self._force = force
+        self._hasten = hasten
         self._event = asyncio.Event()
         self._starting = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
@@ -174,12 +185,17 @@ class StopRequest:
             self._begin()
             self._wake()
 
-    def retire(self) -> None:
-        """Stop with patience; from any thread."""
+    def retire(self, *, patient: bool = False) -> None:
+        """Stop with patience; from any thread.
+
+        Args:
+            patient: With still more, for those who are connected for long.
+        """
         if self._loop is None or self._count:
             os.kill(os.getpid(), signal.SIGTERM)
             return
         self.retiring = True
+        self.patient = patient
         self._count = 1
         self._tell_loop()
 
@@ -204,6 +220,8 @@ class StopRequest:
         if not self._count:
             self._begin()
             self._tell_loop()
+        elif self.retiring and self._hasten is not None:
+            self._loop.call_soon_threadsafe(self._hasten)
         elif self._repeat_forces and time.monotonic() >= self._asked_at + ECHO:
             self._on_force(number, frame)
 

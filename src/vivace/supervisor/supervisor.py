@@ -387,7 +387,7 @@ class Supervisor:
         self._voice.warn(report.warnings)
         patience = self._fleet.patience
         graceful = max(patience.graceful, report.graceful)
-        self._fleet.patience = patience._replace(graceful=graceful, idle=report.idle)
+        self._fleet.patience = patience._replace(graceful=graceful, idle=report.idle, sockets=report.sockets)
         self._fleet.strict = bool(report.budgets)
         self._usage.watch(report.watched)
         self._block_guard.limit(report.loop_timeout)
@@ -426,7 +426,7 @@ class Supervisor:
             elif isinstance(action, Spawn):
                 self._workforce.spawn(self._generations[action.generation], action.slot)
             elif isinstance(action, Retire):
-                self._retire(action.pid)
+                self._retire(action.pid, patient=action.patient)
             elif isinstance(action, Force):
                 self._force(action.pid)
             elif isinstance(action, Load):
@@ -455,8 +455,8 @@ class Supervisor:
         if not self._workforce.send(pid, Order("force")):
             send_signal(pid, signal.SIGQUIT)
 
-    def _retire(self, pid: int) -> None:
-        if not self._workforce.send(pid, Order("retire")):
+    def _retire(self, pid: int, *, patient: bool) -> None:
+        if not self._workforce.send(pid, Order("recycle" if patient else "retire")):
             send_signal(pid, signal.SIGTERM)
 
     # In children

@@ -176,6 +176,7 @@ class _Worker:
                 ready=partial(self._tell_ready, loaded, config),
                 leave=self._leave,
                 idle=config.KEEP_ALIVE_TIMEOUT,
+                sockets=config.WEBSOCKET_RECYCLE_TIMEOUT,
                 delay=(self._job.config.SHUTDOWN_DELAY or 0.0) if self._channel is None else 0.0,
                 bar=self._listeners.bar if self._channel is None else None,
             )
@@ -236,6 +237,7 @@ class _Worker:
             tuple(dict.fromkeys(config.warnings)),
             tuple(describe_mounts(mounts)),
             config.KEEP_ALIVE_TIMEOUT or LONGEST_PATIENCE,
+            config.WEBSOCKET_RECYCLE_TIMEOUT,
             budgets=tuple(budget_lines(config)),
             name=str(getattr(self._app, "name", loaded.target)),
             watched=watched_budgets(config) if self._channel is not None else (),
@@ -255,8 +257,8 @@ class _Worker:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _do(self, order: Order) -> None:
-        if order.what == "retire":
-            self._stop.retire()
+        if order.what in ("retire", "recycle"):
+            self._stop.retire(patient=order.what == "recycle")
         elif order.what == "force":
             self._stop.force()
         elif order.what == "look" and self._pulse is not None:
