@@ -50,13 +50,13 @@ class GrapheneQuery(graphene.ObjectType):  # type: ignore[misc]
     running = graphene.Int()
     fail = graphene.String()
 
-    def resolve_hello(root: Any, info: Any, name: str) -> str:  # noqa: N805
+    def resolve_hello(self: Any, info: Any, name: str) -> str:
         return f"hello {name} from {info.context.payload.get('token', 'nobody')}"
 
-    def resolve_running(root: Any, info: Any) -> int:  # noqa: N805
+    def resolve_running(self: Any, info: Any) -> int:
         return running
 
-    def resolve_fail(root: Any, info: Any) -> str:  # noqa: N805
+    def resolve_fail(self: Any, info: Any) -> str:
         raise ValueError("a secret")
 
 
@@ -66,7 +66,7 @@ class Rename(graphene.Mutation):  # type: ignore[misc]
 
     name = graphene.String()
 
-    def mutate(root: Any, info: Any, name: str) -> dict[str, str]:  # noqa: N805
+    def mutate(self: Any, info: Any, name: str) -> dict[str, str]:
         return {"name": name}
 
 
@@ -78,10 +78,10 @@ class GrapheneSubscription(graphene.ObjectType):  # type: ignore[misc]
     count = graphene.Int(to=graphene.Int(required=True))
     forever = graphene.Int()
 
-    def subscribe_count(root: Any, info: Any, to: int) -> AsyncIterator[int]:  # noqa: N805
+    def subscribe_count(self: Any, info: Any, to: int) -> AsyncIterator[int]:
         return numbers(to)
 
-    def subscribe_forever(root: Any, info: Any) -> AsyncIterator[int]:  # noqa: N805
+    def subscribe_forever(self: Any, info: Any) -> AsyncIterator[int]:
         return ticks()
 
 

@@ -30,6 +30,7 @@ from vivace.framework.compiler import compile_app, gather_listeners, gather_sign
 from vivace.framework.dispatch import Dispatcher
 from vivace.framework.error_handler import ErrorHandler
 from vivace.framework.extensible import Amender, Extensible
+from vivace.framework.graphql import Queryable
 from vivace.framework.hubs import Grouped
 from vivace.framework.lifespan import run_stage
 from vivace.framework.middleware import Chain
@@ -85,6 +86,7 @@ class Vivace(
     Checked,
     Grouped,
     Extensible,
+    Queryable,
     Pickled,
     Working,
     Generic[ConfigT, CtxT],

@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from vivace.ext.graphql.context import Context as Context
     from vivace.ext.graphql.endpoint import Endpoint as Endpoint
     from vivace.ext.graphql.engine import Engine as Engine
-    from vivace.ext.graphql.topics import SKIP as SKIP
-    from vivace.ext.graphql.topics import topics as topics
+    from vivace.ext.graphql.source import SKIP as SKIP
+    from vivace.ext.graphql.source import topics as topics
 
 _HOMES: Final = {
-    "SKIP": "topics",
+    "SKIP": "source",
     "Context": "context",
     "Endpoint": "endpoint",
     "Engine": "engine",
-    "topics": "topics",
+    "topics": "source",
 }
 
 __all__ = ["SKIP", "Context", "Endpoint", "Engine", "topics"]
@@ -27,7 +27,4 @@ __all__ = ["SKIP", "Context", "Endpoint", "Engine", "topics"]
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # `vivace.ext.graphql.topics` is a module too: what its name gives is decided here, once.
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

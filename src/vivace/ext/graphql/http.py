@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["answer_request"]
 
-RESPONSE: Final = "application/graphql-response+json"
-JSON: Final = "application/json"
+RESPONSE: Final = "application/graphql-response+json; charset=utf-8"
+JSON: Final = "application/json; charset=utf-8"
 EVENTS: Final = "text/event-stream"
 PAGE: Final = "text/html"
 
@@ -78,7 +78,9 @@ def _choose_media(endpoint: Endpoint, request: "Request", is_get: bool) -> str:
         offered.append(PAGE)
     found = request.accept.match(*offered)
     if not found:
-        raise HTTPException(f"what can be had here is {', '.join(offered)}", 406)
+        raise HTTPException(
+            f"what can be had here is {'; '.join(kind.partition(';')[0] for kind in offered)}", 406
+        )
     return found.mime
 
 
@@ -90,8 +92,12 @@ def _read_body(endpoint: Endpoint, request: "Request") -> Any:
     """
     kind, _, parameters = request.content_type.partition(";")
     charset = parameters.lower().replace(" ", "").replace('"', "")
-    if kind.strip().lower() != JSON or ("charset=" in charset and "charset=utf-8" not in charset):
-        raise HTTPException(f"a GraphQL request is {JSON} in UTF-8, not {request.content_type[:100]!r}", 415)
+    if kind.strip().lower() != "application/json" or (
+        "charset=" in charset and "charset=utf-8" not in charset
+    ):
+        raise HTTPException(
+            f"a GraphQL request is application/json in UTF-8, not {request.content_type[:100]!r}", 415
+        )
     body = request.body
     if len(body) > endpoint.max_message:
         raise PayloadTooLarge(
