@@ -162,6 +162,18 @@ class Config(MutableMapping[str, Any]):
     PROXIES_COUNT: int | None
     FORWARDED_FOR_HEADER: str
     TRUSTED_PROXIES: str
+    HUB_URL: str
+    HUB_PREFIX: str
+    HUB_QUEUE: int
+    HUB_MAX_MESSAGE: int
+    HUB_OUTBOX: int
+    HUB_TIMEOUT: float
+    HUB_PING_INTERVAL: float
+    HUB_PING_TIMEOUT: float
+    HUB_LINGER: float
+    HUB_HISTORY_SIZE: int
+    HUB_BUFFER: int
+    HUB_JOURNAL: str
     GROUP_BUFFER_SIZE: int
     GROUP_RECHECK_GRACE: float
     SSE_HEARTBEAT: float

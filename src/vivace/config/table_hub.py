@@ -21,8 +21,9 @@ HUB_SETTINGS: Final[tuple[Setting, ...]] = (
         "HUB_URL",
         "str",
         "",
-        "What connects the groups of several machines: redis://, rediss://, postgres:// or nats://.",
+        "What connects the groups of machines: redis://, postgres:// ... or redis for the platform's URL.",
         _HUB,
+        secret=True,
     ),
     Setting(
         "HUB_PREFIX", "str", "vivace", "Begins every name that the hub uses in the engine's server.", _HUB
@@ -37,7 +38,25 @@ HUB_SETTINGS: Final[tuple[Setting, ...]] = (
         "How long a message may wait while the hub is away.",
         _HUB,
         "s",
-        minimum=0.05,
+        minimum=0,
+    ),
+    Setting(
+        "HUB_PING_INTERVAL",
+        "float",
+        15.0,
+        "How long the engine's server may be silent before it is asked for a sign of life.",
+        _HUB,
+        "s",
+        minimum=1,
+    ),
+    Setting(
+        "HUB_PING_TIMEOUT",
+        "float",
+        5.0,
+        "How long the engine's server may owe an answer; then it is connected anew.",
+        _HUB,
+        "s",
+        minimum=1,
     ),
     Setting(
         "HUB_LINGER",

@@ -17,6 +17,8 @@ class Limits(NamedTuple):
     max_message: int = 1_048_576
     outbox: int = 1000
     timeout: float = 5.0
+    ping_interval: float = 15.0
+    ping_timeout: float = 5.0
     linger: float = 2.0
     history_size: int = 67_108_864
     buffer: int = 8_388_608
@@ -31,6 +33,8 @@ class Limits(NamedTuple):
             max_message=config.HUB_MAX_MESSAGE,
             outbox=config.HUB_OUTBOX,
             timeout=config.HUB_TIMEOUT,
+            ping_interval=config.HUB_PING_INTERVAL,
+            ping_timeout=config.HUB_PING_TIMEOUT,
             linger=config.HUB_LINGER,
             history_size=config.HUB_HISTORY_SIZE,
             buffer=config.HUB_BUFFER,

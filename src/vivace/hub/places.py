@@ -82,9 +82,15 @@ def make_exchange(url: str | None, limits: Limits, name: str) -> Exchange:
     """
     engine: Engine | None = None
     if url:
-        from vivace.hub.engines import make_engine
+        from vivace.hub.engines import Timing, make_engine
 
-        engine = make_engine(url, prefix=limits.prefix, name=name)
+        timing = Timing(
+            outbox=limits.outbox,
+            patience=limits.timeout,
+            ping_after=limits.ping_interval,
+            ping_timeout=limits.ping_timeout,
+        )
+        engine = make_engine(url, prefix=limits.prefix, name=name, timing=timing)
     keeper = None
     if limits.journal and engine is None:
         from vivace.hub.journal import Journal

@@ -255,7 +255,7 @@ async def answering(line: bytes, *, at_once: bool = False) -> AsyncIterator[str]
 async def test_each_refusal_is_said_once_with_its_remedy(
     line: bytes, remedy: str, lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING, "vivace"):
+    with caplog.at_level(logging.DEBUG, "vivace"):
         async with answering(line) as url:
             machine = await lab(url)
             await until(lambda: machine.problems)

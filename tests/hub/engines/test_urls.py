@@ -4,10 +4,12 @@ import ssl
 
 import pytest
 
+from vivace.config import Config
 from vivace.errors import ConfigError
 from vivace.hub.engines import make_engine, resolve_url
 from vivace.hub.engines.upkeep import Backoff, Timing
 from vivace.hub.engines.urls import hide_password, parse_address
+from vivace.hub.limits import Limits
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,14 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(__import__("sys").modules, "hiredis", None)
     with pytest.raises(ConfigError, match=r"needs hiredis, which is not.*pip install 'vivace\[redis\]'"):
         make_engine("redis://h")
+
+
+def test_the_times_are_settings() -> None:
+    limits = Limits.of(Config(HUB_PING_INTERVAL=1, HUB_PING_TIMEOUT=1, HUB_OUTBOX=1, HUB_TIMEOUT=0))
+    assert (limits.ping_interval, limits.ping_timeout, limits.outbox, limits.timeout) == (1, 1, 1, 0)
+    assert (Timing().ping_after, Timing().ping_timeout) == (Limits().ping_interval, Limits().ping_timeout)
+    assert (Timing().outbox, Timing().patience) == (Limits().outbox, Limits().timeout)
+    assert "secret" not in str(Config(HUB_URL="redis://:secret@h"))
 
 
 def test_pauses_grow_up_to_a_bound_and_are_any_length_below() -> None:

@@ -118,10 +118,7 @@ class Status:
     def _say(self, *, up: bool, why: str) -> None:
         if self._sink is not None and self._said != (up, why):
             self._said = (up, why)
-            if up:
-                logger.info("hub: the way to other machines is open")
-            else:
-                logger.warning("hub: no way to other machines: %s", why)
+            logger.debug("hub: the engine is %s", "up" if up else f"down: {why}")
             self._sink.state(up, why)
 
 
