@@ -21,7 +21,7 @@ from vivace.errors import HubUnavailable
 from vivace.hub.broker import Broker
 from vivace.hub.engine import Engine
 from vivace.hub.presence import DELTA, DIGEST, Presence
-from vivace.hub.records import Outgoing, Past, Position, Rule, Stored
+from vivace.hub.records import RESERVED, Outgoing, Past, Position, Rule, Stored
 from vivace.hub.rules import Rules
 from vivace.hub.station import Client
 
@@ -34,6 +34,8 @@ PRESENCE: Final = "$presence"
 _OWN: Final = Rule("$*")
 _SWEEP: Final = 10.0
 """Seconds between two looks for what is too old."""
+_BYE: Final = 1.0
+"""Seconds in which the other machines are told of the end."""
 _RETRY: Final = 0.5
 """Seconds after which an engine that is away is asked again."""
 
@@ -120,9 +122,9 @@ class Exchange:
             timer.cancel()
         self._timers.clear()
         if self.engine is not None:
-            if self.engine.up:
+            if self.engine.up and self._started:
                 self._publish_own(PRESENCE, self.presence.leaving())
-                await asyncio.sleep(0)
+                await asyncio.wait(self._tasks, timeout=_BYE)
             await self.engine.stop()
         for task in tuple(self._tasks):
             task.cancel()
@@ -218,7 +220,7 @@ class Exchange:
         try:
             await self.engine.publish(outgoing)
         except HubUnavailable:
-            self.lost += 1
+            self.lost += not outgoing.topic.startswith(RESERVED)
 
     def publish(self, outgoing: Outgoing) -> "Position | asyncio.Future[Position | None] | None":
         """Publish a message and give its position, at once or, if an engine gives it, later."""
@@ -272,7 +274,7 @@ class Exchange:
 
     def deliver(self, stored: Stored) -> None:
         """Take a message of another machine, or one that has its position now."""
-        if stored.topic.startswith("$"):
+        if stored.topic.startswith(RESERVED):
             self._take_own(stored)
         elif stored.pos is None:
             if stored.origin != self.origin:
@@ -289,6 +291,8 @@ class Exchange:
 
     def state(self, up: bool, why: str) -> None:
         """The engine is away, or is back."""
+        if up and not self._up:
+            self._publish_own(PRESENCE, self.presence.ask())
         self._up, self._why = up, why
         for client in tuple(self.clients):
             client.state(up, why)

@@ -34,16 +34,19 @@ class Following:
         topic: Which one.
         recovered: Whether everything since the position that was asked for has been given; None: nothing was
             asked for, or it is not known yet.
+        receiver: Takes a message, or word of a gap.
+        plain: Each message is handed over as it is: nothing was asked for of the past.
     """
 
-    __slots__ = ("_channel", "_ready", "_receiver", "_tail", "id", "recovered", "topic")
+    __slots__ = ("_channel", "_ready", "_tail", "id", "plain", "receiver", "recovered", "topic")
 
     def __init__(self, channel: "Channel", receiver: Receiver, tail: Tail | None, id: str | None) -> None:  # noqa: A002
         self.topic = channel.topic
         self.recovered: bool | None = None
         self.id = id
         self._channel: Channel | None = channel
-        self._receiver = receiver
+        self.receiver = receiver
+        self.plain = tail is None
         self._tail = tail
         self._ready: asyncio.Future[None] | None = None
 
@@ -71,6 +74,7 @@ class Following:
     def close(self) -> None:
         """Give it nothing more; doing it twice is no harm."""
         channel, self._channel = self._channel, None
+        self.plain = False  # a message that is on its way to others must not reach it any more
         if channel is not None:
             channel.remove(self)
             self._settle()
@@ -88,9 +92,13 @@ class Following:
         if self._channel is None:
             return
         try:
-            self._receiver(item)
+            self.receiver(item)
         except Exception:
-            logger.exception("a receiver of topic %r failed; the others got the message", self.topic)
+            self.report()
+
+    def report(self) -> None:
+        """Log the exception of the receiver."""
+        logger.exception("a receiver of topic %r failed; the others got the message", self.topic)
 
     def give_past(self, past: Past | None, asked: bool) -> None:
         """The past is there; None: it could not be had."""
@@ -164,8 +172,18 @@ class Channel:
         followings = self._tuple
         if followings is None:
             followings = self._tuple = tuple(self._followings)
-        for following in followings:
-            following.give(item)
+        if isinstance(item, Message) and item.exclude is not None:
+            for following in followings:
+                following.give(item)
+            return
+        for following in followings:  # one call for each of maybe ten thousand receivers
+            if following.plain:
+                try:
+                    following.receiver(item)
+                except Exception:
+                    following.report()
+            else:
+                following.give(item)
 
     def settle(self) -> None:
         """The hub knows of it."""

@@ -1,0 +1,105 @@
+"""An engine whose server is an object: what crosses between two machines, and what happens when it is away."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from itertools import count
+
+from vivace.errors import HubUnavailable
+from vivace.hub.engine import Sink
+from vivace.hub.records import Outgoing, Past, Position, Rule, Stored
+
+
+class Server:
+    """What stands between the machines."""
+
+    def __init__(self) -> None:
+        self.engines: list[FakeEngine] = []
+        self.kept: dict[str, list[Stored]] = {}
+        self.offsets = count(1)
+        self.sent: list[tuple[str, str]] = []
+        """Which message was delivered to which machine."""
+        self.up = True
+
+    def turn(self, up: bool) -> None:
+        """Go away, or come back."""
+        self.up = up
+        for engine in self.engines:
+            engine.turn(up)
+
+    def publish(self, outgoing: Outgoing) -> Position | None:
+        """Take a message, and deliver it a moment later."""
+        position = Position("server", next(self.offsets)) if outgoing.rule.ordered else None
+        stored = Stored(
+            outgoing.topic, outgoing.payload, position, outgoing.id, outgoing.origin, outgoing.exclude
+        )
+        if position is not None:
+            kept = self.kept.setdefault(outgoing.topic, [])
+            kept.append(stored)
+            del kept[: -outgoing.rule.history]
+        for engine in self.engines:
+            if outgoing.topic in engine.topics:
+                asyncio.get_running_loop().call_soon(engine.arrive, stored)
+        return position
+
+
+class FakeEngine:
+    """An `Engine`."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.server = server
+        self.name = name
+        self.topics: dict[str, Rule] = {}
+        self.sink: Sink | None = None
+        self.connections = 2
+
+    @property
+    def up(self) -> bool:
+        return self.server.up
+
+    async def start(self, sink: Sink) -> None:
+        self.sink = sink
+        self.server.engines.append(self)
+        sink.state(self.server.up, "" if self.server.up else "away")
+
+    async def stop(self) -> None:
+        self.server.engines.remove(self)
+
+    def turn(self, up: bool) -> None:
+        assert self.sink is not None
+        self.sink.state(up, "" if up else "away")
+        if up:
+            for topic, rule in self.topics.items():
+                if not rule.ordered:
+                    self.sink.gap(topic, "engine: it was away")
+
+    def follow(self, topics: Mapping[str, Rule]) -> None:
+        self.topics.update(topics)
+
+    def unfollow(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            self.topics.pop(topic, None)
+
+    def arrive(self, stored: Stored) -> None:
+        if stored.topic in self.topics and self.sink is not None:
+            self.server.sent.append((self.name, stored.topic))
+            self.sink.deliver(stored)
+
+    async def publish(self, outgoing: Outgoing) -> Position | None:
+        self._check()
+        await asyncio.sleep(0)
+        return self.server.publish(outgoing)
+
+    async def history(self, topic: str, rule: Rule, since: Position | None, limit: int) -> Past:
+        self._check()
+        await asyncio.sleep(0)
+        kept = self.server.kept.get(topic, [])
+        position = kept[-1].pos if kept else None
+        if since is None:
+            return Past(kept[-limit:], True, position)
+        missed = [stored for stored in kept if stored.pos and stored.pos.offset > since.offset]
+        complete = bool(kept) and kept[0].pos is not None and kept[0].pos.offset <= since.offset + 1
+        return Past(missed if complete else [], complete, position)
+
+    def _check(self) -> None:
+        if not self.server.up:
+            raise HubUnavailable("the engine is away")

@@ -1,0 +1,188 @@
+"""The hub of a machine with an engine: two machines, and a server between them that goes away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from tests.hub.fake_engine import FakeEngine, Server
+from vivace.errors import HubUnavailable
+from vivace.hub import Gap, Hub, Message, Position, Subscription, places
+from vivace.hub.exchange import Exchange
+from vivace.hub.limits import Limits
+from vivace.hub.records import Rule, Stored
+
+
+@pytest.fixture
+async def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def machine(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[str], Hub]]:
+    """Makes the hub of a machine, which has one process."""
+
+    def exchange(url: str | None, limits: Limits, name: str) -> Exchange:
+        return Exchange(FakeEngine(server, url or ""))
+
+    monkeypatch.setattr(places, "make_exchange", exchange)
+    made: list[Hub] = []
+
+    def make(name: str) -> Hub:
+        hub = Hub(name, limits=Limits(linger=0.0))
+        hub.topic("room:*", delivery="resume", history=5)
+        made.append(hub)
+        return hub
+
+    yield make
+    for hub in made:
+        await hub.stop()
+
+
+async def take(messages: Subscription, count: int) -> list[Any]:
+    async with asyncio.timeout(5):
+        got = [await anext(messages) for _ in range(count)]
+    return [item.data if isinstance(item, Message) else item.reason for item in got]
+
+
+async def test_messages_cross_machines_and_only_those_that_want_them(
+    server: Server, machine: Callable[[str], Hub]
+) -> None:
+    one, two, three = machine("one"), machine("two"), machine("three")
+    await three.start()
+    async with two.subscribe("fast") as fast, two.subscribe("room:1") as ordered:
+        await one.publish("fast", 1)
+        assert await take(fast, 1) == [1]
+        position = await one.publish("room:1", 2)
+        assert await take(ordered, 1) == [2]
+        assert position == Position("server", position.offset if position else 0)
+    assert [one for one in server.sent if not one[1].startswith("$")] == [("two", "fast"), ("two", "room:1")]
+
+
+async def test_a_machine_gets_its_own_messages_once(server: Server, machine: Callable[[str], Hub]) -> None:
+    one = machine("one")
+    async with one.subscribe("fast") as fast, one.subscribe("room:1") as ordered:
+        for number in range(3):
+            await one.publish("fast", number)
+            await one.publish("room:1", number)
+        assert await take(fast, 3) == [0, 1, 2]
+        assert await take(ordered, 3) == [0, 1, 2]
+        await asyncio.sleep(0.01)
+        assert one.stats()["delivered"] == 6
+
+
+async def test_a_message_that_is_stored_twice_comes_once(
+    server: Server, machine: Callable[[str], Hub]
+) -> None:
+    one = machine("one")
+    async with one.subscribe("room:1") as ordered:
+        await one.publish("room:1", 1)
+        again = server.kept["room:1"][0]
+        twice = Stored(again.topic, again.payload, Position("server", 900), again.id, again.origin)
+        server.engines[0].arrive(twice)
+        await one.publish("room:1", 2)
+        assert await take(ordered, 2) == [1, 2]
+
+
+async def test_the_past_is_the_engines(server: Server, machine: Callable[[str], Hub]) -> None:
+    one, two = machine("one"), machine("two")
+    positions = [await one.publish("room:1", number) for number in range(8)]
+    async with two.subscribe("room:1", since=positions[4]) as ordered:
+        assert ordered.recovered is True
+        assert await take(ordered, 3) == [5, 6, 7]
+    async with two.subscribe("room:1", since=positions[0]) as ordered:
+        assert ordered.recovered is False
+        assert await take(ordered, 1) == ["history: what was missed is not kept any more"]
+    async with two.subscribe("room:1", history=2) as ordered:
+        assert await take(ordered, 2) == [6, 7]
+
+
+async def test_while_the_engine_is_away_this_machine_is_served(
+    server: Server, machine: Callable[[str], Hub], caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = machine("one"), machine("two")
+    async with one.subscribe("fast") as near, two.subscribe("fast") as far:
+        server.turn(up=False)
+        assert not one.up
+        assert "groups reach this machine only: away" in caplog.text
+        await one.publish("fast", 1)
+        assert await take(near, 1) == [1]
+        with pytest.raises(HubUnavailable, match="the engine is away"):
+            await one.publish("room:1", 1)
+        async with one.subscribe("room:1"):
+            pass
+        server.turn(up=True)
+        assert one.up
+        await one.publish("fast", 2)
+        assert await take(near, 2) == ["engine: it was away", 2]
+        assert await take(far, 2) == ["engine: it was away", 2]
+        assert (await one.ask_stats())["lost"] == 1
+
+
+async def test_presence_crosses_machines(server: Server, machine: Callable[[str], Hub]) -> None:
+    one = machine("one")
+    await one.track("room", 7, "x")
+    two = machine("two")  # it comes later, and asks
+    async with asyncio.timeout(5):
+        while await two.presence("room") != {"7": ["x"]}:
+            await asyncio.sleep(0.01)
+        await one.untrack("room", 7)
+        await two.track("room", 8, "y")
+        while await two.presence("room") != {"8": ["y"]} or await one.presence("room") != {"8": ["y"]}:
+            await asyncio.sleep(0.01)
+        await two.stop()
+        while await one.presence("room"):
+            await asyncio.sleep(0.01)
+
+
+async def test_who_may_stay_is_said_to_every_machine(server: Server, machine: Callable[[str], Hub]) -> None:
+    one, two = machine("one"), machine("two")
+    heard: list[Any] = []
+    one.on_control(heard.append)
+    two.on_control(heard.append)
+    await two.start()
+    await one.revoke(user=7, topic="room")
+    await asyncio.sleep(0.01)
+    assert heard == [("revoke", "7", "room")] * 2
+
+
+class Client:
+    """A process at its hub."""
+
+    def __init__(self) -> None:
+        self.pasts: list[Any] = []
+        self.got: list[Any] = []
+
+    def deliver(self, stored: Stored) -> None:
+        self.got.append(stored)
+
+    def gap(self, topic: str, reason: str) -> None:
+        self.got.append(Gap(topic, reason))
+
+    def past(self, topic: str, past: Any) -> None:
+        self.pasts.append(past)
+
+    def control(self, payload: bytes) -> None: ...
+
+    def declare(self, rules: list[Rule]) -> None: ...
+
+    def state(self, up: bool, why: str) -> None: ...
+
+
+async def test_a_process_that_comes_back_while_the_engine_is_away_waits_for_its_past(server: Server) -> None:
+    exchange, client = Exchange(FakeEngine(server, "one")), Client()
+    await exchange.start()
+    exchange.attach(client)
+    exchange.declare(client, [Rule("a", "resume", 5)])
+    server.turn(up=False)
+    exchange.subscribe(client, "a", Position("server", 0))
+    await asyncio.sleep(0.05)
+    assert client.pasts == []
+    server.turn(up=True)
+    async with asyncio.timeout(5):
+        while not client.pasts:
+            await asyncio.sleep(0.01)
+    exchange.detach(client)
+    assert "a" not in server.engines[0].topics
+    await exchange.stop()
