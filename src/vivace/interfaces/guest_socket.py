@@ -221,10 +221,14 @@ class Outbox:
 
     def put(self, event: dict[str, Any]) -> Awaitable[None]:
         """Send an event; what is returned waits if the server is behind."""
+        self.add(event)
+        return COMPLETED if len(self._waiting) <= MAX_QUEUE else self.flushed()
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Send an event, wherever the server is."""
         self._waiting.append(event)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="vivace-websocket-out")
-        return COMPLETED if len(self._waiting) <= MAX_QUEUE else self.flushed()
 
     async def _run(self) -> None:
         try:
@@ -384,7 +388,7 @@ class GuestSocket:
             self._outbox.on_empty = self._resume
             return False
         for message in broadcast.messages:
-            self.send(message.message)
+            self._outbox.add({"type": "websocket.send", "text" if message.text else "bytes": message.message})
         return True
 
     def _resume(self) -> None:

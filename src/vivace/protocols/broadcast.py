@@ -45,7 +45,7 @@ class Encoded:
         self.content = content
         self.text = text
         self._frames: dict[int, bytes] | None = None
-        self._shown: str | bytes | None = None
+        self._shown: Any = None
 
     @classmethod
     def of(cls, message: str | bytes) -> "Encoded":
@@ -53,7 +53,7 @@ class Encoded:
         return cls(message.encode(), True) if isinstance(message, str) else cls(bytes(message), False)
 
     @property
-    def message(self) -> str | bytes:
+    def message(self) -> Any:
         """The message as programs know it: text or octets."""
         if self._shown is None:
             self._shown = self.content.decode() if self.text else self.content

@@ -500,8 +500,8 @@ class WebSocket:
             else:
                 self._write(data)
             return True
-        for message in broadcast.messages:
-            self.send(message.message)
+        for one in broadcast.messages:
+            self._write(self._ws.send_text(one.message) if one.text else self._ws.send_bytes(one.message))
         return True
 
     def watch(self, watcher: Watcher | None) -> None:
