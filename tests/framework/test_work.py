@@ -135,7 +135,7 @@ def test_a_runner_that_is_killed_hands_on_its_tasks_at_once(server: Serving, fol
 
 
 def test_a_body_of_three_seconds_delays_no_request(server: Serving, folder: Path) -> None:
-    until(lambda: (folder / "blocked").exists())
+    until((folder / "blocked").exists)
     longest = 0.0
     for _ in range(50):
         began = time.perf_counter()
@@ -155,7 +155,9 @@ def test_task_workers_hand_on_what_they_cannot_finish(server: Serving, folder: P
     assert begun(folder, 2)[0][0] != begun(folder, 2)[1][0]
     assert server.stop() == 0
     until(lambda: not any(child.is_running() for child in children))
-    state = look(folder, "SELECT state, attempts, max_attempts, kills FROM tasks WHERE name = 'shop.slow'")
+    state = look(
+        folder, "SELECT state, attempts, max_attempts, kills FROM vivace_tasks WHERE name = 'shop.slow'"
+    )
     assert state == [("ready", 2, 4, 0)]
     assert (folder / "closed").read_text()
 

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.postgres import Postgres, postgres
 from vivace.config import Config
 from vivace.tasks.book import Book
+
+__all__ = ["START", "Clock", "book", "clock", "postgres", "spool_url"]
 
 START = 1_800_000_000.0
 
@@ -22,6 +25,15 @@ class Clock:
 
     def move(self, seconds: float) -> None:
         self.now += seconds
+
+
+def spool_url(request: pytest.FixtureRequest, folder: Path) -> str:
+    """The URL of an empty spool of the engine that a test is for."""
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        server.ask("DROP TABLE IF EXISTS vivace_tasks, vivace_slots, vivace_tallies")
+        return server.url
+    return f"sqlite:///{folder}/tasks.sqlite3"
 
 
 @pytest.fixture

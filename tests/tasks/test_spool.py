@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.tasks.conftest import START
+from tests.tasks.conftest import START, spool_url
 from vivace.tasks.records import NewTask, Task
 from vivace.tasks.spool import Spool, open_spool
 
 LEASE = 30.0
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def spool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Spool]:
-    made = open_spool(f"sqlite:///{tmp_path}/tasks.sqlite3")
+    made = open_spool(spool_url(request, tmp_path))
     yield made
     made.close()
 

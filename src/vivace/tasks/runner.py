@@ -33,7 +33,7 @@ from vivace.tasks.clerk import Clerk
 from vivace.tasks.declared import TaskFunction
 from vivace.tasks.errors import Retry, SpoolUnavailable
 from vivace.tasks.records import Task
-from vivace.tasks.spool import Spool
+from vivace.tasks.spool import Spool, listen
 
 __all__ = ["Runner", "current_task"]
 
@@ -115,6 +115,7 @@ class Runner:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._bell.fileno(), self._ring)
         self._clerk.every(self._lease / 3, self._renew)
+        deaf = listen(self._book.url, lambda: _wake(loop, self._awake))
         watch = asyncio.create_task(self._sweep(), name="vivace-sweep")
         wake = asyncio.create_task(self._wake_at(stopping), name="vivace-stopping")
         try:
@@ -125,6 +126,7 @@ class Runner:
             wake.cancel()
             await self._finish(patience)
             watch.cancel()
+            deaf()
             loop.remove_reader(self._bell.fileno())
             self._clerk.every(self._lease, None)
             await self._give_back()
@@ -381,6 +383,11 @@ class _Thread:
             self.result.set_exception(RuntimeError("a task raised StopIteration"))
         else:
             self.result.set_exception(error)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(event.set)
 
 
 def _encode(function: TaskFunction[Any, Any], result: Any) -> bytes | None:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from vivace.errors import ConfigError
 from vivace.tasks.records import NewTask, Placed, Task
 
-__all__ = ["Spool", "is_file", "open_spool"]
+__all__ = ["Spool", "is_file", "listen", "open_spool"]
 
 _DRIVERS: Final = {
     "sqlite": "vivace.tasks.sqlite",
@@ -134,6 +134,22 @@ class Spool(Protocol):
     def close(self) -> None:
         """Let go of it."""
         ...
+
+
+def listen(url: str, heard: Callable[[], object]) -> Callable[[], object]:
+    """Call something, in a thread, whenever a machine enqueued; gives what ends it.
+
+    Where all are on one machine there is nothing to do: the bells are heard.
+    """
+    module = import_module(_DRIVERS[urlsplit(url).scheme])
+    follow: Callable[[str, Callable[[], object]], Callable[[], object]] | None = getattr(
+        module, "listen", None
+    )
+    return follow(url, heard) if follow is not None else _nothing
+
+
+def _nothing() -> None:
+    pass
 
 
 def is_file(url: str) -> bool:

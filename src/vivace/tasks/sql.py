@@ -22,35 +22,36 @@ _COLUMNS: Final = ", ".join(Task.__struct_fields__)
 _OWN: Final = "id = ? AND worker = ? AND attempts = ? AND state = 'running'"
 _BUSY: Final = "('later', 'ready', 'running')"
 _NEW: Final = (
-    "INSERT INTO tasks"
+    "INSERT INTO vivace_tasks"
     " (name, payload, queue, state, priority, run_at, created, max_attempts, unique_key, keep)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id"
 )
-_SAME: Final = f"SELECT id FROM tasks WHERE name = ? AND unique_key = ? AND state IN {_BUSY}"
+_SAME: Final = f"SELECT id FROM vivace_tasks WHERE name = ? AND unique_key = ? AND state IN {_BUSY}"
 _ENOUGH: Final = f"(attempts >= max_attempts OR kills + 1 >= {MAX_KILLS})"
 _SLOT: Final = (
-    "INSERT INTO slots (name, slot) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET slot = excluded.slot"
-    " WHERE excluded.slot > slots.slot RETURNING slot"
+    "INSERT INTO vivace_slots (name, slot) VALUES (?, ?) ON CONFLICT (name)"
+    " DO UPDATE SET slot = excluded.slot WHERE excluded.slot > vivace_slots.slot RETURNING slot"
 )
 _TALLY: Final = (
-    "INSERT INTO tallies (name, done, failed) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
-    " SET done = tallies.done + excluded.done, failed = tallies.failed + excluded.failed"
+    "INSERT INTO vivace_tallies (name, done, failed) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
+    " SET done = vivace_tallies.done + excluded.done, failed = vivace_tallies.failed + excluded.failed"
 )
 SCHEMA: Final = (
-    """CREATE TABLE IF NOT EXISTS tasks (
+    """CREATE TABLE IF NOT EXISTS vivace_tasks (
         id {serial}, name TEXT NOT NULL, payload {octets} NOT NULL, queue TEXT NOT NULL, state TEXT NOT NULL,
         priority INTEGER NOT NULL, run_at {number} NOT NULL, created {number} NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0, max_attempts INTEGER NOT NULL, kills INTEGER NOT NULL DEFAULT 0,
         unique_key TEXT, keep {number} NOT NULL, lease_until {number}, worker TEXT, last_error TEXT,
         result {octets}, finished {number})""",
-    "CREATE INDEX IF NOT EXISTS tasks_ready ON tasks (priority DESC, run_at, id) WHERE state = 'ready'",
-    "CREATE INDEX IF NOT EXISTS tasks_later ON tasks (run_at) WHERE state = 'later'",
-    "CREATE INDEX IF NOT EXISTS tasks_running ON tasks (lease_until) WHERE state = 'running'",
-    "CREATE INDEX IF NOT EXISTS tasks_done ON tasks (finished) WHERE state = 'done'",
-    """CREATE UNIQUE INDEX IF NOT EXISTS tasks_unique ON tasks (name, unique_key)
+    """CREATE INDEX IF NOT EXISTS vivace_tasks_ready ON vivace_tasks (priority DESC, run_at, id)
+        WHERE state = 'ready'""",
+    "CREATE INDEX IF NOT EXISTS vivace_tasks_later ON vivace_tasks (run_at) WHERE state = 'later'",
+    "CREATE INDEX IF NOT EXISTS vivace_tasks_running ON vivace_tasks (lease_until) WHERE state = 'running'",
+    "CREATE INDEX IF NOT EXISTS vivace_tasks_done ON vivace_tasks (finished) WHERE state = 'done'",
+    """CREATE UNIQUE INDEX IF NOT EXISTS vivace_tasks_unique ON vivace_tasks (name, unique_key)
         WHERE unique_key IS NOT NULL AND state IN ('later', 'ready', 'running')""",
-    "CREATE TABLE IF NOT EXISTS slots (name TEXT PRIMARY KEY, slot {number} NOT NULL)",
-    """CREATE TABLE IF NOT EXISTS tallies (
+    "CREATE TABLE IF NOT EXISTS vivace_slots (name TEXT PRIMARY KEY, slot {number} NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS vivace_tallies (
         name TEXT PRIMARY KEY, done BIGINT NOT NULL, failed BIGINT NOT NULL)""",
 )
 
@@ -84,7 +85,7 @@ class SqlSpool:
         self._tally.clear()
 
     def _tasks(self, rest: str, values: Sequence[Any]) -> list[Task]:
-        return [Task(*row) for row in self.query(f"SELECT {_COLUMNS} FROM tasks {rest}", values)]
+        return [Task(*row) for row in self.query(f"SELECT {_COLUMNS} FROM vivace_tasks {rest}", values)]
 
     def enqueue(self, tasks: Sequence[NewTask], now: float) -> list[Placed]:
         """See `Spool`."""
@@ -105,10 +106,10 @@ class SqlSpool:
         if not names or limit < 1:
             return []
         due = self._pick("state = 'later' AND run_at <= ?", "run_at", "500")
-        self.query(f"UPDATE tasks SET state = 'ready' WHERE {due}", (now,))
+        self.query(f"UPDATE vivace_tasks SET state = 'ready' WHERE {due}", (now,))
         chosen = self._pick(f"state = 'ready' AND name IN ({marks(names)})", "priority DESC, run_at, id", "?")
         rows = self.query(
-            "UPDATE tasks SET state = 'running', attempts = attempts + 1, worker = ?, lease_until = ?"
+            "UPDATE vivace_tasks SET state = 'running', attempts = attempts + 1, worker = ?, lease_until = ?"
             f" WHERE {chosen} RETURNING {_COLUMNS}",
             (worker, now + lease, *names, limit),
         )
@@ -116,7 +117,7 @@ class SqlSpool:
 
     def _pick(self, where: str, order: str, limit: str) -> str:
         """A condition: to be one of the first rows of a choice."""
-        rows = f"SELECT id FROM tasks WHERE {where} ORDER BY {order} LIMIT {limit}{self.picking}"
+        rows = f"SELECT id FROM vivace_tasks WHERE {where} ORDER BY {order} LIMIT {limit}{self.picking}"
         return self.picked.format(rows)
 
     def extend(self, worker: str, ids: Collection[int], lease: float, now: float) -> set[int]:
@@ -124,7 +125,7 @@ class SqlSpool:
         if not ids:
             return set()
         rows = self.query(
-            f"UPDATE tasks SET lease_until = ? WHERE id IN ({marks(ids)})"
+            f"UPDATE vivace_tasks SET lease_until = ? WHERE id IN ({marks(ids)})"
             " AND worker = ? AND state = 'running' RETURNING id",
             (now + lease, *ids, worker),
         )
@@ -135,12 +136,12 @@ class SqlSpool:
         own = (task.id, worker, task.attempts)
         if task.keep > 0:
             rows = self.query(
-                "UPDATE tasks SET state = 'done', result = ?, finished = ?, lease_until = NULL"
+                "UPDATE vivace_tasks SET state = 'done', result = ?, finished = ?, lease_until = NULL"
                 f" WHERE {_OWN} RETURNING id",
                 (result, now, *own),
             )
         else:
-            rows = self.query(f"DELETE FROM tasks WHERE {_OWN} RETURNING id", own)
+            rows = self.query(f"DELETE FROM vivace_tasks WHERE {_OWN} RETURNING id", own)
         self._tally[task.name, "done"] += bool(rows)
         return bool(rows)
 
@@ -148,7 +149,7 @@ class SqlSpool:
         """See `Spool`."""
         state = "dead" if again_at is None else "later" if again_at > now else "ready"
         rows = self.query(
-            "UPDATE tasks SET state = ?, run_at = ?, last_error = ?, finished = ?, lease_until = NULL"
+            "UPDATE vivace_tasks SET state = ?, run_at = ?, last_error = ?, finished = ?, lease_until = NULL"
             f" WHERE {_OWN} RETURNING id",
             (
                 state,
@@ -167,7 +168,7 @@ class SqlSpool:
         for task in tasks:
             once = task.max_attempts <= 1
             rows = self.query(
-                "UPDATE tasks SET lease_until = NULL,"
+                "UPDATE vivace_tasks SET lease_until = NULL,"
                 " state = ?, max_attempts = ?, last_error = ?, finished = ?"
                 f" WHERE {_OWN} RETURNING id",
                 (
@@ -191,7 +192,7 @@ class SqlSpool:
 
     def _take_back(self, which: str, values: Sequence[Any], error: str, now: float) -> int:
         rows = self.query(
-            f"UPDATE tasks SET state = CASE WHEN {_ENOUGH} THEN 'dead' ELSE 'ready' END,"
+            f"UPDATE vivace_tasks SET state = CASE WHEN {_ENOUGH} THEN 'dead' ELSE 'ready' END,"
             f" finished = CASE WHEN {_ENOUGH} THEN {self.number} END, kills = kills + 1,"
             " last_error = ?, lease_until = NULL"
             f" WHERE state = 'running' AND {which} RETURNING name",
@@ -203,7 +204,9 @@ class SqlSpool:
 
     def workers(self) -> set[str]:
         """See `Spool`."""
-        return {row[0] for row in self.query("SELECT DISTINCT worker FROM tasks WHERE state = 'running'")}
+        return {
+            row[0] for row in self.query("SELECT DISTINCT worker FROM vivace_tasks WHERE state = 'running'")
+        }
 
     def schedule(self, name: str, slot: float, task: NewTask | None, *, waits: bool, now: float) -> str:
         """See `Spool`."""
@@ -219,7 +222,7 @@ class SqlSpool:
 
     def last_slot(self, name: str) -> float | None:
         """See `Spool`."""
-        rows = self.query("SELECT slot FROM slots WHERE name = ?", (name,))
+        rows = self.query("SELECT slot FROM vivace_slots WHERE name = ?", (name,))
         return rows[0][0] if rows else None
 
     def next_due(self, names: Collection[str], now: float) -> float | None:
@@ -227,18 +230,18 @@ class SqlSpool:
         if not names:
             return None
         known = f"name IN ({marks(names)})"
-        if self.query(f"SELECT 1 FROM tasks WHERE state = 'ready' AND {known} LIMIT 1", tuple(names)):
+        if self.query(f"SELECT 1 FROM vivace_tasks WHERE state = 'ready' AND {known} LIMIT 1", tuple(names)):
             return now
         rows = self.query(
-            f"SELECT run_at FROM tasks WHERE state = 'later' AND {known} ORDER BY run_at LIMIT 1",
+            f"SELECT run_at FROM vivace_tasks WHERE state = 'later' AND {known} ORDER BY run_at LIMIT 1",
             tuple(names),
         )
         return rows[0][0] if rows else None
 
     def sweep(self, now: float) -> int:
         """See `Spool`."""
-        old = "SELECT id FROM tasks WHERE state = 'done' AND finished + keep <= ? LIMIT 1000"
-        return len(self.query(f"DELETE FROM tasks WHERE id IN ({old}) RETURNING id", (now,)))
+        old = "SELECT id FROM vivace_tasks WHERE state = 'done' AND finished + keep <= ? LIMIT 1000"
+        return len(self.query(f"DELETE FROM vivace_tasks WHERE id IN ({old}) RETURNING id", (now,)))
 
     def get(self, number: int) -> Task | None:
         """See `Spool`."""
@@ -264,8 +267,8 @@ class SqlSpool:
                 return f"task {number}: task {same[0][0]} is there for the same thing ({task.unique_key})"
         more = task.attempts if task.state == "dead" else 0
         self.query(
-            "UPDATE tasks SET state = 'ready', run_at = ?, max_attempts = ?, kills = 0, finished = NULL"
-            " WHERE id = ?",
+            "UPDATE vivace_tasks SET state = 'ready', kills = 0, finished = NULL,"
+            " run_at = ?, max_attempts = ? WHERE id = ?",
             (now, max(task.max_attempts, more + 1), number),
         )
         return ""
@@ -275,7 +278,9 @@ class SqlSpool:
         task = self.get(number)
         if task is None:
             return f"there is no task {number}"
-        if not self.query("DELETE FROM tasks WHERE id = ? AND state != 'running' RETURNING id", (number,)):
+        if not self.query(
+            "DELETE FROM vivace_tasks WHERE id = ? AND state != 'running' RETURNING id", (number,)
+        ):
             return f"task {number} runs: it can be dropped when its attempt is over"
         return ""
 
@@ -283,13 +288,15 @@ class SqlSpool:
         """See `Spool`."""
         names: dict[str, dict[str, int]] = {}
         states: Counter[str] = Counter()
-        for name, state, count in self.query("SELECT name, state, count(*) FROM tasks GROUP BY name, state"):
+        for name, state, count in self.query(
+            "SELECT name, state, count(*) FROM vivace_tasks GROUP BY name, state"
+        ):
             names.setdefault(name, {})[state] = count
             states[state] += count
         done, failed = 0, 0
-        for name, well, badly in self.query("SELECT name, done, failed FROM tallies"):
+        for name, well, badly in self.query("SELECT name, done, failed FROM vivace_tallies"):
             names.setdefault(name, {}).update(finished=well, failed=badly)
             done, failed = done + well, failed + badly
-        oldest = self.query("SELECT min(run_at) FROM tasks WHERE state = 'ready'")[0][0]
+        oldest = self.query("SELECT min(run_at) FROM vivace_tasks WHERE state = 'ready'")[0][0]
         late = 0.0 if oldest is None else max(now - oldest, 0.0)
         return {"states": dict(states), "names": names, "oldest": late, "finished": done, "failed": failed}

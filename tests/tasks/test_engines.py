@@ -1,0 +1,133 @@
+"""What engines that several machines share do beyond the contract: faults, crowds, and being heard."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.services.postgres import Postgres
+from tests.tasks.conftest import START, spool_url
+from tests.tasks.test_runner import running
+from vivace.config import Config
+from vivace.tasks.book import Book
+from vivace.tasks.errors import SpoolUnavailable
+from vivace.tasks.records import NewTask
+from vivace.tasks.spool import listen, open_spool
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return spool_url(request, tmp_path)
+
+
+def test_of_many_that_take_at_once_none_gets_what_another_has(url: str) -> None:
+    first = open_spool(url)
+    with first.transaction():
+        first.enqueue([NewTask("a")] * 200, START)
+    taken: dict[str, list[int]] = {}
+
+    def work(worker: str) -> None:
+        spool = open_spool(url)
+        taken[worker] = []
+        while True:
+            with spool.transaction():
+                tasks = spool.claim(worker, ["a"], 5, 30.0, START)
+            if not tasks:
+                break
+            taken[worker] += [task.id for task in tasks]
+            with spool.transaction():
+                assert all(spool.ack(worker, task, None, START) for task in tasks)
+        spool.close()
+
+    threads = [threading.Thread(target=work, args=(f"w{n}",)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    all_taken = [number for numbers in taken.values() for number in numbers]
+    assert len(all_taken) == len(set(all_taken)) == 200
+    assert first.stats(START)["finished"] == 200
+    first.close()
+
+
+def test_of_many_that_ask_for_a_slot_one_gets_it(url: str) -> None:
+    open_spool(url).close()
+    outcomes: list[str] = []
+
+    def ask() -> None:
+        spool = open_spool(url)
+        with spool.transaction():
+            outcomes.append(spool.schedule("x", START, NewTask("a"), waits=False, now=START))
+        spool.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["queued", *["taken"] * 4]
+
+
+def test_a_connection_that_is_cut_is_made_anew(postgres: Postgres) -> None:
+    spool = open_spool(postgres.url)
+    with spool.transaction():
+        spool.enqueue([NewTask("cut")], START)
+    postgres.cut("vivace tasks")
+    with pytest.raises(SpoolUnavailable), spool.transaction():
+        spool.enqueue([NewTask("cut")], START)
+    with spool.transaction():
+        spool.enqueue([NewTask("cut")], START)
+    assert len(spool.select("", "cut", "", 10)) == 2
+    spool.close()
+
+
+def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpoolUnavailable, match="the database of the tasks cannot be used"):
+        open_spool(f"postgresql:///x?host={tmp_path}")
+
+
+def test_whoever_listens_hears_what_others_enqueue(postgres: Postgres) -> None:
+    heard: list[int] = []
+    spool = open_spool(postgres.url)
+    deaf = listen(postgres.url, lambda: heard.append(1))
+    until(lambda: len(heard) == 1)  # it listens
+    with spool.transaction():
+        spool.enqueue([NewTask("heard")], START)
+    until(lambda: len(heard) == 2)
+    deaf()
+    spool.close()
+
+
+async def test_a_runner_hears_of_work_from_another_machine(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books = []
+    seen: list[float] = []
+
+    def note() -> None:
+        seen.append(time.perf_counter())
+
+    for name in ("here", "there"):
+        config = Config({"TASKS_URL": postgres.url})
+        books.append(Book("far", lambda config=config: config))  # type: ignore[misc]
+        books[-1].declare(note)
+        monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / name))
+        assert books[-1].bells.place  # each has a folder of its own
+    here, there = books
+    async with running(here) as (runner, _):
+        for _ in range(3):
+            await there.functions["far.note"].enqueue()
+        while runner.done < 3:
+            await asyncio.sleep(0.005)
+    here.close()
+    there.close()
