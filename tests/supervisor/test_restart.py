@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import threading
@@ -443,3 +444,46 @@ def test_a_template_that_does_not_answer_holds_up_no_stop(tmp_path: Path) -> Non
         os.kill(int(re.findall(r'"pid":(\d+)', server.get())[0]), signal.SIGKILL)
         server.wait_for("it is replaced now")
         assert server.stop() == 0
+
+
+def release(folder: Path, value: int) -> Path:
+    """A folder with a release, and `current` leads there."""
+    made = folder / f"release{value}"
+    made.mkdir()
+    (made / "sample.py").write_text(APP.replace("VALUE = 1", f"VALUE = {value}"))
+    (folder / "next").symlink_to(made)
+    (folder / "next").rename(folder / "current")
+    return made
+
+
+@pytest.mark.parametrize("way", [RUN, PROGRAM], ids=["command", "program"])
+def test_a_deploy_by_a_symbolic_link_is_followed(tmp_path: Path, way: tuple[str, ...]) -> None:
+    old, current = release(tmp_path, 1), tmp_path / "current"
+    options = ("--workers", "2", "--pid-file", "pid") if way is RUN else ()
+    with Serving([*way, *options], current, {"PWD": str(current)}) as server, clients(server):
+        assert '"value":1' in server.get()
+        release(tmp_path, 2)
+        shutil.rmtree(old / "__pycache__", ignore_errors=True)
+        os.kill(supervisor_of(server), signal.SIGHUP)
+        server.wait_for("restarted: generation 2 serves")
+        until(lambda: '"value":2' in server.get())
+        current.unlink()
+        os.kill(supervisor_of(server), signal.SIGHUP)
+        server.wait_for(rf"cannot be started: No such file or directory \({current}\)")
+        until(lambda: '"value":2' in server.get())
+        release(tmp_path, 3)
+        os.kill(supervisor_of(server), signal.SIGHUP)
+        server.wait_for("generation 4 serves")
+        server.signal(signal.SIGTERM)
+        server.wait()
+    assert not (old / "pid").exists(), "what was made in the old folder is found there again"
+
+
+def test_without_a_name_the_folder_stays(tmp_path: Path) -> None:
+    release(tmp_path, 1)
+    with Serving([*RUN, "--workers", "2"], tmp_path / "current", {"PWD": "/"}) as server:
+        assert '"value":1' in server.get()
+        release(tmp_path, 2)
+        os.kill(supervisor_of(server), signal.SIGHUP)
+        server.wait_for("restarted: generation 2 serves")
+        assert '"value":1' in server.get()

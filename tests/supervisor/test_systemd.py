@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import Launch
 from tests.supervisor.serving import until
+from vivace.supervisor.housekeeping import EXTENSION
 
 RUN = [sys.executable, "-m", "vivace", "run", "app.py"]
 APP = """
@@ -76,6 +77,18 @@ def test_the_life_of_a_service_is_told(
     assert server.stop() == 0
     systemd.wait_for(STOPPING="1")
     assert not (tmp_path / "server.pid").exists()
+
+
+def test_a_long_start_and_a_stop_ask_for_time(
+    launch: Launch, free_port: int, tmp_path: Path, systemd: Systemd
+) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    server = launch([*RUN, "--port", str(free_port)], free_port, cwd=tmp_path, NOTIFY_SOCKET=systemd.path)
+    systemd.wait_for(READY="1")
+    assert {"EXTEND_TIMEOUT_USEC": str(int(EXTENSION * 1_000_000))} in systemd.told
+    assert server.stop() == 0
+    systemd.wait_for(STOPPING="1")
+    assert int(systemd.wait_for()["EXTEND_TIMEOUT_USEC"]) > 15_000_000
 
 
 def test_a_second_server_with_the_same_pid_file_is_refused(

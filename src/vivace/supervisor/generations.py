@@ -24,6 +24,7 @@ from vivace.supervisor.channels import Channels
 from vivace.supervisor.children import fork
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.generation import Generation, run_program_again
+from vivace.supervisor.home import Home
 from vivace.supervisor.job import Job, with_tls
 from vivace.supervisor.messages import Channel, Declared, Made, Order, Report
 from vivace.supervisor.reaper import Reaper
@@ -100,6 +101,7 @@ class Generations:
         self._board = board
         self._pid = os.getpid()
         self._generations: dict[int, Generation] = {}
+        self._home = Home(os.environ)
         self._workers = job.config.WORKERS
         self._settings: dict[str, Any] = {}
         self._proven: dict[str, Any] = {}
@@ -127,7 +129,8 @@ class Generations:
         except ConfigError as error:
             self._refuse(number, str(error), 2)
         except OSError as error:
-            self._refuse(number, f"a template cannot be started: {error.strerror or error}", 1)
+            where = f" ({error.filename})" if error.filename else ""
+            self._refuse(number, f"a template cannot be started: {error.strerror or error}{where}", 1)
         else:
             if generation.channel is None:
                 self._do(self._fleet.loaded(number, time.monotonic()))
@@ -140,6 +143,8 @@ class Generations:
 
     def _begin(self, number: int) -> Generation:
         old = self._generations.get(number)
+        if old is None:
+            self._home.follow()
         first = self._job.again is None and number == 1
         job = self._job if number == 1 else self._make_job()
         job = job._replace(generation=number, board=self._board)

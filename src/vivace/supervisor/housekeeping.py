@@ -19,12 +19,16 @@ from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.service import Service, supervisor_title
 from vivace.supervisor.usage import UsageWatch, Watched, measure
 
-__all__ = ["Chore", "Looking", "Recycling", "Telling", "UsageCheck", "Watching"]
+__all__ = ["Chore", "Extending", "Looking", "Recycling", "Telling", "UsageCheck", "Watching"]
 
 logger = logging.getLogger("vivace")
 
 USAGE_EVERY: Final = 60.0
 """Seconds between two counts of the connections that workers hold."""
+EXTEND_EVERY: Final = 5.0
+"""Seconds between two words that a start or restart goes on."""
+EXTENSION: Final = 20.0
+"""Seconds that it may take from each of them on; a few of them may be late."""
 LATE: Final = 1.0
 """Seconds without a turn of its loop after which a worker is looked at."""
 
@@ -41,6 +45,29 @@ class Chore(Protocol):
 
     def look(self, now: float) -> None:
         """Do what is due, and say when to come again."""
+
+
+class Extending:
+    """Tell the manager of services that a start or restart goes on: how long it may take is ours to judge.
+
+    Args:
+        service: Tells it.
+        fleet: Knows.
+
+    Attributes:
+        due: See `Chore`.
+    """
+
+    def __init__(self, service: Service, fleet: Fleet) -> None:
+        self.due = 0.0 if service.told else float("inf")
+        self._service = service
+        self._fleet = fleet
+
+    def look(self, now: float) -> None:
+        """See `Chore`."""
+        self.due = now + EXTEND_EVERY
+        if not self._fleet.booted or self._fleet.restarting:
+            self._service.starting(EXTENSION)
 
 
 class Looking:

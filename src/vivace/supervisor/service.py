@@ -61,6 +61,11 @@ class Service:
         """A start, reload or stop goes on, and may take so much longer from now on."""
         self.notifier.extend(seconds)
 
+    @property
+    def told(self) -> bool:
+        """Whether a manager of services listens."""
+        return self.notifier.active
+
     def ready(self, listeners: Listeners | None = None, status: str = "") -> None:
         """The server serves: at first, and again at the end of a reload, good or bad.
 

@@ -30,7 +30,15 @@ from vivace.supervisor.door import Door
 from vivace.supervisor.fleet import Fleet, Patience
 from vivace.supervisor.generations import Generations
 from vivace.supervisor.handle import describe_exit
-from vivace.supervisor.housekeeping import Looking, Recycling, Telling, UsageCheck, Watching
+from vivace.supervisor.housekeeping import (
+    EXTENSION,
+    Extending,
+    Looking,
+    Recycling,
+    Telling,
+    UsageCheck,
+    Watching,
+)
 from vivace.supervisor.job import Job
 from vivace.supervisor.limits import BlockGuard, MemoryGuard
 from vivace.supervisor.logs import attach_logging, reopen_files
@@ -133,6 +141,7 @@ class Supervisor:
     def _make_chores(self, config: Config) -> Rota:
         recycler = Recycler(config.WORKER_MAX_LIFETIME, config.WORKER_MAX_MEMORY)
         chores = Rota([Recycling(recycler, self._fleet, self._recycle), self._usage, self._block_guard])
+        chores.add(Extending(self._service, self._fleet))
         chores.add(Looking(self._board, self._fleet, self._workforce.send))
         chores.add(MemoryGuard(config.WORKER_MEMORY_LIMIT, self._fleet, self._condemn))
         if self._scaling is not None:
@@ -446,6 +455,8 @@ class Supervisor:
         if not self._told_of_stop:
             self._told_of_stop = True
             self._service.stopping()
+            patience = self._fleet.patience
+            self._service.starting(patience.delay + patience.graceful + EXTENSION)
             self._desk.stopping()
         if self._fleet.stopping and not self._barred:
             self._barred = True
