@@ -1,4 +1,4 @@
-"""An engine whose server is an object: what crosses between two machines, and what happens when it is away."""
+"""An engine whose server is an object, which goes away when it is told to."""
 
 import asyncio
 from collections.abc import Iterable, Mapping

@@ -24,6 +24,7 @@ logger = logging.getLogger("vivace.hub")
 Receiver = Callable[[Message | Gap], None]
 _MOST: Final = 1000
 """How much of a past is asked for where the rule is not known here."""
+_FAILED: Final = "a receiver of topic %r failed; the others got the message"
 NO_HISTORY: Final = "history: what was missed is not kept any more"
 
 
@@ -94,11 +95,7 @@ class Following:
         try:
             self.receiver(item)
         except Exception:
-            self.report()
-
-    def report(self) -> None:
-        """Log the exception of the receiver."""
-        logger.exception("a receiver of topic %r failed; the others got the message", self.topic)
+            logger.exception(_FAILED, self.topic)
 
     def give_past(self, past: Past | None, asked: bool) -> None:
         """The past is there; None: it could not be had."""
@@ -181,7 +178,7 @@ class Channel:
                 try:
                     following.receiver(item)
                 except Exception:
-                    following.report()
+                    logger.exception(_FAILED, self.topic)
             else:
                 following.give(item)
 
