@@ -16,6 +16,8 @@ if TYPE_CHECKING:
         ConfigError,
         Forbidden,
         HTTPException,
+        HubUnavailable,
+        MessageTooLarge,
         MethodNotAllowed,
         NotFound,
         PayloadTooLarge,
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
         ServerError,
         ServiceUnavailable,
         StartupError,
+        SubscriberTooSlow,
         Unauthorized,
         VivaceError,
         WebsocketClosed,
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
     from vivace.framework.views import HTTPMethodView
     from vivace.framework.websocket import Websocket
     from vivace.http.sse import ServerEvent
+    from vivace.hub.hub import Hub
+    from vivace.hub.records import Gap, Message, Position
 
 if PURE:
     force_pure()
@@ -60,13 +65,19 @@ __all__ = [
     "ConfigError",
     "EventStream",
     "Forbidden",
+    "Gap",
     "HTTPException",
     "HTTPMethodView",
     "HTTPResponse",
+    "Hub",
+    "HubUnavailable",
     "JSONResponse",
+    "Message",
+    "MessageTooLarge",
     "MethodNotAllowed",
     "NotFound",
     "PayloadTooLarge",
+    "Position",
     "Request",
     "RequestTimeout",
     "ResponseStream",
@@ -74,6 +85,7 @@ __all__ = [
     "ServerEvent",
     "ServiceUnavailable",
     "StartupError",
+    "SubscriberTooSlow",
     "Unauthorized",
     "Vivace",
     "VivaceError",
@@ -110,6 +122,8 @@ _PLACES = {
     "vivace.framework.views": ("HTTPMethodView",),
     "vivace.framework.websocket": ("Websocket",),
     "vivace.http.sse": ("ServerEvent",),
+    "vivace.hub.hub": ("Hub",),
+    "vivace.hub.records": ("Gap", "Message", "Position"),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 

@@ -81,9 +81,9 @@ def ask_until(what: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def by_worker(server: Serving, topic: str) -> dict[int, list[int]]:
+def by_worker(server: Serving, topic: str) -> dict[int, list[Any]]:
     """What each of the two workers got."""
-    found: dict[int, list[int]] = {}
+    found: dict[int, list[Any]] = {}
 
     def look() -> bool:
         answer = ask(server, f"/got/{topic}")
@@ -119,8 +119,7 @@ def test_kill_9_of_the_hub_and_of_a_worker_lose_nothing(server: Serving) -> None
     ask_until(lambda: all(got[-1] == "gap" for got in by_worker(server, "fast").values()))
 
     os.kill(min(workers), signal.SIGKILL)
-    for number in range(40, 50):
-        positions.append(ask(server, f"/publish/room:1/{number}")["position"])
+    positions += [ask(server, f"/publish/room:1/{number}")["position"] for number in range(40, 50)]
     server.wait_for(r"worker \d \(pid \d+\) ended with SIGKILL")
     for _ in range(4):  # by either worker
         answer = ask(server, f"/past/{positions[4]}")
