@@ -5,20 +5,20 @@ import asyncio
 import pytest
 
 from tests.hub.engines.lab import FAST, LATEST, RESUME, Lab, empty, lab, until
+from tests.services.nats import nats_server
 from tests.services.postgres import Postgres, postgres
 from tests.services.redis import RedisServer, redis_server
 from vivace.errors import HubUnavailable
 from vivace.hub.engines import Timing, make_engine
 from vivace.hub.records import Outgoing, Position, Rule
 
-__all__ = ["lab", "postgres", "redis_server"]
+__all__ = ["lab", "nats_server", "postgres", "redis_server"]
 
-SERVERS = {"redis": "redis_server", "postgres": "postgres"}
+SERVERS = {"redis": "redis_server", "postgres": "postgres", "nats": "nats_server"}
 
 
-@pytest.fixture(params=["redis", "postgres"])
-def url(request: pytest.FixtureRequest) -> str:
-    """Where a fresh server of each kind is."""
+def fresh(request: pytest.FixtureRequest) -> str:
+    """Where a server is that has forgotten all topics."""
     server = request.getfixturevalue(SERVERS[request.param])
     if isinstance(server, RedisServer):
         server.ask("FLUSHALL")
@@ -27,12 +27,16 @@ def url(request: pytest.FixtureRequest) -> str:
     return str(server.url)
 
 
-@pytest.fixture
-def ordered(url: str) -> str:
-    """The same, if it keeps orders."""
-    if url.startswith("nats"):
-        pytest.skip("this engine keeps no order")
-    return url
+@pytest.fixture(params=SERVERS)
+def url(request: pytest.FixtureRequest) -> str:
+    """Where a server of each kind is."""
+    return fresh(request)
+
+
+@pytest.fixture(params=["redis", "postgres"])
+def ordered(request: pytest.FixtureRequest) -> str:
+    """Where a server of each kind is that keeps orders."""
+    return fresh(request)
 
 
 async def test_a_message_reaches_the_machines_that_follow_its_topic(url: str, lab: Lab) -> None:

@@ -18,6 +18,7 @@ __all__ = ["Timing", "make_engine", "resolve_url"]
 
 _REDIS: Final = {"redis", "rediss", "valkey", "valkeys", "redis+unix", "valkey+unix"}
 
+_NATS: Final = {"nats", "tls", "ws", "wss"}
 _POSTGRES: Final = {"postgres", "postgresql"}
 
 
@@ -50,6 +51,10 @@ def make_engine(
             whole, prefix, name, timing
         )
         return postgres
+    if scheme in _NATS:
+        _need("nats", "nats", whole)
+        bus: Engine = import_module("vivace.hub.engines.nats").NatsEngine(whole, prefix, name, timing)
+        return bus
     raise ConfigError(
         f"HUB_URL {hide_password(whole)}: there is no engine for {scheme}://; expected redis://, rediss://,"
         " valkey://, postgres:// or nats://",

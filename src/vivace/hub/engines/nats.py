@@ -1,0 +1,250 @@
+"""The engine over NATS: one connection, core NATS, for `fast` topics.
+
+NATS sends a machine only what it has asked for, and forgets at once: there is no order across machines and no
+history. A topic that wants these is refused in words; Redis and PostgreSQL give them.
+
+Rules of this file:
+
+- The library's own way to reconnect is off: the connection is made anew here, as for the other engines, so
+  that gaps are said and nothing waits without a bound.
+- A message counts as published when the server has answered a ping that was sent behind it.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, cast
+
+import msgspec
+import nats
+import nats.errors
+
+from vivace.errors import HubUnavailable
+from vivace.hub.engine import Sink
+from vivace.hub.engines.envelope import Numbers, seal, stored_from, unseal
+from vivace.hub.engines.outbox import Outbox
+from vivace.hub.engines.upkeep import LinkDown, Status, Timing, keep
+from vivace.hub.engines.urls import hide_password
+from vivace.hub.records import Outgoing, Past, Position, Rule
+
+__all__ = ["NatsEngine"]
+
+_LINK: Final = "nats"
+_ODD: Final = re.compile(rb"[^A-Za-z0-9_-]")
+
+
+class NatsEngine:
+    """See `vivace.hub.engine.Engine`.
+
+    Args:
+        url: Of the server, or of several with commas between them.
+        prefix: Of all subjects.
+        name: Of the connection.
+        timing: How long what may take.
+    """
+
+    def __init__(self, url: str, prefix: str, name: str, timing: Timing) -> None:
+        self._url = url
+        self._prefix = _encode(prefix)
+        self._name = name
+        self._timing = timing
+        self._status = Status(_LINK)
+        self._outbox: Outbox[tuple[str, bytes]] = Outbox(timing, self._reason)
+        self._sink: Sink | None = None
+        self._client: Any = None
+        self._topics: dict[str, asyncio.Future[None]] = {}
+        self._subscriptions: dict[str, Any] = {}
+        self._lost: set[str] = set()
+        self._lost_at = 0.0
+        self._numbers = Numbers()
+        self._wake = asyncio.Event()
+        self._run = os.urandom(6).hex()
+        self._number = 0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def up(self) -> bool:
+        """See `Engine.up`."""
+        return self._status.up
+
+    @property
+    def connections(self) -> int:
+        """See `Engine.connections`."""
+        return int(self._client is not None)
+
+    async def start(self, sink: Sink) -> None:
+        """See `Engine.start`."""
+        self._sink = sink
+        self._status.begin(sink)
+        self._task = asyncio.create_task(
+            keep(_LINK, self._session, self._status, self._timing, self._explain)
+        )
+
+    async def stop(self) -> None:
+        """See `Engine.stop`."""
+        await self._outbox.drain()
+        self._status.end()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._outbox.close()
+        self.unfollow(list(self._topics))
+        self._sink = None
+
+    def follow(self, topics: Mapping[str, Rule]) -> None:
+        """See `Engine.follow`."""
+        for topic in topics:
+            self._topics.setdefault(topic, asyncio.get_running_loop().create_future())
+        self._wake.set()
+
+    def unfollow(self, topics: Iterable[str]) -> None:
+        """See `Engine.unfollow`."""
+        for topic in topics:
+            ready = self._topics.pop(topic, None)
+            if ready is not None and not ready.done():
+                ready.set_result(None)
+        self._wake.set()
+
+    async def publish(self, outgoing: Outgoing) -> Position | None:
+        """See `Engine.publish`."""
+        if outgoing.rule.ordered:
+            raise HubUnavailable(
+                f"topic {outgoing.topic!r} is {outgoing.rule.delivery!r}, but NATS keeps no order and no"
+                " history: let HUB_URL name a Redis or a PostgreSQL; the message was not published"
+            )
+        self._number += 1
+        octets = seal(outgoing, self._run, self._number)
+        job = self._outbox.add((self._subject(outgoing.topic), octets), away=self._client is None)
+        self._wake.set()
+        await job.future
+        return None
+
+    async def history(self, topic: str, rule: Rule, since: Position | None, limit: int) -> Past:
+        """See `Engine.history`: there is none, ever."""
+        del rule, limit
+        ready = self._topics.get(topic)
+        if ready is not None and not ready.done():
+            try:
+                async with asyncio.timeout(self._timing.patience):
+                    await asyncio.shield(ready)
+            except TimeoutError:
+                raise HubUnavailable(f"{self._reason()}; topic {topic!r} is not followed yet") from None
+        return Past([], since is None, None)
+
+    def _reason(self) -> str:
+        return self._status.why or self._explain(TimeoutError())
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, ConnectionRefusedError):
+            what = "nothing listens there: is it running, is the port right?"
+        elif isinstance(error, TimeoutError):
+            what = "it did not answer in time: is a firewall in between, or does it hang?"
+        elif "authorization" in str(error).lower():
+            what = f"it does not accept the user, password or token in HUB_URL ({error})"
+        else:
+            what = str(error) or type(error).__name__
+        return f"nats at {hide_password(self._url)}: {what}"
+
+    def _subject(self, topic: str) -> str:
+        return f"{self._prefix}.{_encode(topic)}"
+
+    async def _session(self, settled: Callable[[], None]) -> None:
+        client = await self._connect()
+        try:
+            await self._subscribe(client)
+            self._client = client
+            settled()
+            while not client.is_closed:
+                self._wake.clear()
+                await self._subscribe(client)
+                if not await self._send(client):
+                    await self._wake.wait()
+            raise LinkDown("the server closed the connection")
+        finally:
+            self._client = None
+            self._subscriptions.clear()
+            self._lost |= {topic for topic, ready in self._topics.items() if ready.done()}
+            self._lost_at = self._lost_at or asyncio.get_running_loop().time()
+            leave = asyncio.wait_for(client.close(), self._timing.farewell)
+            await asyncio.gather(leave, return_exceptions=True)
+
+    async def _connect(self) -> Any:
+        timing = self._timing
+        seen: list[Exception] = []
+
+        async def closed() -> None:
+            self._wake.set()
+
+        async def failed(error: Exception) -> None:
+            seen.append(error)
+
+        try:
+            async with asyncio.timeout(timing.connect_timeout):
+                return await nats.connect(
+                    self._url.split(","),
+                    name=self._name,
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    closed_cb=closed,
+                    error_cb=failed,
+                    ping_interval=cast("int", timing.ping_after),
+                    max_outstanding_pings=1,
+                )
+        except nats.errors.NoServersError:
+            raise (seen or [ConnectionRefusedError()])[-1] from None
+
+    async def _subscribe(self, client: Any) -> None:
+        """Follow at the server what is followed here, and nothing else."""
+        for topic in [topic for topic in self._subscriptions if topic not in self._topics]:
+            await self._subscriptions.pop(topic).unsubscribe()
+        there = self._subscriptions
+        new = {t: ready for t, ready in self._topics.items() if t not in there or not ready.done()}
+        if not new:
+            return
+        for topic in new:
+            if topic not in there:
+                there[topic] = await client.subscribe(self._subject(topic), cb=self._taker(topic))
+        await client.flush(timeout=self._timing.ping_timeout)
+        self._say_gaps(new)
+        for ready in new.values():
+            if not ready.done():
+                ready.set_result(None)
+
+    def _say_gaps(self, topics: Iterable[str]) -> None:
+        away = asyncio.get_running_loop().time() - self._lost_at
+        for topic in topics:
+            if topic in self._lost and topic in self._topics and self._sink is not None:
+                self._sink.gap(topic, f"engine: the connection to nats was lost for {away:.1f} s")
+        self._lost.clear()
+        self._lost_at = 0.0
+
+    def _taker(self, topic: str) -> Callable[[Any], Any]:
+        async def take(message: Any) -> None:
+            try:
+                envelope = unseal(message.data)
+            except msgspec.MsgspecError:
+                return
+            if topic in self._topics and self._sink is not None and self._numbers.is_new(envelope):
+                self._sink.deliver(stored_from(topic, None, envelope))
+
+        return take
+
+    async def _send(self, client: Any) -> bool:
+        """Publish what waits; whether there was something."""
+        jobs = self._outbox.open
+        for job in jobs:
+            job.sent = True
+            await client.publish(*job.what)
+        if jobs:
+            await client.flush(timeout=self._timing.ping_timeout)
+        for job in jobs:
+            if not job.future.done():
+                job.future.set_result(None)
+        return bool(jobs)
+
+
+def _encode(name: str) -> str:
+    """A name as one token of a subject."""
+    return _ODD.sub(lambda found: b"%%%02X" % found[0][0], name.encode()).decode()

@@ -1,0 +1,60 @@
+"""Whatever happens to a NATS: nothing is raised, what is lost is said once."""
+
+import asyncio
+
+import pytest
+
+from tests.hub.engines.lab import FAST, RESUME, Lab, Traffic, lab, until
+from tests.services.nats import NatsServer, nats_server
+from vivace.errors import HubUnavailable
+from vivace.hub.records import Position
+
+__all__ = ["lab", "nats_server"]
+
+
+async def test_a_restart_is_one_gap(nats_server: NatsServer, lab: Lab) -> None:
+    one, two = [await (await lab(nats_server.url, name)).up() for name in "ab"]
+    await two.follow("fast", "silent")
+    assert one.engine.connections == 1
+    async with Traffic(one, "fast", FAST) as fast:
+        await until(lambda: len(two.got) > 20)
+        await asyncio.to_thread(nats_server.stop)
+        await until(lambda: not one.engine.up and not two.engine.up)
+        await asyncio.to_thread(nats_server.start)
+        count = len(two.got)
+        await until(lambda: len(two.got) > count + 20)
+    await until(lambda: two.payloads("fast")[-1] == fast.sent[-1])
+    assert not fast.refused
+    got = two.payloads("fast")
+    assert got == sorted(set(got), key=int)
+    assert sorted(topic for topic, _ in two.gaps) == ["fast", "silent"]
+    assert two.gaps[0][1].startswith("engine: the connection to nats was lost for ")
+
+
+async def test_a_frozen_server_is_noticed(nats_server: NatsServer, lab: Lab) -> None:
+    one, two = [await (await lab(nats_server.url, name)).up() for name in "ab"]
+    await two.follow("fast")
+    nats_server.freeze()
+    try:
+        await until(lambda: not two.engine.up and not one.engine.up)
+    finally:
+        nats_server.thaw()
+    await one.up()
+    await two.up()
+    await one.send("fast", b"x")
+    await until(lambda: two.got)
+    assert [topic for topic, _ in two.gaps] == ["fast"]
+
+
+async def test_an_order_is_refused_in_words(nats_server: NatsServer, lab: Lab) -> None:
+    machine = await (await lab(nats_server.url)).up()
+    with pytest.raises(HubUnavailable, match="let HUB_URL name a Redis or a PostgreSQL"):
+        await machine.send("room", b"x", RESUME)
+    past = await machine.engine.history("room", RESUME, Position("e", 1), 10)
+    assert (past.messages, past.complete) == ([], False)
+
+
+async def test_a_server_that_is_not_there_is_explained(lab: Lab) -> None:
+    machine = await lab("nats://me:secret@127.0.0.1:1")
+    await until(lambda: machine.problems)
+    assert machine.problems[0].startswith("nats at nats://me:***@127.0.0.1:1: nothing listens there")
