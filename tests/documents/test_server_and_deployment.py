@@ -2,7 +2,7 @@
 
 import http.client
 import json
-import multiprocessing
+import os
 import shutil
 import signal
 import socket
@@ -47,6 +47,7 @@ def wait_for(server: ServerProcess, said: str, times: int = 1) -> None:
 
 def test_production_app(launch: Launch, free_port: int, tmp_path: Path) -> None:
     server = start(launch, tmp_path, program("production", port=f"8000={free_port}"), free_port)
+    wait_for(server, "4 worker processes")
     assert get_json(server, "/health") == {"status": "healthy", "service": "ProductionApp"}
     assert get_json(server, "/api/data") == {"data": "production data"}
     wait_for(server, "/api/data")
@@ -84,14 +85,15 @@ def ask_securely(port: int, context: ssl.SSLContext) -> Any:
 
 
 def test_multi_worker_app(launch: Launch, free_port: int, tmp_path: Path) -> None:
-    environment = {"PORT": str(free_port), "MAX_WORKERS": "2"}
+    (tmp_path / "sitecustomize.py").write_text("import multiprocessing as m\nm.cpu_count = lambda: 4\n")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {"PORT": str(free_port), "PYTHONPATH": path}
     server = start(launch, tmp_path, program("multi_worker"), free_port, **environment)
     assert server.get("/")[0] == 404  # it has no route
-    workers = min(multiprocessing.cpu_count(), 2)
-    wait_for(server, "LOGGING", workers)
-    wait_for(server, "Serving")  # which is said when all workers do
+    wait_for(server, "LOGGING", 4)
+    wait_for(server, "4 worker processes")  # which is said when all of them serve
     assert server.stop() == 0
-    assert server.output.count("CLOSED pool") == server.output.count("CLOSED cache") == workers
+    assert server.output.count("CLOSED pool") == server.output.count("CLOSED cache") == 4
 
 
 @contextmanager
@@ -120,6 +122,7 @@ def test_unix_socket_app(tmp_path: Path) -> None:
         with socket.socket(socket.AF_UNIX) as stale:
             stale.bind(str(path))
         with unix_server(tmp_path, path) as server:
+            wait_for(server, "4 worker processes")
             assert stat.S_IMODE(path.stat().st_mode) == 0o666
             assert ask_unix(path, "/status").endswith(b'{"status":"running","socket":"unix"}')
             server.stop()
@@ -129,7 +132,7 @@ def test_unix_socket_app(tmp_path: Path) -> None:
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", "4"])
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_container_app(
     launch: Launch, free_port: int, tmp_path: Path, workers: str, sent: signal.Signals
@@ -179,6 +182,7 @@ def test_proxied_app_behind_nginx(launch: Launch, tmp_path: Path) -> None:
     server = start(launch, tmp_path, program("proxied", port=f"8000={back}"), back)
     conf = tmp_path / "nginx.conf"
     conf.write_text(NGINX.format(folder=tmp_path, front=front, back=back))
+    wait_for(server, "4 worker processes")
     proxy = launch(["nginx", "-p", str(tmp_path), "-c", str(conf)], front, cwd=tmp_path)
     seen = get_json(proxy, "/proxy-info", headers={"Host": "shop.example.org"})
     assert seen["client_ip"] == "127.0.0.1"
