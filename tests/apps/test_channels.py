@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.apps.support import PATIENCE
@@ -76,12 +78,20 @@ class Chat:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def hub_socket() -> Iterator[str]:
+    """Where processes find the hub that the server did not start: a short path, as sockets want it."""
+    with tempfile.TemporaryDirectory(prefix="vivace-") as folder:
+        yield f"{folder}/hub"
+
+
+@pytest.fixture(scope="module")
+def server(hub_socket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """Two workers of the project, with its `CHANNEL_LAYERS` and nothing else."""
     port = find_free_port()
     log = tmp_path_factory.mktemp("channels") / "log"
     command = ["-m", "vivace", "run", "chat_site.asgi:application", "--workers", "2", "--port", str(port)]
-    server = ServerProcess([sys.executable, *command], port, clean_environment(), SITE, log)
+    environ = clean_environment(VIVACE_HUB_SOCKET=hub_socket)
+    server = ServerProcess([sys.executable, *command], port, environ, SITE, log)
     try:
         server.wait_until_serving()
         yield server
@@ -99,7 +109,7 @@ def chat(server: ServerProcess) -> Iterator[Chat]:
     made.leave()
 
 
-def manage(server: ServerProcess, *arguments: str, **environ: str) -> str:
+def manage(*arguments: str, **environ: str) -> str:
     """What a command of `manage.py` prints; it must succeed."""
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
@@ -188,3 +198,42 @@ def test_plain_django_refuses_websockets_and_the_worker_goes_on(launch: Launch, 
     lines = [line for line in server.output.splitlines() if "can only handle ASGI/HTTP connections" in line]
     assert len(lines) == 3
     assert "Traceback" not in server.output
+
+
+# -- processes that the server did not start ------------------------------------------------------------
+
+
+def test_a_command_of_manage_py_reaches_the_room(chat: Chat, hub_socket: str) -> None:
+    talkers = chat.enter_twice("office")
+    texts = [f"n{number}" for number in range(20)]
+    manage("say", "office", *texts, VIVACE_HUB_SOCKET=hub_socket)
+    for talker in talkers:
+        assert [talker.hear()["text"] for _ in texts] == texts
+
+
+@pytest.mark.once
+def test_a_task_of_celery_reaches_the_room_over_one_connection(
+    chat: Chat, hub_socket: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("celery")
+    talkers = chat.enter_twice("kitchen")
+    environ = clean_environment(VIVACE_HUB_SOCKET=hub_socket, BROKER=str(tmp_path))
+    for name in ("queue", "done"):
+        (tmp_path / name).mkdir()
+    command = ["-m", "celery", "-A", "chat_site.tasks", "worker", "--concurrency", "1", "--pool", "prefork"]
+    options = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
+    log = tmp_path / "log"
+    worker = ServerProcess([sys.executable, *command, *options], 0, environ, SITE, log)
+    try:
+        asked = [sys.executable, "-m", "chat_site.tasks", "kitchen", *map(str, range(20))]
+        done = subprocess.run(
+            asked, cwd=SITE, env=environ, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        for talker in talkers:  # a folder as the broker knows no order
+            assert {talker.hear()["text"] for _ in range(20)} == {str(number) for number in range(20)}
+        (child,) = psutil.Process(worker.process.pid).children()
+        assert len(child.net_connections("unix")) <= 3
+        assert worker.stop() == 0, worker.output
+    finally:
+        worker.remove()

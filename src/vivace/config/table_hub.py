@@ -28,6 +28,13 @@ HUB_SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         "HUB_PREFIX", "str", "vivace", "Begins every name that the hub uses in the engine's server.", _HUB
     ),
+    Setting(
+        "HUB_SOCKET",
+        "str",
+        "",
+        "The path of the hub's socket, for processes that the server does not start: Celery, manage.py.",
+        _HUB,
+    ),
     _count("HUB_QUEUE", 256, "messages", 1, "What may wait for a subscriber that is slow."),
     _count("HUB_MAX_MESSAGE", 1_048_576, "octets", 1, "The largest message of a topic that says nothing."),
     _count("HUB_OUTBOX", 1000, "messages", 1, "What may wait in a process while the hub is away."),

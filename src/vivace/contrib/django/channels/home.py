@@ -143,14 +143,14 @@ def make_hub(url: str | None) -> Hub:
     """The hub of the server that started this process, or one that speaks with the server of a URL itself.
 
     Args:
-        url: Of the hub's server; None: HUB_URL of the files and the environment.
+        url: Of the hub's server; None: HUB_SOCKET or HUB_URL of the files and the environment.
 
     Raises:
         ConfigError: A setting is wrong, or there is no engine for such a URL.
     """
     config = Config.load()
     if not url and VARIABLE not in os.environ:
-        url = config.HUB_URL
+        url = f"unix://{os.path.abspath(config.HUB_SOCKET)}" if config.HUB_SOCKET else config.HUB_URL
     return Hub(url or None, limits=Limits.of(config), name="channels")
 
 
