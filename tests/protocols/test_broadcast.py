@@ -42,8 +42,16 @@ def test_a_variant_is_made_once() -> None:
     first = broadcast.octets(12, packing)
     assert broadcast.octets(12, deflate(12)) is first
     assert len(first) < len(broadcast.octets(PLAIN, None))
+    calls: list[bytes] = []
+
+    class Counting(Deflate):
+        def compress(self, data: bytes) -> bytes | None:
+            calls.append(data)
+            return super().compress(data)
+
     again = Broadcast(broadcast.messages)
-    assert again.messages[0].frame(12, None) is broadcast.messages[0].frame(12, None)
+    assert again.octets(12, Counting(Deflater(DeflateOptions()), 12, False, False)) == first
+    assert calls == []
 
 
 def test_what_deflate_makes_larger_is_sent_as_it_is() -> None:

@@ -32,19 +32,19 @@ def variant_of(deflate: Deflate | None) -> int:
 
 
 class Encoded:
-    """A message, and the frames that it became.
+    """A message, and its content as it was compressed: what is cheap to make again is not kept.
 
     Args:
         content: The octets; UTF-8 if it is text.
         text: The kind of the message.
     """
 
-    __slots__ = ("_frames", "_shown", "content", "text")
+    __slots__ = ("_packed", "_shown", "content", "text")
 
     def __init__(self, content: bytes, text: bool) -> None:
         self.content = content
         self.text = text
-        self._frames: dict[int, bytes] | None = None
+        self._packed: dict[int, bytes] | None = None
         self._shown: Any = None
 
     @classmethod
@@ -61,20 +61,21 @@ class Encoded:
 
     def frame(self, variant: int, deflate: Deflate | None) -> bytes:
         """The frame for a variant; `deflate` is that of any connection of the variant."""
-        if self._frames is None:
-            self._frames = {}
-        frame = self._frames.get(variant)
-        if frame is None:
-            frame = self._frames[variant] = self._build(deflate)
-        return frame
-
-    def _build(self, deflate: Deflate | None) -> bytes:
         opcode = TEXT if self.text else BINARY
         if deflate is not None and len(self.content) >= deflate.threshold:
-            packed = deflate.compress(self.content)
-            if packed is not None:
+            packed = self._pack(variant, deflate)
+            if packed:
                 return build_frame(FIN | RSV1 | opcode, packed, b"")
         return build_frame(FIN | opcode, self.content, b"")
+
+    def _pack(self, variant: int, deflate: Deflate) -> bytes:
+        """The content, compressed once for a variant; empty if that made it larger."""
+        if self._packed is None:
+            self._packed = {}
+        packed = self._packed.get(variant)
+        if packed is None:
+            packed = self._packed[variant] = deflate.compress(self.content) or b""
+        return packed
 
 
 class Broadcast:

@@ -117,6 +117,8 @@ class Fanout:
             known.count += 1
             room = known.room
             return Joined(topic, None, None if room is None else room.following.position)
+        if self._unhear is None:
+            self._unhear = self.hub.on_control(self._hear)
         member = self._make(outlet, topic, options)
         outlet.members[topic] = member
         try:
@@ -148,8 +150,6 @@ class Fanout:
         )
 
     def _room(self, topic: str) -> Room:
-        if self._unhear is None:
-            self._unhear = self.hub.on_control(self._hear)
         room = self.rooms.get(topic)
         if room is None:
             room = self.rooms[topic] = Room(self, topic)
@@ -210,14 +210,19 @@ class Fanout:
         """Forget a client that is in no group any more."""
         if not outlet.members:
             self.outlets.pop(outlet.id, None)
+        self._rest()
+
+    def _rest(self) -> None:
+        """Listen to the hub no more, if there is nobody whom its words could be about."""
+        if self._unhear is not None and not (self.rooms or self.admission.verdicts):
+            self._unhear()
+            self._unhear = None
 
     def close_room(self, room: Room) -> None:
         """The last one has left."""
         if self.rooms.get(room.topic) is room:
             del self.rooms[room.topic]
-        if not self.rooms and self._unhear is not None:
-            self._unhear()
-            self._unhear = None
+        self._rest()
 
     def _hear(self, said: Control) -> None:
         """Do what `hub.revoke` and `hub.recheck` say."""
