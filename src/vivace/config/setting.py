@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple
 
 from vivace.config.binds import parse_bind, split_binds
 from vivace.config.budget import parse_budgets, show_budgets
+from vivace.config.daemons import parse_daemons, show_daemons
+from vivace.config.stages import parse_stages, show_stages
 from vivace.config.workers import WorkerRange, parse_range, show_workers
 from vivace.errors import ConfigError
 from vivace.http.networks import Networks
@@ -39,6 +41,7 @@ class Setting(NamedTuple):
         name: Upper case, as application code writes it.
         kind: What a value is: ``bool``, ``int``, ``float``, ``str``, ``logo`` (text of several lines),
             ``choice``, ``mode`` (permission bits, octal when written as text), ``header`` (a field name),
+            ``daemons`` and ``hooks`` (JSON text, or what it stands for),
             ``budgets`` (text ``name=limit`` and so on; a list or table of it too),
             ``mounts`` (text ``/prefix=target`` and so on; a list or table of it too), ``workers`` (a number,
             two as ``2..8``, or ``auto``), ``binds`` (addresses to listen on, see `config.binds`) or
@@ -257,6 +260,14 @@ def _parse_budgets(_: Setting, value: object) -> str:
     return show_budgets(parse_budgets(value))
 
 
+def _parse_daemons(_: Setting, value: object) -> str:
+    return show_daemons(parse_daemons(value))
+
+
+def _parse_hooks(_: Setting, value: object) -> str:
+    return show_stages(parse_stages(value))
+
+
 def _parse_paths(setting: Setting, value: object) -> str:
     if isinstance(value, (list, tuple)):
         return os.pathsep.join(_parse_str(setting, item) for item in value)
@@ -282,8 +293,10 @@ _PARSERS: Final[dict[str, Callable[[Setting, object], Any]]] = {
     "bool": _parse_bool,
     "budgets": _parse_budgets,
     "choice": _parse_choice,
+    "daemons": _parse_daemons,
     "float": _parse_float,
     "header": _parse_header,
+    "hooks": _parse_hooks,
     "int": _parse_int,
     "logo": _parse_logo,
     "mode": _parse_mode,
@@ -298,8 +311,10 @@ _EXPECTED: Final = {
     "bool": "yes or no (true, on, 1; false, off, 0)",
     "budgets": "a name and a limit such as postgres=20 or postgres=20,reserve=2, or several with a space"
     " between them",
+    "daemons": "tables, each with a name and a cmd",
     "float": "a number",
     "header": "a field name",
+    "hooks": "a table of stages with their commands",
     "int": "a whole number",
     "logo": "text",
     "mode": "octal permission bits such as 660",
