@@ -90,6 +90,7 @@ app.graphql(
     graphene.Schema(query=GrapheneQuery, mutation=GrapheneMutation, subscription=GrapheneSubscription),
     name="graphene",
     on_connect=judge,
+    graphiql=True,
 )
 
 

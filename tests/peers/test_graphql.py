@@ -2,16 +2,17 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT, ServerProcess, clean_environment, find_free_port
+from tests.services.chromium import Tab, open_browser
 from tests.services.npm import Npm, npm_clients
 
-__all__ = ["npm_clients"]
+__all__ = ["npm_clients", "open_browser"]
 
 CLIENTS = ("legacy", "modern", "apollo-legacy", "apollo-modern")
 LIBRARIES = ("graphene", "strawberry", "ariadne")
@@ -62,3 +63,26 @@ def check(seen: list[Any]) -> None:
     assert some == [{"forever": 0}, {"forever": 1}, {"forever": 2}]
     assert left == "nothing is left"
     assert refused in {"a bad token", "4403 a bad token"}
+
+
+@pytest.mark.once
+def test_the_page_works_in_a_browser_and_loads_nothing_else(
+    server: ServerProcess, open_browser: Callable[[], Callable[[], Tab]]
+) -> None:
+    tab = open_browser()()
+    tab.go(f"http://127.0.0.1:{server.port}/graphene")
+    tab.until(lambda: tab.texts(".graphiql-execute-button"), "GraphiQL does not come up")
+
+    def execute(query: str) -> None:
+        tab.run(
+            "document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror.setValue(arguments[0])",
+            query,
+        )
+        tab.run("document.querySelector('.graphiql-execute-button').click()")
+
+    execute('{ hello(name: "page") }')
+    tab.until(lambda: "hello page from nobody" in tab.text(".result-window"), "no answer to a query")
+    execute("subscription { count(to: 3) }")
+    tab.until(lambda: '"count": 2' in tab.text(".result-window"), "no event of a subscription")
+    loaded = tab.run("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert {url.partition("/graphene")[0] for url in loaded} == {f"http://127.0.0.1:{server.port}"}

@@ -329,6 +329,34 @@ async def test_a_subscription_that_breaks_off_says_so_in_an_event(app: Vivace) -
         assert error[1]["errors"][0]["message"] == "Internal Server Error"
 
 
+# The page
+
+
+@pytest.mark.parametrize("encoding", ["gzip, br", "identity"])
+async def test_browsers_get_a_page(app: Vivace, encoding: str) -> None:
+    async with serve(app, graphiql=True) as client:
+        headers = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8", "accept-encoding": encoding}
+        answer = await client.get(PATH, headers=headers)
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert answer.headers.get("content-encoding") == ("gzip" if "gzip" in encoding else None)
+        assert answer.text.startswith("<!DOCTYPE html>")
+        assert "Permission is hereby granted" in answer.text
+        assert "connect-src 'self'" in answer.headers["content-security-policy"]
+        answer = await client.get(PATH, params={"query": "{ __typename }"}, headers=headers)
+        assert answer.json == {"data": {"__typename": "Query"}}
+
+
+@pytest.mark.parametrize(
+    ("debug", "graphiql", "status"), [(True, None, 200), (False, None, 406), (True, False, 406)]
+)
+async def test_the_page_is_for_development(
+    app: Vivace, debug: bool, graphiql: bool | None, status: int
+) -> None:
+    app.config.DEBUG = debug
+    async with serve(app, graphiql=graphiql) as client:
+        assert (await client.get(PATH, headers={"accept": "text/html"})).status == status
+
+
 async def test_without_subscriptions_there_is_neither(app: Vivace) -> None:
     async with serve(app, subscriptions=False) as client:
         assert (await ask(client, "subscription { count(to: 1) }", RESPONSE)).status == 400

@@ -24,6 +24,8 @@ logger = logging.getLogger("vivace.error")
 
 FRESH: Final = 1.0
 """Seconds for which an answer is taken for another one who asks the same."""
+RETRY: Final = 5.0
+"""The most seconds between two questions while there is no answer."""
 JITTER: Final = 0.1
 """The part of the time between two questions that is left to chance."""
 
@@ -43,6 +45,7 @@ class Check:
         self._asking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._answered = self._failing = 0.0
+        self._stale = False
         self._denial: str | None = None
 
     async def judge(self, fresh: float = FRESH) -> str | None:
@@ -55,23 +58,33 @@ class Check:
         if not self._answered or loop.time() - self._answered > fresh:
             if self._asking is None:
                 self._asking = loop.create_task(self._ask())
+                self._asking.add_done_callback(_look_at)
             # Whoever asked first may leave; the others still want to know.
             await asyncio.shield(self._asking)
         return self._denial
 
     async def _ask(self) -> None:
         try:
+            while True:
+                self._stale = False
+                begun = asyncio.get_running_loop().time()
+                self._denial = await self._put_question()
+                if not self._stale:
+                    break
+        finally:
+            self._asking = None
+        self._answered = begun
+        self._failing = 0.0
+
+    async def _put_question(self) -> str | None:
+        try:
             answer = self._question()
             answer = await answer if isawaitable(answer) else answer
-            self._denial = None if answer or answer is None else "Forbidden"
         except SanicException as error:
             if error.status_code >= 500:
                 raise
-            self._denial = str(error)
-        finally:
-            self._asking = None
-        self._answered = asyncio.get_running_loop().time()
-        self._failing = 0.0
+            return str(error)
+        return None if answer or answer is None else "Forbidden"
 
     def hold(self, denied: Denied) -> None:
         """Call `denied` with the reason when the answer becomes no."""
@@ -88,16 +101,18 @@ class Check:
                 self._timer = None
 
     def expire(self) -> None:
-        """The last answer holds no longer."""
+        """The last answer holds no longer, nor the one that is on its way."""
         self._answered = 0.0
+        self._stale = True
 
     def again(self) -> None:
         """Ask again now."""
         self._checks.spawn(self._recheck())
 
     def _arm(self) -> None:
-        if self._every and self._timer is None and self._holders:
-            wait = self._every * random.uniform(1 - JITTER, 1)  # noqa: S311  # it spreads load
+        every = min(self._every or RETRY, RETRY) if self._failing else self._every
+        if every and self._timer is None and self._holders:
+            wait = every * random.uniform(1 - JITTER, 1)  # noqa: S311  # it spreads load
             self._timer = asyncio.get_running_loop().call_later(wait, self._due)
 
     def _due(self) -> None:
@@ -105,6 +120,7 @@ class Check:
         self.again()
 
     async def _recheck(self) -> None:
+        self.expire()
         try:
             denial = await self.judge(0.0)
         except Exception as error:  # noqa: BLE001  # who may stay is decided without the answer
@@ -165,3 +181,9 @@ class Checks:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _look_at(task: "asyncio.Task[None]") -> None:
+    """See how it failed: everybody who waited for it may be gone."""
+    if not task.cancelled():
+        task.exception()

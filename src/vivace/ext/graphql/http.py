@@ -19,9 +19,9 @@ from vivace.errors import BadRequest, HTTPException, PayloadTooLarge
 from vivace.ext.graphql.context import Context
 from vivace.ext.graphql.endpoint import Answer, Endpoint, Refused, close
 from vivace.ext.graphql.engine import Document, Kind
-from vivace.ext.graphql.page import page
+from vivace.ext.graphql.page import show_page
 from vivace.ext.graphql.params import Params, read_params, read_query
-from vivace.framework.response import HTTPResponse, html
+from vivace.framework.response import HTTPResponse
 
 if TYPE_CHECKING:
     from vivace.framework.request import Request
@@ -49,7 +49,7 @@ async def answer_request(endpoint: Endpoint, request: "Request") -> HTTPResponse
     is_get = request.method != "POST"
     media = _choose_media(endpoint, request, is_get)
     if media == PAGE:
-        return html(page())
+        return show_page(request)
     given = None if is_get else _read_body(endpoint, request)
     context = await endpoint.make_context(Context(request))
     if isinstance(given, list):
