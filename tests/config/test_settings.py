@@ -12,7 +12,8 @@ from vivace.errors import ConfigError
 NUMBERS = [s for s in SETTINGS if s.kind in {"int", "float", "workers", "mode"}]
 BY_NAME = {s.name: s for s in SETTINGS}
 TYPES = {"bool": bool, "choice": str, "float": float, "header": str, "int": int, "logo": str, "mode": int}
-TYPES |= dict.fromkeys(("binds", "budgets", "mounts", "networks", "paths", "str"), str) | {"workers": int}
+TEXTS = ("binds", "budgets", "daemons", "hooks", "mounts", "networks", "paths", "str")
+TYPES |= dict.fromkeys(TEXTS, str) | {"workers": int}
 
 
 def name_of(setting: Setting) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from vivace.cli.options import SettingsCommand, given, setting_options
+from vivace.cli.procfile import is_procfile, run_procfile
 from vivace.config import Config
 
 __all__ = ["command"]
@@ -40,11 +41,15 @@ def command(
     **options: Any,
 ) -> None:
     """Serve TARGET, a Vivace, ASGI or WSGI app: module:app, module, file.py:app, file.py, or a factory,
-    module:create_app. A Django project: project.asgi or project.wsgi.
+    module:create_app. A Django project: project.asgi or project.wsgi. Or a Procfile whose web line says
+    vivace run ...: its other processes run beside the workers.
 
     Without TARGET: app of [tool.vivace] in pyproject.toml or of vivace.toml, VIVACE_APP, else app.py, main.py
     or web.py. The environment may set PORT, WEB_CONCURRENCY and DEBUG, and VIVACE_<NAME> for every setting.
     """
+    if target is not None and is_procfile(target):
+        run_procfile(ctx, target)
+        return
     from vivace.supervisor.job import Job
     from vivace.supervisor.launch import launch
     from vivace.supervisor.target import Loaded, find_target, load_app

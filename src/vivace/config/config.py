@@ -97,6 +97,9 @@ class Config(MutableMapping[str, Any]):
     LOG_FORMAT: str
     MOTD: bool
     LOGO: str | None
+    DAEMON: str
+    PROCFILE: str
+    HOOKS: str
     KEEP_ALIVE: bool
     KEEP_ALIVE_TIMEOUT: float
     HEAD_TIMEOUT: float
@@ -177,9 +180,6 @@ class Config(MutableMapping[str, Any]):
     GROUP_BUFFER_SIZE: int
     GROUP_RECHECK_GRACE: float
     SSE_HEARTBEAT: float
-    DAEMON: str
-    PROCFILE: str
-    HOOKS: str
     GRAPHQL_MAX_MESSAGE: int
     GRAPHQL_MAX_TOKENS: int
     GRAPHQL_MAX_DEPTH: int

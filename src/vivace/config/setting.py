@@ -111,6 +111,10 @@ class Setting(NamedTuple):
             return None
         try:
             return _PARSERS[self.kind](self, value)
+        except ConfigError as error:
+            if self.kind not in ("daemons", "hooks"):
+                raise
+            raise ConfigError(f"{error} (from {source})", key=self.name, source=source) from None
         except (TypeError, ValueError, OverflowError):
             seen = "that value" if self.secret else _quote(value)
             raise ConfigError(

@@ -14,6 +14,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from vivace.config import Config
@@ -128,6 +129,7 @@ class Supervisor:
             self._become_worker,
             self._leave_in_child,
             self._generations.__getitem__,
+            self._end_for,
         )
         self._generations.beside = self._retinue
         self._upgrade.more = self._retinue.hand_on
@@ -178,7 +180,7 @@ class Supervisor:
         last = self._job.again is not None
         with self._signals.caught(self._channels.selector, self._on_signals, last=last):
             try:
-                self._do(self._fleet.start(time.monotonic()))
+                self._retinue.begin(self._begin)
                 while not (self._fleet.done and self._retinue.gone):
                     self._wait()
                     self._do(self._fleet.tick(time.monotonic()))
@@ -188,6 +190,24 @@ class Supervisor:
         stages = ["reload_process_stop"] if self._watch is not None and self._voice.greeted else []
         run_main_listeners(main, *stages, "main_process_stop")
         return self._fleet.exit_code
+
+    def _begin(self, why: str) -> None:
+        """What has to be there before the workers is there, or not."""
+        if self._fleet.stopping:
+            return
+        if why:
+            logger.error("%s; the start is given up", why)
+            self._fleet.exit_code = 3
+            self._do(self._fleet.stop(time.monotonic(), forced=True))
+        else:
+            self._do(self._fleet.start(time.monotonic()))
+
+    def _end_for(self, why: str) -> None:
+        """What the server cannot do without has ended."""
+        if not self._fleet.leaving:
+            logger.error("%s: the server stops", why)
+            self._fleet.exit_code = 5 if self._fleet.booted else 3
+            self._do(self._fleet.stop(time.monotonic()))
 
     def _end(self) -> None:
         if self._upgrade.pid:
@@ -290,6 +310,11 @@ class Supervisor:
         if self._upgrade.ready and not self._fleet.handed:
             self._upgrade.finish()
             return
+        if not forced and self._retinue.before_stop(self._stop_now):
+            return
+        self._stop_now(forced=forced)
+
+    def _stop_now(self, *, forced: bool = False) -> None:
         self._upgrade.give_up()
         if self._fleet.stopping:
             self._retinue.hurry(time.monotonic())
@@ -299,7 +324,7 @@ class Supervisor:
         """SIGUSR1: the files of logs are opened anew in all processes."""
         reopen_files()
         self._generations.order(Order("reopen"))
-        for pid in (*self._fleet.workers, *self._retinue.pids):
+        for pid in (*self._fleet.workers, *self._retinue.ours):
             send_signal(pid, signal.SIGUSR1)
 
     # The next supervisor
@@ -318,6 +343,9 @@ class Supervisor:
             return "the server stops" if self._fleet.leaving else "the server has not started yet"
         if self._pid == 1:
             return "this is the first process of a container, which would end with it; replace the container"
+        if lasting := self._retinue.lasting:
+            names = ", ".join(lasting)
+            return f"{names} would end with this server and run twice until then; give it adopt=true"
         if self._job.sock is not None:
             return "the program has made its socket itself"
         if self._fleet.strict:
@@ -345,6 +373,7 @@ class Supervisor:
         logger.error("the new supervisor ended with %s: this one serves again", how)
         self._service.resume()
         self._desk.taken_back()
+        self._retinue.resume(time.monotonic())
         self._do(self._fleet.take_back(time.monotonic()))
 
     def restart(self, settings: Mapping[str, Any]) -> None:
@@ -354,8 +383,17 @@ class Supervisor:
             settings: By name, on top of the files, the environment and the command line.
         """
         self._voice.complaint = ""
-        self._generations.override(settings)
         self._service.reloading()
+        self._retinue.before_restart(partial(self._restart, settings))
+
+    def _restart(self, settings: Mapping[str, Any], why: str) -> None:
+        if why:
+            text = f"{why}; the restart is given up, the old code goes on serving"
+            logger.error("%s", text)
+            self._voice.complaint = why
+            self._do([Done(self._fleet.newest + 1, False, text)])
+            return
+        self._generations.override(settings)
         logger.info("restarting: the app is loaded anew")
         self._do(self._fleet.restart(time.monotonic()))
 
@@ -411,6 +449,7 @@ class Supervisor:
         self._voice.greet(report)
         self._desk.serving(report)
         self._retinue.named(report.name)
+        self._retinue.after_ready()
         self._service.ready(self._listeners, f"{self._fleet.size} workers")
         self._chores.add(Telling(self._service, self._fleet, report.name, self._addresses))
         if self._watch is not None:

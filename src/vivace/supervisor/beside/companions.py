@@ -15,6 +15,7 @@ from typing import Any
 
 from vivace.supervisor.actions import Say, Send
 from vivace.supervisor.beside.company import Company, Deed, Make, Member
+from vivace.supervisor.beside.rows import row_of
 from vivace.supervisor.beside.spec import CompanionSpec
 from vivace.supervisor.channels import Channels
 from vivace.supervisor.children import fork
@@ -22,7 +23,6 @@ from vivace.supervisor.generation import Generation
 from vivace.supervisor.groups import Groups
 from vivace.supervisor.job import Job
 from vivace.supervisor.messages import Channel, Made, Order, Report
-from vivace.supervisor.procfs import processor_time, resident_memory
 from vivace.supervisor.reaper import Reaper
 from vivace.supervisor.workforce import send_signal
 
@@ -124,7 +124,10 @@ class Companions:
 
     def rows(self, now: float) -> list[dict[str, Any]]:
         """What `vivace ctl status` shows of them."""
-        return [_row(member, now) for member in self._company.members]
+        return [
+            row_of(one, one.spec.name, one.spec.kind, now, one.index, one.generation)
+            for one in self._company.members
+        ]
 
     # Making
 
@@ -210,21 +213,3 @@ class Companions:
         channel = self._heard.pop(number, None)
         if channel is not None:
             self._channels.forget(channel)
-
-
-def _row(member: Member, now: float) -> dict[str, Any]:
-    past = {"how": member.last_exit, "age": now - member.last_exit_at} if member.last_exit else None
-    return {
-        "name": member.spec.name,
-        "kind": member.spec.kind,
-        "index": member.index,
-        "pid": member.pid,
-        "generation": member.generation,
-        "state": member.phase.value,
-        "uptime": now - member.started if member.pid else 0.0,
-        "due": max(member.due - now, 0.0) if member.phase.value == "backoff" else None,
-        "rss": resident_memory(member.pid) if member.pid else None,
-        "cpu_seconds": processor_time(member.pid) if member.pid else None,
-        "restarts": member.exits,
-        "last_exit": past,
-    }

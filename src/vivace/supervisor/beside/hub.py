@@ -23,9 +23,9 @@ from typing import Any, Final
 from vivace.config import Config
 from vivace.server import bind_unix
 from vivace.supervisor.beside.place import Phase, Place
+from vivace.supervisor.beside.rows import row_of
 from vivace.supervisor.children import fork, tie_to
 from vivace.supervisor.handle import describe_exit
-from vivace.supervisor.procfs import processor_time, resident_memory
 from vivace.supervisor.reaper import Reaper
 from vivace.supervisor.title import set_title
 from vivace.supervisor.workforce import send_signal
@@ -93,7 +93,7 @@ class HubProcess:
             OSError: It cannot be.
             StartupError: The same.
         """
-        path = os.path.join(folder, "hub")
+        path = os.path.abspath(self._config.HUB_SOCKET or os.path.join(folder, "hub"))
         if inherited >= 0:
             self._listener = socket.socket(fileno=inherited)
             self._listener.set_inheritable(False)
@@ -167,25 +167,7 @@ class HubProcess:
     def rows(self, now: float) -> list[dict[str, Any]]:
         """What `vivace ctl status` shows of it: nothing as long as nobody has asked for it."""
         place = self._place
-        if not (place.pid or place.exits):
-            return []
-        past = {"how": place.last_exit, "age": now - place.last_exit_at} if place.last_exit else None
-        return [
-            {
-                "name": "hub",
-                "kind": "hub",
-                "index": 0,
-                "pid": place.pid,
-                "generation": 0,
-                "state": place.phase.value,
-                "uptime": now - place.started if place.pid else 0.0,
-                "due": max(place.due - now, 0.0) if place.phase is Phase.EMPTY else None,
-                "rss": resident_memory(place.pid) if place.pid else None,
-                "cpu_seconds": processor_time(place.pid) if place.pid else None,
-                "restarts": place.exits,
-                "last_exit": past,
-            }
-        ]
+        return [row_of(place, "hub", "hub", now)] if place.pid or place.exits else []
 
     def close(self, *, child: bool = False) -> None:
         """The end; or in a child, whose this is not.

@@ -12,13 +12,18 @@ import fcntl
 import json
 import logging
 import os
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from vivace.config import Config
-from vivace.errors import StartupError
+from vivace.config.daemons import Daemon, daemons_of_procfile, parse_daemons
+from vivace.config.stages import parse_stages
+from vivace.errors import ConfigError, StartupError
 from vivace.supervisor.beside.companions import Become, Companions
+from vivace.supervisor.beside.daemons import Daemons
 from vivace.supervisor.beside.folder import Folder
+from vivace.supervisor.beside.hooks import Hooks
 from vivace.supervisor.beside.hub import HubProcess
 from vivace.supervisor.channels import Channels
 from vivace.supervisor.fleet import FORCED, KILL_AFTER, Fleet
@@ -48,6 +53,7 @@ class Retinue:
         become: Runs a companion in a child.
         leave: Called in a child that is none: closes what is the supervisor's.
         generation: Gives a generation by its number.
+        fatal: Called with a text when what the server cannot do without has ended.
     """
 
     def __init__(
@@ -60,8 +66,15 @@ class Retinue:
         become: Become,
         leave: Callable[[], object],
         generation: Callable[[int], Generation],
+        fatal: Callable[[str], object],
     ) -> None:
+        self._config = config
         self._fleet = fleet
+        self._daemons = Daemons(channels, reaper, groups, fatal)
+        self._hooks = Hooks(channels, reaper)
+        self._begin: Callable[[str], object] | None = None
+        self._ends = False
+        self._grace: float | None = None
         self._companions = Companions(channels, reaper, groups, become, generation)
         self._hub = HubProcess(config, channels.selector, reaper, leave)
         self._folder: Folder | None = None
@@ -107,6 +120,55 @@ class Retinue:
         """The name of the app is known."""
         self._hub.name = name
 
+    def begin(self, then: Callable[[str], object]) -> None:
+        """Start the daemons, then run the commands before the start.
+
+        Args:
+            then: Called when that is done, with why it failed; empty if it did not.
+
+        Raises:
+            ConfigError: DAEMON, PROCFILE or HOOKS cannot be used.
+        """
+        self._begin = then
+        folder = self._folder.path if self._folder is not None else "."
+        self._daemons.want(_daemons(self._config), folder, time.monotonic())
+        self._go_on_beginning()
+
+    def _go_on_beginning(self) -> None:
+        if self._begin is not None and self._daemons.started:
+            then, self._begin = self._begin, None
+            self._run("before_start", then)
+
+    def _run(self, stage: str, then: Callable[[str], object], limit: float | None = None) -> None:
+        more = {"VIVACE_SUPERVISOR": str(os.getpid()), "VIVACE_GENERATION": str(self._fleet.newest or 1)}
+        self._hooks.run(parse_stages(self._config.HOOKS), stage, then, more, limit)
+
+    def after_ready(self) -> None:
+        """The server serves."""
+        self._run("after_ready", lambda why: logger.error("%s", why) if why else None)
+
+    def before_restart(self, then: Callable[[str], object]) -> None:
+        """Run the commands before a restart; `then` is called with why they failed, empty if not."""
+        self._run("before_restart", then)
+
+    def before_stop(self, then: Callable[[], object]) -> bool:
+        """Run the commands before a stop, the first time.
+
+        Args:
+            then: Called when they are done, whatever came of them.
+
+        Returns:
+            Whether the stop has to wait for them.
+        """
+        if self._ends:
+            self._hooks.give_up()
+            return False
+        self._ends, self._begin = True, None
+        if not parse_stages(self._config.HOOKS).at("before_stop"):
+            return False
+        self._run("before_stop", lambda why: _say_and(why, then), self._fleet.patience.graceful)
+        return True
+
     # What generations tell
 
     def declared(self, generation: Generation) -> None:
@@ -116,7 +178,16 @@ class Retinue:
 
     def serves(self, number: int) -> None:
         """New code serves."""
-        self._want(self._generation(number))
+        generation = self._generation(number)
+        self._config = generation.job.config
+        try:
+            specs = _daemons(self._config)
+        except ConfigError as error:
+            logger.error("%s; the daemons stay as they are", error)  # noqa: TRY400
+        else:
+            folder = self._folder.path if self._folder is not None else "."
+            self._daemons.want(specs, folder, time.monotonic())
+        self._want(generation)
 
     def _want(self, generation: Generation) -> None:
         self._running = generation.number
@@ -137,25 +208,37 @@ class Retinue:
         """When `look` has something to do, monotonic seconds."""
         if self._fleet.stopping and (self._deadline is None or (self._fleet.done and not self._alone)):
             return 0.0
-        return min(self._companions.due, self._hub.due)
+        return min(self._companions.due, self._hub.due, self._daemons.due, self._hooks.due)
 
     def look(self, now: float) -> None:
         """Do what is due, and what the state of the workers asks for."""
         if self._fleet.stopping:
             self._go_on_stopping(now)
-        for one in (self._companions, self._hub):
+        for one in (self._companions, self._hub, self._daemons, self._hooks):
             if one.due <= now:
                 one.look(now)
+        self._go_on_beginning()
 
     def reap(self) -> None:
         """Find who has ended."""
-        self._companions.reap()
-        self._hub.reap()
+        for one in (self._companions, self._hub, self._daemons, self._hooks):
+            one.reap()
 
     @property
     def pids(self) -> list[int]:
         """Of all processes that live."""
+        hook = [self._hooks.pid] if self._hooks.pid else []
+        return [*self.ours, *self._daemons.pids, *hook]
+
+    @property
+    def ours(self) -> list[int]:
+        """Of those that run code of this server: they know its signals."""
         return [*self._companions.pids, *self._hub.pids]
+
+    @property
+    def lasting(self) -> list[str]:
+        """The names of programs that end with this server."""
+        return self._daemons.lasting
 
     def order(self, order: Order) -> None:
         """Tell all companions."""
@@ -167,14 +250,15 @@ class Retinue:
 
     def rows(self, now: float) -> list[dict[str, Any]]:
         """What `vivace ctl status` shows."""
-        return [*self._hub.rows(now), *self._companions.rows(now)]
+        return [*self._daemons.rows(now), *self._hub.rows(now), *self._companions.rows(now)]
 
     # The stop
 
     @property
     def gone(self) -> bool:
         """Nothing is left of it, after a stop."""
-        return self._alone and self._companions.gone and self._hub.gone
+        ended = self._companions.gone and self._hub.gone and self._daemons.gone
+        return self._alone and ended and not self._hooks.pid
 
     def _go_on_stopping(self, now: float) -> None:
         if self._deadline is None:
@@ -185,22 +269,28 @@ class Retinue:
             self._companions.stop(now, grace=max(self._deadline - now, LEAST))
         if self._alone and self._companions.gone:
             self._hub.stop(now)
+            if self._hub.gone:
+                self._daemons.stop(now, self._grace)
 
     def hurry(self, now: float) -> None:
         """The stop is forced."""
+        self._grace = FORCED
         self._companions.stop(now, grace=FORCED)
         self._hub.stop(now, FORCED)
 
     def resume(self, now: float) -> None:
         """The server goes on after all."""
         if self._deadline is not None:
-            self._deadline, self._alone = None, False
+            self._deadline, self._alone, self._ends = None, False, False
             self._companions.resume(now)
             self._hub.resume(now)
+            self._daemons.resume(now)
 
     def leave(self) -> None:
         """In a child: nothing of this is its own."""
         self._hub.close(child=True)
+        self._daemons.leave()
+        self._hooks.leave()
 
     def close(self, *, handed: bool = False) -> None:
         """The end.
@@ -213,3 +303,18 @@ class Retinue:
         if self._folder is not None:
             self._folder.close(os.environ, remove=not shared)
             self._folder = None
+
+
+def _daemons(config: Config) -> list[Daemon]:
+    """The programs that a configuration names, those of its Procfile too.
+
+    Raises:
+        ConfigError: One of them cannot be.
+    """
+    return [*parse_daemons(config.DAEMON), *daemons_of_procfile(config.PROCFILE)]
+
+
+def _say_and(why: str, then: Callable[[], object]) -> None:
+    if why:
+        logger.error("%s; the server stops all the same", why)
+    then()
