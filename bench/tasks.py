@@ -1,0 +1,243 @@
+"""How fast tasks go in and out, and what is left of them when everybody is killed.
+
+    python -m bench.tasks speed
+    python -m bench.tasks kills 1000
+
+``speed``: one process enqueues, two runners take; enqueues a second, tasks a second, the wait until a task
+starts, and how the two runners shared. ``kills``: a server with two runners, of which one, or the supervisor,
+is killed at a random moment, again and again, while tasks are enqueued; then each task must have been done,
+none begun more often than its attempts say.
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import os
+import random
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from vivace.config import Config
+from vivace.framework.beside import Context
+from vivace.framework.work import run_tasks
+from vivace.tasks.book import Book
+from vivace.tasks.runner import Runner
+
+COUNT = 10_000
+WAITS = 200
+EVERY = 25
+"""Of so many kills one is that of the supervisor."""
+WAITED: list[float] = []
+APP = """
+import asyncio, os, random, time
+from vivace import Vivace
+
+app = Vivace("kills")
+
+
+def log(what, number):
+    with open(f"log-{os.getpid()}", "a") as file:
+        file.write(f"{what} {number}\\n")
+
+
+@app.task(retries=1000, backoff="fixed:0.01s")
+async def step(number: int) -> None:
+    log("begun", number)
+    await asyncio.sleep(random.random() * 0.02)
+    log("done", number)
+"""
+
+
+def make_book(url: str) -> Book:
+    book = Book("speed", lambda: Config({"TASKS_URL": url}))
+
+    async def nop(sent: float = 0.0) -> None:
+        if sent:
+            WAITED.append(time.time() - sent)
+
+    book.declare(nop)
+    return book
+
+
+async def run_runner(url: str, name: str) -> None:
+    book = make_book(url)
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    runner = Runner(book, book.names(""), 10, 30.0)
+    await runner.run(stopping, 5.0)
+    with open(name, "w", encoding="ascii") as file:  # noqa: ASYNC230 - it has nothing else to do
+        file.write(f"{runner.done - len(WAITED)} {' '.join(map(str, WAITED))}")
+
+
+async def enqueue_many(book: Book) -> float:
+    task = book.functions["speed.nop"]
+    began = time.perf_counter()
+    for _ in range(COUNT // 100):
+        await asyncio.gather(*[task.enqueue() for _ in range(100)])
+    return COUNT / (time.perf_counter() - began)
+
+
+async def speed(folder: Path) -> None:
+    url = f"sqlite:///{folder}/tasks.sqlite3"
+    book = make_book(url)
+    alone = await enqueue_many(book)
+    print(f"enqueue, nobody takes: {alone:,.0f} a second")
+    results = [str(folder / "one"), str(folder / "two")]
+    began = time.perf_counter()
+    runners = [
+        await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.tasks", "runner", url, name)
+        for name in results
+    ]
+    while await _left(book):
+        if COUNT - await _left(book) < 100:
+            began = time.perf_counter()  # they have started
+        await asyncio.sleep(0.02)
+    print(f"claim, run and ack, two runners: {COUNT / (time.perf_counter() - began):,.0f} a second")
+    task = book.functions["speed.nop"]
+    for _ in range(WAITS):
+        await task.enqueue(time.time())
+        await asyncio.sleep(0.02)
+    for runner in runners:
+        runner.send_signal(signal.SIGTERM)
+        await runner.wait()
+    report([Path(name) for name in results])
+    book.close()
+
+
+def report(results: list[Path]) -> None:
+    told = [path.read_text().split() for path in results]
+    waits = sorted(float(wait) * 1000 for one in told for wait in one[1:])
+    late = waits[WAITS * 95 // 100]
+    print(f"wait until it starts: median {statistics.median(waits):.1f} ms, 95 % {late:.1f} ms")
+    print("shared:", " : ".join(one[0] for one in told))
+
+
+async def _left(book: Book) -> int:
+    stats: Any = await book.clerk.do(lambda spool: spool.stats(0), reads=True)
+    return sum(stats["states"].values())
+
+
+def serve(folder: Path) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-m", "vivace", "run", "kills.py:app", "--port", "0", "--task-workers", "2"]
+    environ = {**os.environ, "VIVACE_TASK_LEASE": "5", "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(
+        argv, cwd=folder, env=environ, stdout=subprocess.DEVNULL, stderr=(folder / "log").open("ab")
+    )
+
+
+def kills(folder: Path, count: int) -> int:
+    """Kill so many times; the number of things that are wrong."""
+    (folder / "kills.py").write_text(APP)
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    module = import_module("kills")  # the program that was just written
+
+    server, supervisors, enqueued = serve(folder), 0, 0
+    bare: list[Any] = []
+    for turn in range(count):
+        bare = [one for one in bare if one.is_alive()]
+        bare += [_bare(folder) for _ in range(3 - len(bare))]
+        for _ in range(5):
+            module.step.enqueue_sync(enqueued)
+            enqueued += 1
+        time.sleep(random.uniform(0.0, 0.1))
+        if turn % EVERY == EVERY - 1:
+            server.kill()
+            server.wait()
+            supervisors += 1
+            server = serve(folder)
+        else:
+            os.kill(random.choice(_runners(folder)), signal.SIGKILL)
+    print(f"{count} kills, {supervisors} of them of the supervisor; {enqueued} tasks")
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and _states(folder).keys() - {"dead"}:
+        time.sleep(0.2)
+    server.terminate()
+    server.wait()
+    for one in bare:
+        one.kill()
+        one.join()
+    return _judge(folder, enqueued)
+
+
+def _bare(folder: Path) -> Any:
+    """A runner without a supervisor: that lets one that dies again and again wait before it comes back."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["vivace.framework.app", "vivace.tasks.runner", "vivace.tasks.sqlite"])
+    made = context.Process(target=run_bare, args=(str(folder),), daemon=True)
+    made.start()
+    return made
+
+
+def run_bare(folder: str) -> None:
+    os.chdir(folder)
+    sys.path.insert(0, folder)
+    module = import_module("kills")
+    asyncio.run(run_tasks(Context(module.app, module.app.config, "tasks")))
+
+
+def _runners(folder: Path) -> list[int]:
+    """The runners that live: the names of their bells say who they are."""
+    bells = folder / ".vivace" / "tasks.sqlite3-bells"
+    while True:
+        pids = [int(bell.name.split("-")[1]) for bell in bells.glob("*.bell")]
+        if found := [pid for pid in pids if psutil.pid_exists(pid)]:
+            return found
+        time.sleep(0.01)
+
+
+def _states(folder: Path) -> dict[str, int]:
+    connection = sqlite3.connect(folder / ".vivace" / "tasks.sqlite3")
+    found = dict(connection.execute("SELECT state, count(*) FROM vivace_tasks GROUP BY state").fetchall())
+    connection.close()
+    return found
+
+
+def _judge(folder: Path, enqueued: int) -> int:
+    begun: Counter[int] = Counter()
+    done: Counter[int] = Counter()
+    for log in folder.glob("log-*"):
+        for line in log.read_text().splitlines():
+            what, number = line.split()
+            (begun if what == "begun" else done)[int(number)] += 1
+    connection = sqlite3.connect(folder / ".vivace" / "tasks.sqlite3")
+    sound = connection.execute("PRAGMA integrity_check").fetchone()[0]
+    dead = connection.execute("SELECT payload, attempts, kills FROM vivace_tasks").fetchall()
+    buried = {int(payload.decode().strip('{}"number:')): attempts for payload, attempts, _ in dead}
+    lost = [number for number in range(enqueued) if not done[number] and number not in buried]
+    more = [number for number, attempts in buried.items() if begun[number] > attempts]
+    again = sum(1 for number in done if done[number] > 1)
+    print(f"the file: {sound}; lost: {len(lost)}; dead for killing three times: {len(buried)}")
+    print(f"begun more often than their attempts say: {len(more)}; begun most often: {max(begun.values())}")
+    print(f"done, and once more because the kill came before the word of it: {again}")
+    return len(lost) + len(more) + int(sound != "ok")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.tasks")
+    parser.add_argument("what", choices=["speed", "kills", "runner"])
+    parser.add_argument("arguments", nargs="*")
+    given = parser.parse_args()
+    if given.what == "runner":
+        asyncio.run(run_runner(*given.arguments))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        if given.what == "speed":
+            asyncio.run(speed(Path(name)))
+        else:
+            sys.exit(kills(Path(name), int(given.arguments[0] if given.arguments else 1000)))
+
+
+if __name__ == "__main__":
+    main()
