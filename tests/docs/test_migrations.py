@@ -10,7 +10,7 @@ from gunicorn.config import KNOWN_SETTINGS  # type: ignore[import-untyped]
 
 from tests.conftest import ROOT, clean_environment
 
-PAGES = {name: (ROOT / "docs" / f"from-{name}.md").read_text() for name in ("uvicorn", "gunicorn")}
+PAGES = {name: (ROOT / "docs" / f"from-{name}.md").read_text() for name in ("uvicorn", "gunicorn", "daphne")}
 ANSWERS = {"no", "not yet", "not needed"}
 """What the second column says where we have nothing of that name."""
 
@@ -43,6 +43,13 @@ def printed_options(command: str, *arguments: str) -> set[str]:
 def test_every_option_of_uvicorn_is_in_its_page_once() -> None:
     found = theirs("uvicorn")
     assert set(found) == printed_options("uvicorn")
+    assert len(found) == len(set(found))
+
+
+def test_every_option_of_daphne_is_in_its_page_once() -> None:
+    pytest.importorskip("daphne")
+    found = [name for name in theirs("daphne") if name.startswith("--")]
+    assert set(found) == printed_options("daphne") - {"--help"}
     assert len(found) == len(set(found))
 
 
