@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connections, models, transaction
+import django.db.models
+import django.db.transaction
 
 from tests.framework.streams import make_app
 from vivace import Vivace
@@ -16,6 +17,9 @@ from vivace.hub import Hub, Message
 from vivace.testing import Client
 
 USING = "events"
+connections: Any = django.db.connections
+models: Any = django.db.models
+transaction: Any = django.db.transaction
 
 
 Room: Any = None
@@ -210,9 +214,10 @@ def _publish_one() -> None:
 
 
 def test_without_an_app_the_environment_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_usual", None)
+    events._usual.cache_clear()
     monkeypatch.setenv("VIVACE_HUB_URL", "redis://localhost:1")
     found = events._find_hub()
     assert isinstance(found, Hub)
     assert found.engine == "redis://localhost:1"
     assert events._find_hub() is found
+    events._usual.cache_clear()

@@ -16,7 +16,8 @@ __all__ = ["npm_clients", "open_browser"]
 
 CLIENTS = ("legacy", "modern", "apollo-legacy", "apollo-modern")
 LIBRARIES = ("graphene", "strawberry", "ariadne")
-STORY = Path(__file__).parent / "npm" / "graphql.cjs"
+NPM = Path(__file__).parent / "npm"
+STORY, AUDIT, EVENTS = NPM / "graphql.cjs", NPM / "audit.cjs", NPM / "sse.cjs"
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,23 @@ def check(seen: list[Any]) -> None:
     assert some == [{"forever": 0}, {"forever": 1}, {"forever": 2}]
     assert left == "nothing is left"
     assert refused in {"a bad token", "4403 a bad token"}
+
+
+@pytest.mark.once
+def test_audits_of_the_specification(server: ServerProcess, npm_clients: Npm) -> None:
+    audits = json.loads(npm_clients.run(AUDIT, f"http://127.0.0.1:{server.port}/graphene").stdout)
+    assert len(audits) > 60
+    assert [audit for audit in audits if audit["status"] != "ok"] == []
+
+
+@pytest.mark.once
+def test_subscriptions_as_server_sent_events(server: ServerProcess, npm_clients: Npm) -> None:
+    queries = ("subscription { count(to: 2) }", "{ nothing }", 'mutation { rename(name: "x") { name } }')
+    lines = npm_clients.run(EVENTS, f"http://127.0.0.1:{server.port}/graphene", *queries).stdout.splitlines()
+    counted, wrong, renamed = (json.loads(line) for line in lines)
+    assert counted == {"seen": [{"data": {"count": 0}}, {"data": {"count": 1}}]}
+    assert wrong == {"seen": [], "error": "Server responded with 400: Bad Request"}
+    assert renamed == {"seen": [{"data": {"rename": {"name": "x"}}}]}
 
 
 @pytest.mark.once

@@ -18,7 +18,7 @@ Rules of this file:
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from django.db import transaction
@@ -185,13 +185,12 @@ def _find_hub() -> "Hub":
         if app._home is not None and app._home.is_running():
             hub: Hub = app.hub
             return hub
-    global _usual
-    if _usual is None:
-        from vivace.config import Config
-        from vivace.hub.hub import Hub
-
-        _usual = Hub(engine=Config.load().HUB_URL or None)
-    return _usual
+    return _usual()
 
 
-_usual: "Hub | None" = None
+@lru_cache(1)
+def _usual() -> "Hub":
+    from vivace.config import Config
+    from vivace.hub.hub import Hub
+
+    return Hub(engine=Config.load().HUB_URL or None)
