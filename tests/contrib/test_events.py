@@ -5,9 +5,9 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import django.db.models
 import django.db.transaction
+import pytest
 
 from tests.framework.streams import make_app
 from vivace import Vivace
