@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tests.hub.fake_engine import FakeEngine, Server
+from tests.hub.peers import Client
 from vivace.errors import HubUnavailable
-from vivace.hub import Gap, Hub, Message, Position, Subscription, places
+from vivace.hub import Hub, Message, Position, Subscription, places
 from vivace.hub.exchange import Exchange
 from vivace.hub.limits import Limits
 from vivace.hub.records import Rule, Stored
@@ -145,29 +146,6 @@ async def test_who_may_stay_is_said_to_every_machine(server: Server, machine: Ca
     await one.revoke(user=7, topic="room")
     await asyncio.sleep(0.01)
     assert heard == [("revoke", "7", "room")] * 2
-
-
-class Client:
-    """A process at its hub."""
-
-    def __init__(self) -> None:
-        self.pasts: list[Any] = []
-        self.got: list[Any] = []
-
-    def deliver(self, stored: Stored) -> None:
-        self.got.append(stored)
-
-    def gap(self, topic: str, reason: str) -> None:
-        self.got.append(Gap(topic, reason))
-
-    def past(self, topic: str, past: Any) -> None:
-        self.pasts.append(past)
-
-    def control(self, payload: bytes) -> None: ...
-
-    def declare(self, rules: list[Rule]) -> None: ...
-
-    def state(self, up: bool, why: str) -> None: ...
 
 
 async def test_a_process_that_comes_back_while_the_engine_is_away_waits_for_its_past(server: Server) -> None:

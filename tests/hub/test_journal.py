@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.hub.peers import Client
 from vivace.hub import journal as module
-from vivace.hub.exchange import NOBODY, Exchange
+from vivace.hub.exchange import Exchange
 from vivace.hub.journal import Journal
 from vivace.hub.records import Outgoing, Past, Position, Rule
 
@@ -42,7 +43,7 @@ def say(exchange: Exchange, text: str, topic: str = "a", message_id: str = "") -
 
 def begin(path: Path) -> Exchange:
     exchange = make(path)
-    exchange.declare(NOBODY, [RULE])
+    exchange.declare(Client(), [RULE])
     return exchange
 
 
@@ -123,7 +124,7 @@ def test_a_full_disk_is_said_and_the_hub_goes_on(tmp_path: Path, caplog: pytest.
 
     journal = Journal(str(tmp_path / "journal"))
     exchange = Exchange(keeper=journal)
-    exchange.declare(NOBODY, [RULE])
+    exchange.declare(Client(), [RULE])
     journal._file.close()  # type: ignore[union-attr]
     journal._file = Full()  # type: ignore[assignment]
     assert say(exchange, "1").offset == 1

@@ -354,3 +354,32 @@ def test_the_process_is_small(make_process: MakeProcess) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name for name in done.stdout.split() if name.startswith("vivace.")}
     assert not [name for name in loaded if name.split(".")[1] not in {"hub", "errors", "_build"}]
+
+
+async def test_a_script_that_ends_at_once_has_been_heard(
+    make_process: MakeProcess, make_hub: MakeHub
+) -> None:
+    """And it obeys the rules of the workers, which it does not know."""
+    process = make_process()
+    hub = make_hub(process.url)
+    hub.topic("room:*", delivery="resume")
+    code = (
+        "import asyncio\nfrom vivace.hub import Hub\n"
+        "Hub().publish_sync('fast', 'sync')\n"
+        "async def main():\n"
+        "    async with Hub() as hub:\n"
+        "        await hub.publish('fast', 'async')\n"
+        "        print(await hub.publish('room:1', 1))\n"
+        "asyncio.run(main())\n"
+    )
+    async with hub.subscribe("fast") as fast:
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", code],
+            env={**os.environ, "VIVACE_HUB_SOCKET": process.path},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert await take(fast, 2) == ["sync", "async"]
+    assert Position.parse(done.stdout.strip()) is not None

@@ -28,13 +28,16 @@ class Grouped:
     def hub(self) -> "Hub":
         """The groups: publish, subscribe, presence; it begins by itself where it is first used on a loop."""
         if self._hub is None:
+            import os
             import socket
 
             from vivace.hub.hub import Hub
             from vivace.hub.limits import Limits
 
             name = f"{self.name}@{socket.gethostname()}/hub"
-            self._hub = Hub(engine=self.config.HUB_URL or None, limits=Limits.of(self.config), name=name)  # type: ignore[misc]
+            path = self.config.HUB_SOCKET
+            url = f"unix://{os.path.abspath(path)}" if path else None
+            self._hub = Hub(url, engine=self.config.HUB_URL or None, limits=Limits.of(self.config), name=name)  # type: ignore[misc]
             self._hub.home = self._home
         return self._hub
 
@@ -43,6 +46,8 @@ class Grouped:
         self._home = asyncio.get_running_loop()  # type: ignore[misc]
         if self._hub is not None:
             self._hub.home = self._home
+            if self._hub.rules_declared:
+                self._hub.begin()  # others who publish have to know the rules
 
     async def leave_groups(self) -> None:
         """End the hub of this process, if there is one: the last thing of a server's life."""

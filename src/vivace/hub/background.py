@@ -12,7 +12,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from vivace.hub.places import VARIABLE
+from vivace.hub.places import SOCKET_VARIABLE, socket_path
 from vivace.hub.records import Position
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def publish_behind(hub: "Hub", topic: str, data: Any, exclude: str | None, timeo
     from vivace.hub.hub import wait_for
 
     twin = _twin_of(hub)
-    return wait_for(_loop(), twin.publish(topic, data, exclude=exclude), timeout)
+    return wait_for(_loop(), twin.publish_surely(topic, data, exclude=exclude), timeout)
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -75,9 +75,9 @@ def _twin_of(hub: "Hub") -> "Hub":
 
 
 def _warn_if_alone(hub: "Hub") -> None:
-    if not (hub.url or hub.engine or os.environ.get(VARIABLE)):
+    if not (hub.engine or hub.url or socket_path(None)):
         logger.warning(
-            "this process has no hub: what it publishes reaches nobody else. Start it with %s=<path> of the"
-            " server's hub (`vivace ctl status` shows it), or give Hub() a URL",
-            VARIABLE,
+            "this process has no hub: what it publishes reaches nobody else. Give it and the server the same"
+            " %s=/path, or the same HUB_URL of an engine, or Hub() a URL",
+            SOCKET_VARIABLE,
         )

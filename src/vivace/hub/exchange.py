@@ -25,7 +25,7 @@ from vivace.hub.records import RESERVED, Outgoing, Past, Position, Rule, Stored
 from vivace.hub.rules import Rules
 from vivace.hub.station import Client
 
-__all__ = ["NOBODY", "Exchange", "Keeper"]
+__all__ = ["Exchange", "Keeper"]
 
 logger = logging.getLogger("vivace.hub")
 
@@ -94,6 +94,7 @@ class Exchange:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._begun = False
         self._started = False
+        self._ready = asyncio.Event()
         self.ended = False
         if keeper is not None:
             keeper.load(self.broker, self.rules)
@@ -109,6 +110,7 @@ class Exchange:
             self._up = False
             await self.engine.start(self)
             self._started = True
+            self._ready.set()
             wanted = {name: self.rules.of(name) for name, topic in self.broker.topics.items() if topic.peers}
             self.engine.follow({CONTROL: _OWN, PRESENCE: _OWN, **wanted})
             self._publish_own(PRESENCE, self.presence.ask())
@@ -183,9 +185,7 @@ class Exchange:
     async def _catch_up(self, client: Client, topic: str, rule: Rule, since: Position | None) -> None:
         """Answer a process that wants a topic of the engine, as soon as that can be asked."""
         while client in self.clients:
-            if not self._started:
-                await asyncio.sleep(0)
-                continue
+            await self._ready.wait()
             try:
                 past = await self._engine_past(topic, rule, since, rule.history if since else 1)
             except HubUnavailable:
@@ -210,29 +210,38 @@ class Exchange:
         if outgoing.rule.ordered:
             self._store(outgoing, client)
             return
-        stored = Stored(outgoing.topic, outgoing.payload, None, outgoing.id, self.origin, outgoing.exclude)
-        self.broker.route(stored, client)
+        self._route_fast(outgoing, client)
         if self.engine is not None:
             self._spawn(self._publish_fast(outgoing), "vivace-hub-publish")
 
+    def _route_fast(self, outgoing: Outgoing, client: Client | None) -> None:
+        """Give a message to the processes of this machine, but for the one that has it."""
+        stored = Stored(outgoing.topic, outgoing.payload, None, outgoing.id, self.origin, outgoing.exclude)
+        self.broker.route(stored, client)
+
     async def _publish_fast(self, outgoing: Outgoing) -> None:
-        assert self.engine is not None
         try:
-            await self.engine.publish(outgoing)
+            await self._engine_publish(outgoing)
         except HubUnavailable:
             self.lost += not outgoing.topic.startswith(RESERVED)
+
+    async def _engine_publish(self, outgoing: Outgoing) -> Position | None:
+        assert self.engine is not None
+        await self._ready.wait()
+        return await self.engine.publish(outgoing)
 
     def publish(self, outgoing: Outgoing) -> "Position | asyncio.Future[Position | None] | None":
         """Publish a message and give its position, at once or, if an engine gives it, later."""
         self.published += 1
         outgoing.rule, outgoing.origin = self.rules.of(outgoing.topic), self.origin
-        if not outgoing.rule.ordered:
-            self.published -= 1
-            self.send(NOBODY, outgoing)
-            return None
-        if self.engine is None:
-            return self._store(outgoing, None)
-        return asyncio.ensure_future(self.engine.publish(outgoing))
+        if outgoing.rule.ordered:
+            if self.engine is None:
+                return self._store(outgoing, None)
+        else:
+            self._route_fast(outgoing, None)
+            if self.engine is None:
+                return None
+        return asyncio.ensure_future(self._engine_publish(outgoing))
 
     def _store(self, outgoing: Outgoing, client: Client | None) -> Position | None:
         if self.engine is not None:
@@ -388,22 +397,3 @@ class Exchange:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("a step of the hub failed", exc_info=task.exception())
-
-
-class _Nobody:
-    """Stands for a process that follows nothing."""
-
-    def deliver(self, stored: Stored) -> None: ...
-
-    def gap(self, topic: str, reason: str) -> None: ...
-
-    def past(self, topic: str, past: Past) -> None: ...
-
-    def control(self, payload: bytes) -> None: ...
-
-    def declare(self, rules: list[Rule]) -> None: ...
-
-    def state(self, up: bool, why: str) -> None: ...
-
-
-NOBODY: Final = _Nobody()

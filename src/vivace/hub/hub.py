@@ -16,7 +16,8 @@ import asyncio
 import itertools
 import os
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Final, NamedTuple
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
 
 from vivace.errors import HubUnavailable, MessageTooLarge
 from vivace.hub.limits import Limits
@@ -72,7 +73,8 @@ class Hub:
     Args:
         url: Where the hub is: ``unix:///run/app/hub.sock``, or the engine behind one in this process:
             ``redis://...``, ``rediss://...``, ``postgres://...``, ``nats://...``. Default: the hub's process
-            of the server that started this one (VIVACE_HUB); without that a hub of this process alone.
+            of the server that started this one (VIVACE_HUB), or of the one that HUB_SOCKET in the environment
+            names; without either a hub of this process alone.
         engine: The URL of the engine where there is no process of a hub: what HUB_URL says.
         limits: Sizes and times.
         name: Names this program to the engine's server.
@@ -134,11 +136,24 @@ class Hub:
 
     # Life
 
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
     async def start(self) -> None:
         """Begin, if it has not begun; every other method does it as well, but does not wait for the hub."""
         self._begin()
         if self._starting is not None:
             await asyncio.shield(self._starting)
+
+    def begin(self) -> None:
+        """Begin on the running loop, if it has not begun, and wait for nothing."""
+        self._begin()
 
     async def stop(self) -> None:
         """End: nothing is followed any more. It may begin again."""
@@ -239,13 +254,32 @@ class Hub:
         """
         station = self._begin()
         outgoing = self._make(topic, data, exclude)
+        if not outgoing.rule.ordered and self._may_learn(station, topic):
+            await self.start()
+            outgoing.rule = self.rules.of(topic)
         if outgoing.rule.ordered:
-            if self._starting is not None and not self._starting.done():
-                await asyncio.shield(self._starting)
             return await station.publish(outgoing)
         self._publish_fast(station, outgoing)
         await station.flush()
         return None
+
+    async def publish_surely(self, topic: str, data: Any, *, exclude: str | None = None) -> Position | None:
+        """The same as `publish`, but wait until the hub has it, `fast` or not: for those who end soon.
+
+        Args:
+            topic: See `publish`.
+            data: The same.
+            exclude: The same.
+        """
+        await self.start()
+        assert self._station is not None
+        return await self._station.publish(self._make(topic, data, exclude))
+
+    def _may_learn(self, station: Station, topic: str) -> bool:
+        """Whether the hub, which has not answered yet, may know a rule that this process does not."""
+        unanswered = self._starting is not None and not self._starting.done()
+        assert self._local is not None
+        return unanswered and station.remote and not self.rules_declared and topic not in self._local.channels
 
     def _publish_fast(self, station: Station, outgoing: Outgoing) -> None:
         assert self._local is not None

@@ -25,6 +25,8 @@ class Inside:
         client: This process.
     """
 
+    remote = False
+
     def __init__(self, exchange: Exchange, client: Client) -> None:
         self.exchange = exchange
         self._client = client

@@ -57,6 +57,8 @@ class Link(asyncio.Protocol):
         limits: Sizes and times.
     """
 
+    remote = True
+
     def __init__(self, path: str, local: Local, limits: Limits) -> None:
         self._path = path
         self._local = local

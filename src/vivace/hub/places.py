@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-- The one place that reads VIVACE_HUB, and that makes stations.
+- The one place that reads VIVACE_HUB and VIVACE_HUB_SOCKET, and that makes stations.
 - What is not used is not imported: an engine, the wire.
 """
 
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from vivace.hub.engine import Engine
     from vivace.hub.local import Local
 
-__all__ = ["VARIABLE", "make_exchange", "make_station", "socket_path"]
+__all__ = ["SOCKET_VARIABLE", "VARIABLE", "make_exchange", "make_station", "socket_path"]
 
 VARIABLE: Final = "VIVACE_HUB"
 """Where the supervisor says the path of the hub's socket to every process that it starts."""
+SOCKET_VARIABLE: Final = "VIVACE_HUB_SOCKET"
+"""The setting HUB_SOCKET in the environment: where others find the hub."""
 _UNIX: Final = "unix://"
 
 
@@ -63,7 +65,7 @@ def socket_path(url: str | None) -> str | None:
     """The socket of the hub's process; None: the hub is in this one."""
     if url and url.startswith(_UNIX):
         return url.removeprefix(_UNIX)
-    path = os.environ.get(VARIABLE)
+    path = os.environ.get(VARIABLE) or os.environ.get(SOCKET_VARIABLE)
     if path and not url:
         return path.removeprefix(_UNIX)
     return None

@@ -43,7 +43,13 @@ class Client(Protocol):
 
 
 class Station(Protocol):
-    """The way to the hub."""
+    """The way to the hub.
+
+    Attributes:
+        remote: The hub is another process.
+    """
+
+    remote: bool
 
     @property
     def up(self) -> bool:
