@@ -289,6 +289,7 @@ def test_modern_ping_is_answered_before_the_welcome_too(modern: Client) -> None:
         "1",
         b'{"type": "ping"}',
         b"\xff",
+        "[" * 100_000,
         {},
         {"type": 1},
         {"type": "start", "id": "1", "payload": QUERY},

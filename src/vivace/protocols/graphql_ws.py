@@ -138,7 +138,7 @@ class Machine:
             return []
         try:
             read = msgspec.json.decode(message)
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return self._malformed("expected JSON")
         if not isinstance(message, str) or not isinstance(read, dict):
             return self._malformed("expected a JSON object, as text")

@@ -134,6 +134,7 @@ async def test_a_body_is_utf_8(app: Vivace, charset: str, status: int) -> None:
         b'{"query": "{ a }", "operationName": 1}',
         b"[]",
         b"[1]",
+        b'{"query": "{ a }", "variables": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
     ],
 )
 async def test_what_cannot_be_read_is_400(app: Vivace, body: bytes) -> None:

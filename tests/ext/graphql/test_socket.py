@@ -5,11 +5,30 @@ from typing import Any
 
 import pytest
 
-from tests.ext.graphql.schema import LEGACY, MODERN, serve, talk
+from tests.ext.graphql.schema import LEGACY, MODERN, make_schema, serve, talk
 from tests.framework.streams import make_app
 from vivace import Forbidden, Vivace, WebsocketClosed
-from vivace.ext.graphql import Context
+from vivace.ext.graphql import Context, Endpoint
+from vivace.ext.graphql.socket import _Connection
 from vivace.testing import WebSocketRefused
+
+
+class FakeWebsocket:
+    """Takes what is sent."""
+
+    def __init__(self, subprotocol: str) -> None:
+        self.subprotocol = subprotocol
+        self.sent: list[str] = []
+
+    def send(self, message: str) -> None:
+        self.sent.append(message)
+
+
+class FakeRequest:
+    def __init__(self, app: Vivace) -> None:
+        self.app = app
+        self.ctx = object()
+
 
 BOTH = pytest.mark.parametrize("subprotocol", [MODERN, LEGACY])
 
@@ -80,6 +99,20 @@ async def test_a_stopped_subscription_is_ended(app: Vivace, subprotocol: str) ->
         await until(lambda: app.ctx.running == 1)
         await told.stop("b")
         await until(lambda: app.ctx.running == 0)
+
+
+@BOTH
+async def test_an_operation_that_is_stopped_at_once_leaves_nothing(app: Vivace, subprotocol: str) -> None:
+    endpoint = Endpoint(app, make_schema())
+    ws = FakeWebsocket(subprotocol)
+    connection = _Connection(endpoint, FakeRequest(app), ws)  # type: ignore[arg-type]
+    stop, start = ("stop", "start") if subprotocol == LEGACY else ("complete", "subscribe")
+    connection.receive('{"type": "connection_init"}')
+    await until(lambda: len(ws.sent) > 0)
+    connection.receive(f'{{"type": "{start}", "id": "1", "payload": {{"query": "{{ fail }}"}}}}')
+    connection.receive(f'{{"type": "{stop}", "id": "1"}}')
+    await until(lambda: not connection._tasks)
+    await connection.end()
 
 
 @BOTH

@@ -105,8 +105,8 @@ def _read_body(endpoint: Endpoint, request: "Request") -> Any:
         )
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError):
-        raise BadRequest("the body is not JSON") from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise BadRequest("the body is not JSON, or nests too deeply") from None
 
 
 async def _answer_batch(endpoint: Endpoint, given: list[Any], context: Any, media: str) -> HTTPResponse:

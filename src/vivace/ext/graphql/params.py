@@ -55,7 +55,7 @@ def read_query(args: Mapping[str, Any]) -> Params:
         if text:
             try:
                 given[key] = msgspec.json.decode(text)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 raise BadRequest(f"expected {key} to be a JSON object") from None
     return read_params(given)
 

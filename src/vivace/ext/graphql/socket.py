@@ -9,6 +9,7 @@ Rules of this file:
 
 import asyncio
 from collections.abc import Awaitable
+from functools import partial
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
@@ -88,8 +89,13 @@ class _Connection:
             elif isinstance(event, Start):
                 task = self._loop.create_task(self._operate(event.operation))
                 self._tasks[event.operation] = task
+                # Not at its end: a task that is cancelled before it began never comes there.
+                task.add_done_callback(partial(self._forget, event.operation))
             elif (stopped := self._tasks.get(event.operation)) is not None:
                 stopped.cancel()
+
+    def _forget(self, operation: Operation, _task: Any) -> None:
+        self._tasks.pop(operation, None)
 
     def _flush(self) -> Awaitable[None] | None:
         """Send what there is to send; what can be awaited until the client has read enough of it."""
@@ -159,8 +165,6 @@ class _Connection:
             pass
         except Exception as error:  # noqa: BLE001  # the client is told
             machine.error(operation, [self._endpoint.errors.format(error)])
-        finally:
-            self._tasks.pop(operation, None)
         self._flush_only()
 
     async def _run(self, operation: Operation) -> None:
