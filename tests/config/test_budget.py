@@ -33,6 +33,7 @@ PLANS = st.builds(
     aliases=st.integers(1, 3),
     workers=st.integers(1, 64),
     overlap=st.integers(0, 64),
+    leased=st.none(),
 )
 DECLARATIONS = st.builds(
     Declaration,
@@ -45,6 +46,34 @@ DECLARATIONS = st.builds(
     url=st.none() | st.from_regex(r"[A-Z][A-Z_]{0,8}", fullmatch=True),
     waits=st.none() | st.integers(0, 1),
 ).filter(lambda said: said != Declaration())
+
+
+@given(PLANS, st.integers(0, 300), st.integers(0, 300))
+def test_a_lease_is_never_exceeded_and_more_of_it_takes_nothing_away(
+    plan: Plan, tokens: int, more: int
+) -> None:
+    few, many = plan.lease(tokens), plan.lease(tokens + more)
+    behind = sum(count for _, count in plan.background)
+    if few.works:
+        assert sum(few.share(slot) for slot in range(few.slots)) + behind <= tokens
+        assert many.works
+        assert few.workers <= many.workers <= plan.workers
+        assert all(few.share(slot) <= many.share(slot) for slot in range(few.slots))
+    else:
+        assert max(tokens - behind, 0) // plan.aliases <= plan.overlap
+
+
+def test_few_leased_connections_mean_few_workers() -> None:
+    plan = Plan("pg", 20, 2, workers=4)
+    assert [(plan.lease(n).workers, plan.lease(n).works) for n in (1, 2, 3, 5, 9)] == [
+        (0, False),
+        (1, True),
+        (2, True),
+        (4, True),
+        (4, True),
+    ]
+    assert [plan.lease(9).share(slot) for slot in range(5)] == [2, 2, 2, 2, 1]
+    assert "leased by this machine" in "\n".join(table(plan.lease(9)))
 
 
 @given(PLANS)

@@ -172,11 +172,6 @@ def test_numbers_that_cannot_be_are_refused_where_they_stand(values: dict[str, A
         Vivace("budgets").budget("1", limit=20)
 
 
-def test_shares_across_machines_are_not_leased_yet() -> None:
-    with pytest.raises(DeclarationError, match=r"coordinate=True is not there yet.* instances="):
-        budget(coordinate=True)
-
-
 def test_the_url_comes_from_where_the_platform_puts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://one")
     monkeypatch.setenv("MAIN_URL", "postgres://two")

@@ -87,6 +87,7 @@ class Plan(NamedTuple):
         aliases: The same.
         workers: Processes that serve, per machine.
         overlap: Workers beyond that, alive while one is replaced.
+        leased: What this machine holds of what all machines share; None: its part is what the sum says.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Plan(NamedTuple):
     aliases: int = 1
     workers: int = 1
     overlap: int = 1
+    leased: int | None = None
 
     @classmethod
     def of(cls, name: str, said: Declaration, instances: int, workers: int, overlap: int) -> "Plan":
@@ -118,6 +120,8 @@ class Plan(NamedTuple):
     @property
     def machine(self) -> int:
         """The part of one machine."""
+        if self.leased is not None:
+            return self.leased
         return max((self.limit - self.reserve) // (self.instances + self.surge), 0)
 
     @property
@@ -128,7 +132,21 @@ class Plan(NamedTuple):
     @property
     def slots(self) -> int:
         """Workers that may be alive at a time."""
-        return self.workers + self.overlap
+        return max(self.workers + self.overlap, 1)
+
+    def lease(self, tokens: int) -> "Plan":
+        """The same for a machine that holds so many: if they are few, with as few workers as they allow.
+
+        More tokens never mean a smaller share for a slot, so that what runs may go on as it is.
+
+        Args:
+            tokens: Connections of this machine.
+        """
+        behind = sum(count for _, count in self.background)
+        room = max(tokens - behind, 0) // self.aliases
+        if room >= self.slots:
+            return self._replace(leased=tokens)
+        return self._replace(leased=behind + room * self.aliases, workers=max(room - self.overlap, 0))
 
     @property
     def least(self) -> int:
@@ -153,7 +171,7 @@ class Plan(NamedTuple):
     @property
     def works(self) -> bool:
         """Whether every worker gets a connection for each of its pools."""
-        return self.least >= self.aliases
+        return self.workers > 0 and self.least >= self.aliases
 
 
 def name_budget(text: object) -> str:
@@ -342,7 +360,10 @@ def table(plan: Plan) -> list[str]:
     rows = [
         ("limit", str(plan.limit)),
         ("kept for people, migrations, cron", f"-{plan.reserve}"),
-        (f"each of {_machines(plan)}", str(plan.machine)),
+        (
+            "leased by this machine" if plan.leased is not None else f"each of {_machines(plan)}",
+            str(plan.machine),
+        ),
         *((f"for {name}", f"-{count}") for name, count in plan.background),
         (_who(plan), str(plan.rest)),
     ]

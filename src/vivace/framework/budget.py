@@ -19,6 +19,7 @@ from vivace.config import Config
 from vivace.config.budget import Declaration, Plan, name_budget, parse_budgets, refusal
 from vivace.errors import ConfigError, DeclarationError
 from vivace.framework.lease import Gate, Lease
+from vivace.framework.leasing import lease_budget
 from vivace.framework.probe import watch_budget
 
 __all__ = ["Budget", "Budgeted", "all_budgets", "bound_by_budgets", "declare", "fit_threads", "forget"]
@@ -40,6 +41,7 @@ class Budget:
 
     Attributes:
         name: In lower case, with ``_``.
+        leased: Connections that this machine holds a lease of; None: it needs none, or has none yet.
     """
 
     def __init__(self, name: str, said: Declaration, config: Callable[[], Config], url: str | None) -> None:
@@ -47,6 +49,7 @@ class Budget:
         self._said = said
         self._config = config
         self._url = url
+        self.leased: int | None = None
         self._gate: Gate | None = None
         self._handed = 0
 
@@ -65,7 +68,8 @@ class Budget:
                 key="BUDGETS",
             )
         workers, overlap = _told("WORKERS", config), _told("OVERLAP", config)
-        return Plan.of(self.name, said, _count_machines(self.name, said.instances), workers, overlap)
+        plan = Plan.of(self.name, said, _count_machines(self.name, said.instances), workers, overlap)
+        return plan if self.leased is None else plan.lease(self.leased)
 
     @property
     def has_limit(self) -> bool:
@@ -313,7 +317,6 @@ def declare(
     surge: int | None = None,
     aliases: int | None = None,
     waits: bool | None = None,
-    coordinate: bool = False,
 ) -> Budget:
     """Declare the budget of a name, instead of one that was declared before; see `Budgeted.budget`.
 
@@ -328,15 +331,10 @@ def declare(
         surge: The same.
         aliases: The same.
         waits: The same.
-        coordinate: The same.
 
     Raises:
         DeclarationError: Something of it cannot be.
     """
-    if coordinate:
-        raise DeclarationError(
-            f"budget {name!r}: coordinate=True is not there yet: say how many machines share it, instances="
-        )
     numbers = {
         "limit": limit,
         "reserve": reserve,
@@ -438,6 +436,7 @@ class Budgeted:
         aliases: int | None = None,
         waits: bool | None = None,
         coordinate: bool = False,
+        wait: float = 60.0,
         probe: bool = True,
     ) -> Budget:
         """Share the connections of a database or another resource out among workers and machines.
@@ -456,7 +455,9 @@ class Budgeted:
             aliases: Pools that each worker opens. Default 1.
             waits: They let threads wait, so that there may be more threads than connections. Default: if they
                 were made with what the budget gives.
-            coordinate: Lease the shares across machines: not there yet.
+            coordinate: Lease this machine's part in the Redis or PostgreSQL of HUB_URL, so that all machines
+                together never take more, however many there are. `instances` says what one would like.
+            wait: Seconds for which a machine that starts waits for others to give theirs back.
             probe: Ask a PostgreSQL at the URL what it allows.
 
         Raises:
@@ -473,7 +474,8 @@ class Budgeted:
             surge=surge,
             aliases=aliases,
             waits=waits,
-            coordinate=coordinate,
         )
+        if coordinate:
+            lease_budget(self, budget, wait)
         watch_budget(self, budget, probe=probe)
         return budget

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.hub.engines.lab import FAST, LATEST, RESUME, Lab, empty, lab, until
+from tests.hub.engines.lab import FAST, LATEST, QUICK, RESUME, Lab, Machine, empty, lab, until
 from tests.services.nats import nats_server
 from tests.services.postgres import Postgres, postgres
 from tests.services.redis import RedisServer, redis_server
@@ -235,3 +235,22 @@ async def test_history_and_what_comes_live_meet(ordered: str, lab: Lab) -> None:
     assert seen == {b"%d" % number for number in range(newest, total + 1)}
     offsets = [m.pos.offset for m in two.got if m.pos]
     assert offsets == list(range(offsets[0], offsets[0] + len(offsets)))
+
+
+def test_the_loop_of_the_server_is_as_good(url: str) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def talk() -> None:
+        one, two = [Machine(make_engine(url, timing=QUICK), name) for name in "ab"]
+        for machine in (one, two):
+            await machine.engine.start(machine)
+        try:
+            await two.follow("room")
+            await one.send("room", b"x" * 100_000)
+            await until(lambda: two.got)
+        finally:
+            await one.engine.stop()
+            await two.engine.stop()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(talk())
