@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.services.postgres import Postgres, postgres
+from tests.services.redis import RedisServer, redis_server, start_redis
 from vivace.config import Config
 from vivace.tasks.book import Book
 
-__all__ = ["START", "Clock", "book", "clock", "postgres", "spool_url"]
+__all__ = ["START", "Clock", "book", "clock", "postgres", "redis_server", "spool_url", "start_redis"]
 
 START = 1_800_000_000.0
 
@@ -33,6 +34,10 @@ def spool_url(request: pytest.FixtureRequest, folder: Path) -> str:
         server: Postgres = request.getfixturevalue("postgres")
         server.ask("DROP TABLE IF EXISTS vivace_tasks, vivace_slots, vivace_tallies")
         return server.url
+    if request.param == "redis":
+        shared: RedisServer = request.getfixturevalue("redis_server")
+        shared.ask("FLUSHALL")
+        return shared.url
     return f"sqlite:///{folder}/tasks.sqlite3"
 
 

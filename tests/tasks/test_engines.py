@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.services.postgres import Postgres
+from tests.services.redis import StartRedis
 from tests.tasks.conftest import START, spool_url
 from tests.tasks.test_runner import running
 from vivace.config import Config
 from vivace.tasks.book import Book
-from vivace.tasks.errors import SpoolUnavailable
+from vivace.tasks.errors import SpoolFull, SpoolUnavailable
 from vivace.tasks.records import NewTask
 from vivace.tasks.spool import listen, open_spool
 
@@ -25,7 +26,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "redis"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return spool_url(request, tmp_path)
 
@@ -96,10 +97,31 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
         open_spool(f"postgresql:///x?host={tmp_path}")
 
 
-def test_whoever_listens_hears_what_others_enqueue(postgres: Postgres) -> None:
+@pytest.fixture(params=["postgres", "redis"])
+def far_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return spool_url(request, tmp_path)
+
+
+def test_a_redis_without_room_says_so_and_one_that_is_gone_is_named(
+    start_redis: StartRedis, tmp_path: Path
+) -> None:
+    server = start_redis(maxmemory="3mb", maxmemory_policy="noeviction")
+    spool = open_spool(server.url)
+    with pytest.raises(SpoolFull, match="has no room"):
+        for _ in range(1000):
+            spool.enqueue([NewTask("a", payload=b"x" * 10_000)], START)
+    server.stop()
+    with pytest.raises(SpoolUnavailable, match="the Redis of the tasks cannot be used"):
+        spool.enqueue([NewTask("a")], START)
+    with pytest.raises(SpoolUnavailable):
+        open_spool(server.url)
+    spool.close()
+
+
+def test_whoever_listens_hears_what_others_enqueue(far_url: str) -> None:
     heard: list[int] = []
-    spool = open_spool(postgres.url)
-    deaf = listen(postgres.url, lambda: heard.append(1))
+    spool = open_spool(far_url)
+    deaf = listen(far_url, lambda: heard.append(1))
     until(lambda: len(heard) == 1)  # it listens
     with spool.transaction():
         spool.enqueue([NewTask("heard")], START)
@@ -109,7 +131,7 @@ def test_whoever_listens_hears_what_others_enqueue(postgres: Postgres) -> None:
 
 
 async def test_a_runner_hears_of_work_from_another_machine(
-    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    far_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     books = []
     seen: list[float] = []
@@ -118,7 +140,7 @@ async def test_a_runner_hears_of_work_from_another_machine(
         seen.append(time.perf_counter())
 
     for name in ("here", "there"):
-        config = Config({"TASKS_URL": postgres.url})
+        config = Config({"TASKS_URL": far_url})
         books.append(Book("far", lambda config=config: config))  # type: ignore[misc]
         books[-1].declare(note)
         monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / name))

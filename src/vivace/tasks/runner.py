@@ -4,7 +4,8 @@ Rules of this file:
 
 - Nothing is taken that cannot be begun at once: what this process holds, no other one can help with.
 - Leases are renewed by the clerk's thread: a task that holds up the loop does not lose its own.
-- A task that was running when its process died runs alone afterwards: should it kill again, nobody suffers.
+- Of the tasks that were running when their process died it runs one at a time: so the one that kills is
+  found, and those that were there by chance are not taken for it.
 - A plain function runs in a thread of its own, which nobody can end: over its time-out it has failed, and if
   it goes on the process is replaced as soon as it has nothing else to do.
 - A task that holds up the loop beyond its time-out takes its process with it: the clerk's thread sees to it.
@@ -95,9 +96,8 @@ class Runner:
         self._bell: Bell = book.bells.hang()
         self.worker = self._bell.worker
         self._running: dict[int, tuple[Task, asyncio.Task[None]]] = {}
-        self._suspects: list[Task] = []
         self._awake = asyncio.Event()
-        self._alone = 0
+        self._suspect = 0
         self._begun: dict[int, tuple[TaskFunction[Any, Any], float]] = {}
         self._cut: list[Task] = []
         self._stuck: dict[_Thread, float] = {}
@@ -135,8 +135,7 @@ class Runner:
     async def drain(self) -> int:
         """Run what is due until nothing is; how many attempts. For tests, and for scripts."""
         before = self.done + self.failed
-        while await self._claim() or self._running or self._suspects:
-            self._begin_suspect()
+        while await self._claim() or self._running:
             if self._running:
                 await asyncio.wait([one for _, one in self._running.values()], return_when="FIRST_COMPLETED")
         return self.done + self.failed - before
@@ -164,7 +163,7 @@ class Runner:
         self._awake.clear()
         wait = LOOK
         try:
-            if self._free() and not self._suspects:
+            if self._free():
                 due = await self._clerk.do(self._next_due, reads=True)
                 wait = self._wait_for(due)
                 if due is not None and wait <= 0:
@@ -173,7 +172,6 @@ class Runner:
         except SpoolUnavailable as error:
             logger.error("no tasks can be taken: %s", error)  # noqa: TRY400 - its traceback says no more
             wait = _PAUSE
-        self._begin_suspect()
         if wait > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -183,18 +181,18 @@ class Runner:
         return LOOK if due is None else min(due - self._book.clock(), LOOK)
 
     def _free(self) -> int:
-        if self._stopping or self._alone in self._running or self._retires:
+        if self._stopping or self._retires:
             return 0
         return self._most - len(self._running) - len(self._stuck)
 
     # What it does with the spool; these run in the clerk's thread
 
     def _next_due(self, spool: Spool) -> float | None:
-        return spool.next_due(self._names, self._book.clock())
+        return spool.next_due(self._names, self._book.clock(), suspect=self._suspect not in self._running)
 
     def _renew(self, spool: Spool) -> None:
         self._end_if_blocked()
-        held = [*self._running, *(task.id for task in list(self._suspects))]
+        held = list(self._running)
         lost = set(held) - spool.extend(self.worker, held, self._lease, self._book.clock())
         for number in lost & self._running.keys():
             logger.warning("task %s is not ours any more: its lease ran out", number)
@@ -233,21 +231,15 @@ class Runner:
         limit = self._free()
         if not limit:
             return 0
-        now = self._book.clock
+        now, free = self._book.clock, self._suspect not in self._running
         taken = await self._clerk.do(
-            lambda spool: spool.claim(self.worker, self._names, limit, self._lease, now())
+            lambda spool: spool.claim(self.worker, self._names, limit, self._lease, now(), suspect=free)
         )
         for task in taken:
             if task.kills:
-                self._suspects.append(task)
-            else:
-                self._begin(task)
+                self._suspect = task.id
+            self._begin(task)
         return len(taken)
-
-    def _begin_suspect(self) -> None:
-        if self._suspects and not self._running and not self._stopping:
-            self._alone = self._suspects[0].id
-            self._begin(self._suspects.pop(0))
 
     def _begin(self, task: Task) -> None:
         running = asyncio.create_task(self._run(task), name=f"{task.name} {task.id}")
@@ -345,7 +337,7 @@ class Runner:
                 await asyncio.wait(left, timeout=1.0)
 
     async def _give_back(self) -> None:
-        left = [*self._cut, *(task for task, _ in self._running.values()), *self._suspects]
+        left = [*self._cut, *(task for task, _ in self._running.values())]
         if left:
             given = await self._clerk.do(lambda spool: spool.release(self.worker, left, self._book.clock()))
             logger.warning("%s tasks were not done in time; others may run them now", given)

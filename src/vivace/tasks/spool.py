@@ -40,8 +40,19 @@ class Spool(Protocol):
         """Put tasks there; one whose unique key is taken is not put there a second time."""
         ...
 
-    def claim(self, worker: str, names: Collection[str], limit: int, lease: float, now: float) -> list[Task]:
+    def claim(
+        self,
+        worker: str,
+        names: Collection[str],
+        limit: int,
+        lease: float,
+        now: float,
+        *,
+        suspect: bool = True,
+    ) -> list[Task]:
         """Take tasks that are due: the greatest priority first, then by time; each is begun once more.
+
+        Of those whose process died before, one is taken at most, before the others.
 
         Args:
             worker: Whose they are from now on.
@@ -49,6 +60,7 @@ class Spool(Protocol):
             limit: The most that are taken.
             lease: Seconds for which they are its own.
             now: The time.
+            suspect: One whose process died before may be among them.
         """
         ...
 
@@ -101,8 +113,14 @@ class Spool(Protocol):
         """The last slot of a schedule that was taken."""
         ...
 
-    def next_due(self, names: Collection[str], now: float) -> float | None:
-        """When the next task comes due: `now` or earlier if one is; None: there is none."""
+    def next_due(self, names: Collection[str], now: float, *, suspect: bool = True) -> float | None:
+        """When the next task comes due: `now` or earlier if one is; None: there is none.
+
+        Args:
+            names: Of the functions that count.
+            now: The time.
+            suspect: Those whose process died before count too.
+        """
         ...
 
     def sweep(self, now: float) -> int:

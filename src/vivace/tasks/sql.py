@@ -44,7 +44,9 @@ SCHEMA: Final = (
         unique_key TEXT, keep {number} NOT NULL, lease_until {number}, worker TEXT, last_error TEXT,
         result {octets}, finished {number})""",
     """CREATE INDEX IF NOT EXISTS vivace_tasks_ready ON vivace_tasks (priority DESC, run_at, id)
-        WHERE state = 'ready'""",
+        WHERE state = 'ready' AND kills = 0""",
+    """CREATE INDEX IF NOT EXISTS vivace_tasks_suspect ON vivace_tasks (priority DESC, run_at, id)
+        WHERE state = 'ready' AND kills > 0""",
     "CREATE INDEX IF NOT EXISTS vivace_tasks_later ON vivace_tasks (run_at) WHERE state = 'later'",
     "CREATE INDEX IF NOT EXISTS vivace_tasks_running ON vivace_tasks (lease_until) WHERE state = 'running'",
     "CREATE INDEX IF NOT EXISTS vivace_tasks_done ON vivace_tasks (finished) WHERE state = 'done'",
@@ -101,17 +103,31 @@ class SqlSpool:
         # It may have ended between the two statements where others write at the same time.
         return Placed(there[0][0], new=False) if there else self._enqueue(task, now)
 
-    def claim(self, worker: str, names: Collection[str], limit: int, lease: float, now: float) -> list[Task]:
+    def claim(
+        self,
+        worker: str,
+        names: Collection[str],
+        limit: int,
+        lease: float,
+        now: float,
+        *,
+        suspect: bool = True,
+    ) -> list[Task]:
         """See `Spool`."""
         if not names or limit < 1:
             return []
         due = self._pick("state = 'later' AND run_at <= ?", "run_at", "500")
         self.query(f"UPDATE vivace_tasks SET state = 'ready' WHERE {due}", (now,))
-        chosen = self._pick(f"state = 'ready' AND name IN ({marks(names)})", "priority DESC, run_at, id", "?")
+        first = self._take(worker, "kills > 0", names, 1, now + lease) if suspect else []
+        return first + self._take(worker, "kills = 0", names, limit - len(first), now + lease)
+
+    def _take(self, worker: str, which: str, names: Collection[str], limit: int, until: float) -> list[Task]:
+        ready = f"state = 'ready' AND {which} AND name IN ({marks(names)})"
+        chosen = self._pick(ready, "priority DESC, run_at, id", "?")
         rows = self.query(
             "UPDATE vivace_tasks SET state = 'running', attempts = attempts + 1, worker = ?, lease_until = ?"
             f" WHERE {chosen} RETURNING {_COLUMNS}",
-            (worker, now + lease, *names, limit),
+            (worker, until, *names, limit),
         )
         return sorted((Task(*row) for row in rows), key=lambda task: (-task.priority, task.run_at, task.id))
 
@@ -225,13 +241,15 @@ class SqlSpool:
         rows = self.query("SELECT slot FROM vivace_slots WHERE name = ?", (name,))
         return rows[0][0] if rows else None
 
-    def next_due(self, names: Collection[str], now: float) -> float | None:
+    def next_due(self, names: Collection[str], now: float, *, suspect: bool = True) -> float | None:
         """See `Spool`."""
         if not names:
             return None
         known = f"name IN ({marks(names)})"
-        if self.query(f"SELECT 1 FROM vivace_tasks WHERE state = 'ready' AND {known} LIMIT 1", tuple(names)):
-            return now
+        for which in ("kills = 0", "kills > 0") if suspect else ("kills = 0",):
+            ready = f"state = 'ready' AND {which} AND {known}"
+            if self.query(f"SELECT 1 FROM vivace_tasks WHERE {ready} LIMIT 1", tuple(names)):
+                return now
         rows = self.query(
             f"SELECT run_at FROM vivace_tasks WHERE state = 'later' AND {known} ORDER BY run_at LIMIT 1",
             tuple(names),
