@@ -1,81 +1,21 @@
 """A Django Channels project without Daphne and Redis: two workers, and whoever says something to a room."""
 
 import asyncio
-import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.apps.channels_client import SITE, Chat, Talker, serve_site
 from tests.apps.support import PATIENCE
-from tests.conftest import Launch, ServerProcess, clean_environment, find_free_port
+from tests.conftest import Launch, ServerProcess, clean_environment
 from vivace.hub import Hub
 
 pytest.importorskip("channels")
-websockets = pytest.importorskip("websockets.sync.client")
-from websockets.exceptions import InvalidStatus  # noqa: E402
-
-SITE = Path(__file__).with_name("channels_site")
-HOPS = 40
-"""Connections that are made, at most, until one is at another worker."""
-
-
-class Talker:
-    """One client of the chat.
-
-    Attributes:
-        worker: The process id of the worker that it met.
-        channel: The name of its channel.
-    """
-
-    def __init__(self, server: ServerProcess, path: str) -> None:
-        self._stack = ExitStack()
-        url = f"ws://127.0.0.1:{server.port}{path}"
-        self.socket = self._stack.enter_context(websockets.connect(url, open_timeout=PATIENCE))
-        told = self.hear()
-        self.worker: int = told["worker"]
-        self.channel: str = told["channel"]
-
-    def say(self, text: str, **more: str) -> None:
-        self.socket.send(json.dumps({"text": text, **more}))
-
-    def hear(self) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self.socket.recv(PATIENCE))
-        return answer
-
-    def close(self) -> None:
-        self._stack.close()
-
-
-class Chat:
-    """A running site, and its clients."""
-
-    def __init__(self, server: ServerProcess) -> None:
-        self.server = server
-        self._talkers: list[Talker] = []
-
-    def enter(self, room: str, kind: str = "chat") -> Talker:
-        self._talkers.append(Talker(self.server, f"/ws/{kind}/{room}/"))
-        return self._talkers[-1]
-
-    def enter_twice(self, room: str, kind: str = "chat") -> tuple[Talker, Talker]:
-        """Two clients that are at two workers."""
-        first = self.enter(room, kind)
-        for _ in range(HOPS):
-            second = self.enter(room, kind)
-            if second.worker != first.worker:
-                return first, second
-            second.close()
-        raise AssertionError("every connection met the same worker")
-
-    def leave(self) -> None:
-        for talker in self._talkers:
-            talker.close()
+from websockets.exceptions import InvalidStatus
 
 
 @pytest.fixture(scope="module")
@@ -88,18 +28,9 @@ def hub_socket() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def server(hub_socket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """Two workers of the project, with its `CHANNEL_LAYERS` and nothing else."""
-    port = find_free_port()
     log = tmp_path_factory.mktemp("channels") / "log"
-    command = ["-m", "vivace", "run", "chat_site.asgi:application", "--workers", "2", "--port", str(port)]
-    environ = clean_environment(VIVACE_HUB_SOCKET=hub_socket)
-    server = ServerProcess([sys.executable, *command], port, environ, SITE, log)
-    try:
-        server.wait_until_serving()
+    with serve_site(log, 2, VIVACE_HUB_SOCKET=hub_socket) as server:
         yield server
-        assert server.stop() == 0, server.output
-        assert "Traceback" not in server.output, server.output
-    finally:
-        server.remove()
 
 
 @pytest.fixture
