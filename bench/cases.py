@@ -8,6 +8,7 @@ Rules of this file:
 
 import shlex
 import socket
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,11 +20,33 @@ from bench import duties
 from bench.proc import Server
 
 HERE = Path(__file__).resolve().parent
+NGINX_TLS = " ssl; ssl_certificate {tmp}/server.pem; ssl_certificate_key {tmp}/server.key"
+"""What nginx needs to speak TLS."""
 
 
 def tell(message: str) -> None:
     """Progress goes to standard error: the tables can be redirected."""
     print(message, file=sys.stderr, flush=True)
+
+
+def make_certificate(folder: Path) -> None:
+    """``server.pem`` and ``server.key``, of nobody's authority, unless they are there."""
+    if not (folder / "server.pem").exists():
+        argv = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=bench",
+        ]
+        argv += ["-keyout", str(folder / "server.key"), "-out", str(folder / "server.pem")]
+        subprocess.run(argv, check=True, capture_output=True)
+        (folder / "server.key").chmod(0o600)
 
 
 def free_port() -> int:
@@ -79,12 +102,17 @@ class Launcher:
         port = free_port()
         words = {**self._words, "port": port}
         words["app"] = (case.app or spec.get("app", "")).format(**words)
-        if case.server == "nginx":
+        tls = bool(spec.get("tls"))
+        if tls:
+            make_certificate(self._tmp)
+        if case.server.startswith("nginx"):
+            words["tls"] = NGINX_TLS.format(**words) if tls else ""
             text = (HERE / "nginx.conf").read_text().format(**words)
             (self._tmp / "nginx.conf").write_text(text)
         argv = [part.format(**words) for part in shlex.split(spec["command"])]
         env = {key: value.format(**words) for key, value in spec.get("env", {}).items()}
-        return Server(case.name, argv, port, env, HERE / "apps", self._tmp / f"{case.name}.log")
+        log = self._tmp / f"{case.name}.log"
+        return Server(case.name, argv, port, env, HERE / "apps", log, tls=tls)
 
     @contextmanager
     def serving(self, cases: Iterable[Case]) -> Iterator[dict[str, Server]]:

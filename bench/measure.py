@@ -107,12 +107,12 @@ def requests(
     """CPU per request of every server by case name, after a warm-up of one second each."""
     costs = {name: Cost() for name in servers}
     for server in servers.values():
-        burst(f"http://127.0.0.1:{server.port}{path}", 1, connections, headers)
+        burst(f"{server.url}{path}", 1, connections, headers)
     for number in range(rounds):
         tell(f"round {number + 1} of {rounds}")
         for name, server in servers.items():
             before = cpu_seconds(server.pid)
-            seen = burst(f"http://127.0.0.1:{server.port}{path}", seconds, connections, headers)
+            seen = burst(f"{server.url}{path}", seconds, connections, headers)
             _add(costs[name], seen, cpu_seconds(server.pid) - before, seconds)
     for name, server in servers.items():
         costs[name].rss = rss(server.pid)

@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import os
 import signal
+import ssl
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -88,14 +89,25 @@ class Server:
         name: As in the list of cases.
         port: Where it listens on 127.0.0.1.
         pid: The root of its tree.
+        url: Where it answers.
         started: `time.monotonic()` just before it was started.
     """
 
     def __init__(
-        self, name: str, argv: Sequence[str], port: int, env: Mapping[str, str], cwd: Path, log: Path
+        self,
+        name: str,
+        argv: Sequence[str],
+        port: int,
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        *,
+        tls: bool = False,
     ) -> None:
         self.name = name
         self.port = port
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        self._tls = ssl._create_unverified_context() if tls else None
         self._log = log
         self.started = time.monotonic()
         with log.open("wb") as output:
@@ -124,7 +136,10 @@ class Server:
         raise RuntimeError(f"{self.name} does not answer: {self._log.read_text(errors='replace')[-600:]}")
 
     def _ask(self) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        if self._tls is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        else:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=2, context=self._tls)
         try:
             connection.request("GET", "/")
             return connection.getresponse().status

@@ -2,6 +2,8 @@
 
 import ast
 import contextlib
+import http.client
+import json
 import os
 import resource
 import shutil
@@ -242,3 +244,87 @@ def test_no_timer_follows_the_clock_on_the_wall() -> None:
                 if isinstance(node, ast.Attribute) and ast.unparse(node) in WALL:
                     found.add(str(path.relative_to(source)))
     assert found <= KNOWN.keys(), found - KNOWN.keys()
+
+
+UPLOADS = """
+from vivace import Vivace, text
+
+app = Vivace("uploads")
+
+
+@app.get("/")
+async def index(request):
+    return text("1 1")
+
+
+@app.post("/form")
+async def form(request):
+    return {"size": len(request.files["file"][0].body)}
+
+
+def wsgi(environ, start_response):
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Length", str(len(str(len(body)))))])
+    return [str(len(body)).encode()]
+
+
+app.mount("/wsgi", wsgi)
+"""
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not installed")
+def test_uploads_on_a_full_disk_are_refused_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "trial.py").write_text(UPLOADS)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    own = ["unshare", "--mount"]
+    if subprocess.run([*own, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("unshare is not permitted here")
+    options = ["--form-spool-size", "65536", "--wsgi-buffer-size", "65536"]
+    script = f"mount -t tmpfs -o size=64k none {disk} && exec " + " ".join([*RUN, *options])
+    with Stage([*own, "bash", "-c", script], tmp_path, {"TMPDIR": str(disk)}) as stage:
+        stage.wait_until_serving()
+        data = b"x" * 1_000_000
+        head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+        ways = {"/form": (head + data + b"\r\n--b--\r\n", {"size": 1_000_000}), "/wsgi": (data, 1_000_000)}
+        for path, (body, _) in ways.items():
+            assert upload(stage.port, path, body)[0] == 507
+            assert stage.serves(1)
+        assert stage.log.count("an upload could not be kept: [Errno 28] No space left on device; TMPDIR") == 2
+        assert "Traceback" not in stage.log
+        inside = ["nsenter", "--mount", "--target", str(stage.process.pid)]
+        subprocess.run([*inside, "mount", "-o", "remount,size=8m", str(disk)], check=True)
+        for path, (body, kept) in ways.items():
+            assert upload(stage.port, path, body) == (200, kept)
+
+
+def upload(port: int, path: str, body: bytes) -> tuple[int, object]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("POST", path, body, {"Content-Type": "multipart/form-data; boundary=b"})
+        response = connection.getresponse()
+        text = response.read()
+        return response.status, json.loads(text) if response.status == 200 else text
+    finally:
+        connection.close()
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits other processes")
+def test_a_supervisor_without_descriptors_does_not_spin_for_who_asks_it() -> None:
+    with serving("--control", "./c.sock") as stage:
+        pid = stage.process.pid
+        until((stage.folder / "c.sock").exists)
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), before[1]))
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(stage.folder / "c.sock"))
+            start = psutil.Process(pid).cpu_times()
+            time.sleep(1.0)
+            end = psutil.Process(pid).cpu_times()
+        assert end.user + end.system - start.user - start.system < 0.3
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(str(stage.folder / "c.sock"))
+            client.sendall(b'{"command": "status"}\n')
+            assert client.recv(100).startswith(b'{"ok":true')

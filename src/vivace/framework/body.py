@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from vivace.http.forms import FormLimits
 from vivace.http.multipart import FormCollector, MultipartEvent, MultipartReader, Spool
+from vivace.http.uploads import no_room
 from vivace.protocols.stream import Stream
 
 __all__ = ["BodyReader", "collect_form", "form_limits", "iterate_parts", "read_all"]
@@ -82,6 +83,7 @@ async def collect_form(stream: Stream, boundary: str, limits: FormLimits) -> For
     Raises:
         BadRequest: The body is malformed.
         PayloadTooLarge: A limit of `FormLimits` or of the body is exceeded.
+        HTTPException: 507: there is no room for its files.
     """
     collector = FormCollector(boundary, limits, _open_spool)
     try:
@@ -92,8 +94,10 @@ async def collect_form(stream: Stream, boundary: str, limits: FormLimits) -> For
         collector.finish()
         if collector.pending_size:
             await asyncio.to_thread(collector.flush)
-    except BaseException:
+    except BaseException as error:
         collector.close()
+        if isinstance(error, OSError):
+            raise no_room(error) from error
         raise
     return collector
 

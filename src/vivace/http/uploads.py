@@ -3,10 +3,22 @@
 Rules: nothing here is opened before it is written to; what blocks says so; a file never knows a path.
 """
 
+import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, Self
 
-__all__ = ["File", "LazySpool", "Spool"]
+from vivace.errors import HTTPException
+
+__all__ = ["File", "LazySpool", "Spool", "no_room"]
+
+logger = logging.getLogger("vivace")
+
+
+def no_room(error: OSError) -> HTTPException:
+    """What to answer where an upload cannot be kept on disk; the log says why."""
+    logger.error("an upload could not be kept: %s; TMPDIR names the folder for it", error)
+    return HTTPException(None, 507, quiet=True)
 
 
 class Spool(Protocol):
@@ -132,7 +144,8 @@ class LazySpool:
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # what could not be written before cannot be written now
+                self._file.close()
 
     def _opened(self) -> Spool:
         if self._file is None:

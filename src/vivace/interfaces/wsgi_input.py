@@ -10,6 +10,7 @@ Rules of this file:
 """
 
 import asyncio
+import contextlib
 import errno
 import io
 import tempfile
@@ -18,6 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from vivace.errors import ClientDisconnected, HTTPException
+from vivace.http.uploads import no_room
 from vivace.protocols.stream import Stream
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ async def receive_body(stream: Stream, memory: int, disk: int) -> ReceivedBody:
 
     Raises:
         ClientDisconnected, PayloadTooLarge, RequestTimeout: As `Stream.receive`.
+        HTTPException: 507: there is no room for it.
     """
     disk = max(disk, memory) if disk >= 0 else -1
     if 0 <= disk < stream.head.content_length:
@@ -88,7 +91,10 @@ async def receive_body(stream: Stream, memory: int, disk: int) -> ReceivedBody:
 
 
 async def _receive_on_disk(stream: Stream, pieces: list[bytes], size: int, disk: int) -> ReceivedBody:
-    file = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the request
+    try:
+        file = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the request
+    except OSError as error:
+        raise no_room(error) from error
     data = pieces[-1]
     try:
         waiting = size
@@ -102,8 +108,11 @@ async def _receive_on_disk(stream: Stream, pieces: list[bytes], size: int, disk:
             size += len(data)
             waiting += len(data)
         await asyncio.to_thread(_finish, file, pieces)
-    except BaseException:
-        file.close()
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # what could not be written before cannot be written now
+            file.close()
+        if isinstance(error, OSError):
+            raise no_room(error) from error
         raise
     return ReceivedBody(file, size, not data)
 
