@@ -57,7 +57,7 @@ class NatsEngine:
         self._subscriptions: dict[str, Any] = {}
         self._lost: set[str] = set()
         self._lost_at = 0.0
-        self._numbers = Numbers()
+        self._numbers: dict[str, Numbers] = {}
         self._wake = asyncio.Event()
         self._run = os.urandom(6).hex()
         self._number = 0
@@ -102,6 +102,7 @@ class NatsEngine:
         """See `Engine.unfollow`."""
         for topic in topics:
             ready = self._topics.pop(topic, None)
+            self._numbers.pop(topic, None)
             if ready is not None and not ready.done():
                 ready.set_result(None)
         self._wake.set()
@@ -221,12 +222,15 @@ class NatsEngine:
         self._lost_at = 0.0
 
     def _taker(self, topic: str) -> Callable[[Any], Any]:
+        # The library has a task for each subscription: there is an order within a topic, but not among them.
+        numbers = self._numbers.setdefault(topic, Numbers())
+
         async def take(message: Any) -> None:
             try:
                 envelope = unseal(message.data)
             except msgspec.MsgspecError:
                 return
-            if topic in self._topics and self._sink is not None and self._numbers.is_new(envelope):
+            if topic in self._topics and self._sink is not None and numbers.is_new(envelope):
                 self._sink.deliver(stored_from(topic, None, envelope))
 
         return take
