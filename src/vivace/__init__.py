@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vivace.errors import (
         BadRequest,
         ConfigError,
+        DeadlineExceeded,
         Forbidden,
         HTTPException,
         HubUnavailable,
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
         MethodNotAllowed,
         NotFound,
         PayloadTooLarge,
+        QueueFull,
+        RemoteError,
         RequestTimeout,
         ServerError,
         ServiceUnavailable,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
         Unauthorized,
         VivaceError,
         WebsocketClosed,
+        WorkerDied,
     )
     from vivace.framework.app import Vivace
     from vivace.framework.blueprint import Blueprint, BlueprintGroup
@@ -63,6 +67,7 @@ __all__ = [
     "BlueprintGroup",
     "Config",
     "ConfigError",
+    "DeadlineExceeded",
     "EventStream",
     "Forbidden",
     "Gap",
@@ -78,6 +83,8 @@ __all__ = [
     "NotFound",
     "PayloadTooLarge",
     "Position",
+    "QueueFull",
+    "RemoteError",
     "Request",
     "RequestTimeout",
     "ResponseStream",
@@ -91,6 +98,7 @@ __all__ = [
     "VivaceError",
     "Websocket",
     "WebsocketClosed",
+    "WorkerDied",
     "empty",
     "file",
     "file_stream",

@@ -20,6 +20,7 @@ The tree (indented = inherits):
       SanicException              an answer with a status
         HTTPException             the same; what handlers raise
           BadRequest ... ServiceUnavailable
+            QueueFull, DeadlineExceeded, WorkerDied, RemoteError: of processes beside the workers
 
 Rules of this file:
 
@@ -40,6 +41,7 @@ __all__ = [
     "ClientDisconnected",
     "ClosedResourceError",
     "ConfigError",
+    "DeadlineExceeded",
     "DeclarationError",
     "ExpectationFailed",
     "FileNotFound",
@@ -66,7 +68,9 @@ __all__ = [
     "PayloadTooLarge",
     "ProtocolError",
     "PyFileError",
+    "QueueFull",
     "RangeNotSatisfiable",
+    "RemoteError",
     "RemoteProtocolError",
     "RequestHeaderFieldsTooLarge",
     "RequestTimeout",
@@ -83,6 +87,7 @@ __all__ = [
     "Unauthorized",
     "VivaceError",
     "WebsocketClosed",
+    "WorkerDied",
     "title_of",
 ]
 
@@ -495,6 +500,22 @@ class ServiceUnavailable(HTTPException):
 
     status_code = 503
     quiet = True
+
+
+class QueueFull(ServiceUnavailable):
+    """503: a service, a pool or a queue of tasks takes no more now; what was given is not done."""
+
+
+class DeadlineExceeded(ServiceUnavailable, TimeoutError):
+    """503: a call of a pool was not done in its time; it may have been begun."""
+
+
+class WorkerDied(ServiceUnavailable):
+    """503: the process beside the workers that had this very call, or message, is gone, or there is none."""
+
+
+class RemoteError(ServerError):
+    """500: the function of a pool has raised; the text says what, the log of its process where."""
 
 
 InvalidUsage = BadRequest

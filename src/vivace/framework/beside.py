@@ -16,12 +16,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from vivace.errors import DeclarationError
 
 if TYPE_CHECKING:
     from vivace.config import Config
+    from vivace.framework.processes.pool import Pool
+    from vivace.framework.processes.service import Service
 
 __all__ = ["RESTARTS", "Beside", "Companion", "Context", "Manager", "Placed", "all_companions"]
 
@@ -154,6 +156,81 @@ class Beside:
     def manager(self) -> "Manager":
         """Sanic's interface for processes beside the workers."""
         return Manager(self.companions)
+
+    @overload
+    def service(self, function: Callable[..., Any], /) -> "Service": ...
+    @overload
+    def service(
+        self,
+        /,
+        *,
+        name: str = "",
+        instances: "int | Callable[[Config], int]" = 1,
+        restart: str = "always",
+        grace: float | None = None,
+        max_queue: int = 10_000,
+        timeout: float = 5.0,
+        kind: Any = None,
+    ) -> "Callable[[Callable[..., Any]], Service]": ...
+    def service(self, function: Any = None, /, *, name: str = "", **options: Any) -> Any:
+        """Declare a function that runs in a process of its own for as long as the server does.
+
+        >>> @app.service
+        ... async def mailer(service):
+        ...     async for letter in service.messages: ...
+        >>> await mailer.send({"to": "ann@example.org"})
+
+        Args:
+            function: Called with a `vivace.framework.processes.service.ServiceContext`, or with nothing.
+            name: Default: that of the function.
+            options: See `vivace.framework.processes.service.Service`.
+
+        Raises:
+            DeclarationError: One of them cannot be.
+        """
+        from vivace.framework.processes.service import Service
+
+        def declare(found: Callable[..., Any]) -> Service:
+            return Service(self, found, name or found.__name__, **options)
+
+        return declare if function is None else declare(function)
+
+    @overload
+    def pool(self, function: Callable[..., Any], /) -> "Pool": ...
+    @overload
+    def pool(
+        self,
+        /,
+        *,
+        name: str = "",
+        size: "int | Callable[[Config], int]" = 1,
+        init: Callable[[], Any] | None = None,
+        max_queue: int = 100,
+        timeout: float = 30.0,
+        concurrency: int = 1,
+        grace: float | None = None,
+    ) -> "Callable[[Callable[..., Any]], Pool]": ...
+    def pool(self, function: Any = None, /, *, name: str = "", **options: Any) -> Any:
+        """Declare a function that is called in processes of its own.
+
+        >>> @app.pool(size=2, init=load_model)
+        ... def predict(model, text): ...
+        >>> answer = await predict("hello")
+
+        Args:
+            function: Called in one of the processes; a generator function gives its items one by one.
+            name: Default: that of the function.
+            options: See `vivace.framework.processes.pool.Pool`.
+
+        Raises:
+            DeclarationError: One of them cannot be.
+        """
+        from vivace.framework.processes.pool import Pool
+
+        def declare(found: Callable[..., Any]) -> Pool:
+            return Pool(self, found, name or found.__name__, **options)
+
+        return declare if function is None else declare(function)
 
 
 class Manager:
