@@ -460,7 +460,7 @@ def test_servers_are_found_by_pid_file_by_path_and_by_settings(tmp_path: Path) -
     [
         (("--pid", "1"), "the process 1 has no control socket: a server has a control socket if"),
         (("--socket", "none.sock"), "no server answers at none.sock"),
-        (("--pid-file", "none.pid"), "the pid file none.pid cannot be read"),
+        (("--pid-file", "none.pid"), "the pid file none.pid cannot be read: No such file or directory"),
     ],
 )
 def test_when_no_server_is_found_it_says_why(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:

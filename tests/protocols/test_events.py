@@ -35,3 +35,9 @@ def test_without_host_there_is_no_key_for_it(build: Any) -> None:
     environ: dict[str, object] = {}
     head_of(build, b"GET / HTTP/1.0\r\n\r\n").fill_environ(environ)
     assert environ == {}
+
+
+def test_what_logs_call_a_request(build: Any) -> None:
+    assert head_of(build, b"GET /shop?key=1 HTTP/1.0\r\n\r\n").describe() == "GET /shop"
+    assert head_of(build, b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").describe() == "OPTIONS *"
+    assert RequestReceived.refused().describe() == "a message that is no request"

@@ -130,6 +130,17 @@ def test_the_old_supervisor_serves_again_if_the_new_one_ends_before_it(tmp_path:
         assert is_refused(server.port)
 
 
+def test_a_stop_while_a_new_supervisor_starts_ends_both(tmp_path: Path) -> None:
+    with Serving([*RUN, "--pid-file", "pid"], tmp_path) as server:
+        old = supervisor_of(server)
+        os.kill(old, signal.SIGUSR2)
+        server.wait_for(r"a new supervisor starts as pid (\d+)")
+        end(old)
+        assert server.wait() == 0
+        assert "goes on serving" not in server.log
+        assert not (tmp_path / "pid").exists()
+
+
 def test_a_new_supervisor_that_dies_at_once_gives_back_what_it_took(tmp_path: Path) -> None:
     with Serving([*RUN, "--pid-file", "pid", "--control", "c.sock"], tmp_path) as server:
         old = supervisor_of(server)

@@ -101,6 +101,8 @@ class RequestReceived:
 
     def describe(self) -> str:
         """The method and the path, for logs; without the query, which may carry secrets."""
+        if self.path == b"*" and self.method == "NONE":
+            return "a message that is no request"
         return f"{self.method} {self.path.decode('latin-1')}"
 
     def fields(self) -> list[tuple[bytes, bytes]]:

@@ -35,6 +35,7 @@ def banner(
         config: Of the process.
         supervised: A supervisor keeps the workers.
     """
+    several = supervised and config.WORKERS != 1
     who = f"1 process (pid {os.getpid()})"
     if supervised:
         many = "worker process" if config.WORKERS == 1 else "worker processes"
@@ -48,7 +49,7 @@ def banner(
         *(f"Mounted at {mount}" for mount in report.mounts),
         *report.budgets,
         f"Listening on {', '.join(addresses)}",
-        f"{who}, each 1 event loop ({report.loop}) and {threads}",
+        f"{who}, {'each ' if several else ''}1 event loop ({report.loop}) and {threads}",
         report.build,
         f"{mode.capitalize()}one server for development and production; {stop}"
         if mode

@@ -28,7 +28,8 @@ _NAME: Final = re.compile(r"@vivace/(\d+)/(\d+)")
 _LISTENS: Final = 0x10000  # __SO_ACCEPTCON of the kernel
 _WHY_NONE: Final = (
     "a server has a control socket if it has a supervisor (several workers, or --supervise on) and CONTROL is"
-    " not off; a single process is stopped by SIGTERM and has nothing else to control"
+    " not off; one with a path of its own is named by --socket; a single process is stopped by SIGTERM and"
+    " has nothing else to control"
 )
 
 
@@ -98,7 +99,9 @@ def _pid_in(path: str) -> int:
     try:
         text = Path(path).read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise NotFound(f"the pid file {path} cannot be read: {error}") from None
+        raise NotFound(
+            f"the pid file {path} cannot be read: {getattr(error, 'strerror', '') or error}"
+        ) from None
     if not text.isdigit():
         raise NotFound(f"the pid file {path} names no process")
     try:

@@ -365,6 +365,9 @@ class Supervisor:
         if self._fleet.done:
             return
         if not served:
+            if self._fleet.leaving:
+                logger.info("the new supervisor, which did not serve yet, ended with %s", how)
+                return
             logger.error("the new supervisor ended with %s: this one goes on serving", how)
             # Within the trial it has the pid file and the control socket already.
             self._service.resume()
