@@ -4,10 +4,12 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from vivace import Message, Position, Request, Vivace
+from vivace.ext.health import Health
 
 
 def test_an_app_without_groups_loads_nothing_of_them() -> None:
@@ -64,3 +66,21 @@ async def test_handlers_and_threads_share_it_and_it_ends_with_the_server(
     assert answer.json == {"data": 2, "offset": 1}
     await app.run_listeners("after_server_stop")
     assert not app.hub.started
+
+
+async def test_an_engine_that_is_away_is_told_and_is_no_reason_to_be_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = Vivace("groups")
+    Health(app)
+    _, answer = await app.asgi_client.get("/__health__")
+    assert "groups" not in answer.json["Vivace-Server-0-0"]
+    monkeypatch.setattr(
+        app, "_hub", SimpleNamespace(started=True, up=False, stop=_stop, home=None, rules_declared=[])
+    )
+    _, answer = await app.asgi_client.get("/__health__")
+    assert answer.json["Vivace-Server-0-0"]["groups"] == "degraded"
+    assert answer.status == 200
+
+
+async def _stop() -> None: ...

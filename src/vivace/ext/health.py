@@ -62,6 +62,8 @@ class Health:
         checks = self._app.ready_checks
         if checks:
             own["checks"] = checks.passed
+        if self._app.groups_up is not None:
+            own["groups"] = "up" if self._app.groups_up else "degraded"  # no reason to be sent nothing
         status = 503 if state.is_stopping or not checks.passed else 200
         return json({main: {"pid": os.getppid()}, server: own}, status=status)
 

@@ -41,6 +41,11 @@ class Grouped:
             self._hub.home = self._home
         return self._hub
 
+    @property
+    def groups_up(self) -> bool | None:
+        """Whether the hub can be reached, and its engine if it has one; None: nobody has used it."""
+        return self._hub.up if self._hub is not None and self._hub.started else None
+
     def enter_groups(self) -> None:
         """The server starts on this loop."""
         self._home = asyncio.get_running_loop()  # type: ignore[misc]

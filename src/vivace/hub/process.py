@@ -36,7 +36,7 @@ _SLOW: Final = "hub: this process read too slowly"
 
 
 def main(listener: socket.socket, config: Any, name: str = "vivace") -> int:
-    """Live as a hub until SIGTERM or SIGINT.
+    """Live as a hub until SIGTERM; what a terminal sends to all processes is the supervisor's business.
 
     Args:
         listener: The Unix socket on which processes connect; it listens.
@@ -58,8 +58,9 @@ def main(listener: socket.socket, config: Any, name: str = "vivace") -> int:
 async def _live(listener: socket.socket, url: str | None, limits: Limits, name: str) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     await serve(listener, url, limits, name, stopping)
 
 
