@@ -143,12 +143,6 @@ class Config(MutableMapping[str, Any]):
     LOCAL_TLS_CERT: str
     LOCAL_TLS_KEY: str
     LOCAL_CERT_CREATOR: str
-    TASKS_URL: str
-    TASK_WORKERS: int
-    TASK_CONCURRENCY: int
-    TASK_QUEUES: str
-    TASK_LEASE: float
-    TASK_MAX_PAYLOAD: int
     WEBSOCKET_MAX_SIZE: int
     WEBSOCKET_MAX_FRAME_SIZE: int
     WEBSOCKET_MAX_FRAGMENTS: int
@@ -190,6 +184,12 @@ class Config(MutableMapping[str, Any]):
     GRAPHQL_INIT_TIMEOUT: float
     GRAPHQL_KEEP_ALIVE: float
     GRAPHQL_RECHECK_GRACE: float
+    TASKS_URL: str
+    TASK_WORKERS: int
+    TASK_CONCURRENCY: int
+    TASK_QUEUES: str
+    TASK_LEASE: float
+    TASK_MAX_PAYLOAD: int
 
     sources: dict[str, str]
     warnings: list[str]

@@ -108,7 +108,13 @@ class Bells:
     def close(self) -> None:
         """Let go of the folder."""
         self._sender.close()
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):  # else it could not be made
+            self.close()
 
 
 class Bell:

@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-- A task is a hash; each state has its index: ``ready:<name>`` by priority and time, ``suspect:<name>`` the same
+- A task is a hash; each state has its index: ``ready:<name>`` by priority and time, ``suspect:<name>``
   for those whose process died, ``later:<name>`` by time, ``running`` by lease, ``done`` by when it may be
   deleted. ``all`` has every task by number.
 - A task changes its state by `leave` and `enter` only, which keep indexes and counts together.
