@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vivace.config.table_graphql import GRAPHQL_SETTINGS
 from vivace.errors import DeclarationError
-from vivace.ext.graphql.access import Checks
+from vivace.ext.graphql.access import Access
 from vivace.ext.graphql.context import Context, find_user
 from vivace.ext.graphql.core import make_engine
 from vivace.ext.graphql.engine import Document, Engine, Kind, Outcome, Wanted
@@ -117,7 +117,7 @@ class Endpoint:
             max_operations=int(self.limit("MAX_OPERATIONS")),
             max_message=self.max_message,
         )
-        self.checks = Checks(self.limit("RECHECK_GRACE"))
+        self.access = Access(self.app.config.GROUP_RECHECK_GRACE)
         debug = bool(self.app.config.DEBUG)
         self.graphiql = debug if self._graphiql is None else self._graphiql
         self.errors = ErrorFormatter(debug=debug, logs=self._engine.logs is False, expose=self._expose)
@@ -214,7 +214,7 @@ class Endpoint:
             Refused: It was not begun.
         """
         user = self.find_user(context)
-        RUNNING.set(Running(self.app, self.checks, context, user, self.max_queue))
+        RUNNING.set(Running(self.app, self.access, context, user, self.max_queue))
         begun = await self._engine.subscribe(self._wanted(document, params, context))
         if isinstance(begun, AsyncIterator):
             return begun

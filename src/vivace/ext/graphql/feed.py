@@ -2,24 +2,26 @@
 
 Rules of this file:
 
-- Who may see it is asked before anything is followed, and again as `vivace.ext.graphql.access` says.
+- Who may see it is asked before anything is followed, and again as `Admission` says.
 - What waits for a slow client is bounded; with one event more the subscription ends, and says so.
 - Closing it leaves nothing behind, whenever that happens.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self
 
 from graphql import GraphQLError
 
+from vivace.errors import Forbidden
+from vivace.ext.graphql.access import Access, Seat
+from vivace.framework.groups.admission import Allow
 from vivace.hub.records import Gap, Message
 
 if TYPE_CHECKING:
-    from vivace.ext.graphql.access import Check, Checks
-    from vivace.hub.hub import Control, Following, Hub
+    from vivace.hub.hub import Following, Hub
 
 __all__ = ["RUNNING", "Feed", "Running"]
 
@@ -29,17 +31,17 @@ class Running:
 
     Attributes:
         hub: Where topics are.
-        checks: Of the endpoint.
+        access: Who may follow what at the endpoint.
         context: What resolvers get.
         user: Who asks, as it can be compared; None: not known.
         max_queue: Events that may wait.
     """
 
-    __slots__ = ("_hub", "checks", "context", "max_queue", "user")
+    __slots__ = ("_app", "access", "context", "max_queue", "user")
 
-    def __init__(self, app: Any, checks: "Checks", context: Any, user: Any, max_queue: int) -> None:
-        self._hub = app
-        self.checks = checks
+    def __init__(self, app: Any, access: Access, context: Any, user: Any, max_queue: int) -> None:
+        self._app = app
+        self.access = access
         self.context = context
         self.user = user
         self.max_queue = max_queue
@@ -47,7 +49,7 @@ class Running:
     @property
     def hub(self) -> "Hub":
         """The groups of the app."""
-        return self._hub.hub  # type: ignore[no-any-return]
+        return self._app.hub  # type: ignore[no-any-return]
 
 
 RUNNING: "ContextVar[Running]" = ContextVar("vivace_graphql_operation")
@@ -64,7 +66,9 @@ class Feed:
     Args:
         running: The operation.
         names: The topics.
-        checks: One for each of them, or none.
+        allow: Whether who asks may follow a topic, given `conn` and its name; None: everybody may.
+        conn: What `allow` is asked about.
+        recheck: Seconds between two questions; 0: none but those of `check`.
         gaps: Give a `Gap` where messages were lost.
         max_queue: Events that may wait.
     """
@@ -73,33 +77,33 @@ class Feed:
         self,
         running: Running,
         names: Sequence[str],
-        checks: "Sequence[Check]",
+        allow: Allow | None,
+        conn: Mapping[str, Any],
         *,
+        recheck: float,
         gaps: bool,
         max_queue: int,
     ) -> None:
         self._hub = running.hub
+        self._access = running.access
         self._user = None if running.user is None else str(running.user)
         self._names = frozenset(names)
-        self._checks = checks
+        self._allow = allow
+        self._recheck = recheck
         self._gaps = gaps
         self._max_queue = max_queue
         self._queue: deque[Message | Gap] = deque()
         self._error: GraphQLError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._following: list[Following] = []
-        self._end_control: Any = None
+        self._seats = [] if allow is None else [Seat(self, name, self._user, conn) for name in names]
 
     async def __aenter__(self) -> Self:
         try:
             # Before anybody is asked: what is revoked meanwhile counts.
-            self._end_control = self._hub.on_control(self._take_control)
-            for check in self._checks:
-                check.hold(self.deny)
-            for check in self._checks:
-                denial = await check.judge()
-                if denial is not None:
-                    self.deny(denial)
+            self._access.enter(self, self._hub)
+            for seat in self._seats:
+                await self._admit(seat)
             if self._error is not None:
                 raise self._error
             self._following = [self._hub.follow(name, self._take) for name in self._names]
@@ -110,6 +114,14 @@ class Feed:
             raise
         return self
 
+    async def _admit(self, seat: Seat) -> None:
+        assert self._allow is not None
+        access = self._access
+        try:
+            await access.admission.admit(seat, self._allow, self._recheck, access.grace)
+        except Forbidden:
+            self.deny()
+
     async def __aexit__(self, *exc_info: object) -> None:
         self.close()
 
@@ -117,15 +129,19 @@ class Feed:
         """End it."""
         for following in self._following:
             following.close()
-        for check in self._checks:
-            check.release(self.deny)
-        if self._end_control is not None:
-            self._end_control()
-        self._following, self._checks, self._end_control = [], (), None
+        for seat in self._seats:
+            seat.leave()
+        self._access.leave(self)
+        self._following, self._seats = [], []
 
-    def deny(self, reason: str) -> None:
+    def deny(self) -> None:
         """The client may not follow this any more, or not at all."""
-        self._fail(ended(reason, "FORBIDDEN"))
+        self._fail(ended("Forbidden", "FORBIDDEN"))
+
+    def revoke(self, user: str | None, topic: str | None) -> None:
+        """End if it is about that user and that topic; None: any."""
+        if (topic is None or topic in self._names) and (user is None or user == self._user):
+            self._fail(ended("access was revoked", "REVOKED"))
 
     def _fail(self, error: GraphQLError) -> None:
         """End with an error; what waits is not given any more."""
@@ -146,19 +162,6 @@ class Feed:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    def _take_control(self, said: "Control") -> None:
-        if said.topic is not None and said.topic not in self._names:
-            return
-        if said.user is not None and said.user != self._user:
-            return
-        if said.kind == "revoke":
-            for check in self._checks:
-                check.expire()
-            self._fail(ended("access was revoked", "REVOKED"))
-        else:
-            for check in self._checks:
-                check.again()
 
     async def next(self) -> Message | Gap:
         """The next message.
@@ -182,9 +185,8 @@ class Feed:
         Raises:
             GraphQLError: It may not.
         """
-        for check in self._checks:
-            denial = await check.judge(0.0)
-            if denial is not None:
-                self.deny(denial)
+        for seat in self._seats:
+            if not await seat.is_allowed():
+                self.deny()
         if self._error is not None:
             raise self._error

@@ -23,8 +23,7 @@ from inspect import Parameter, isawaitable
 from typing import Any, Final
 
 from vivace.errors import DeclarationError
-from vivace.ext.graphql.access import Check
-from vivace.ext.graphql.feed import RUNNING, Feed, Running
+from vivace.ext.graphql.feed import RUNNING, Feed
 
 __all__ = ["SKIP", "topics"]
 
@@ -45,8 +44,8 @@ def topics(
 
     Args:
         names: Topics, or functions that give one or several; functions may be coroutine functions.
-        allow: Whether who asks may follow a topic. False, or an exception with a status below 500, ends the
-            operation with an error. What it says holds for a user and a topic: it is shared.
+        allow: Whether who asks may follow a topic. What is not true, or an exception with a status below 500,
+            ends the operation with an error. What it says holds for a user and a topic: it is shared.
         recheck: Seconds after which it is asked again, a little less by chance; 0: before each event; None:
             only when `Hub.recheck` says so.
         gaps: Call the resolver with a `Gap` where messages were lost: it can give what makes up for it.
@@ -119,18 +118,16 @@ class _Declared:
         for name in self._names:
             given = name if isinstance(name, str) else await _ask(name, known)
             found.update(dict.fromkeys([given] if isinstance(given, str) else given))
-        checks = [] if self._allow is None else [self._check(running, topic, known) for topic in found]
         queue = running.max_queue if self._max_queue is None else self._max_queue
-        return Feed(running, list(found), checks, gaps=self._gaps, max_queue=queue)
-
-    def _check(self, running: Running, topic: str, known: dict[str, Any]) -> Check:
-        allow = self._allow
-        assert allow is not None
-        # Who is not known shares nothing: what holds for one may not hold for the next.
-        who = running.user if running.user is not None else id(running)
-        return running.checks.find(
-            (allow, who, topic), lambda: _ask(allow, {**known, "topic": topic}), self.recheck or None
+        judge = None if self._allow is None else self._judge
+        return Feed(
+            running, list(found), judge, known, recheck=self.recheck or 0.0, gaps=self._gaps, max_queue=queue
         )
+
+    async def _judge(self, known: Mapping[str, Any], topic: str) -> Any:
+        """Ask whether who runs an operation may follow a topic."""
+        assert self._allow is not None
+        return await _ask(self._allow, {**known, "topic": topic})
 
 
 async def _ask(function: Callable[..., Any], known: Mapping[str, Any]) -> Any:

@@ -14,12 +14,11 @@ import inspect
 import logging
 import random
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from vivace.errors import Forbidden, SanicException
-from vivace.framework.groups.outlet import Member
 
-__all__ = ["Admission", "Allow", "Verdict"]
+__all__ = ["Admission", "Admitted", "Allow", "Verdict"]
 
 logger = logging.getLogger("vivace.error")
 
@@ -32,6 +31,31 @@ RETRY_TIME: Final = 5.0
 """Seconds between two tries of a check that fails."""
 JITTER: Final = 0.1
 _Key = tuple[Any, str, Any]
+
+
+class Admitted(Protocol):
+    """Who is in a group: a client, or an operation of one.
+
+    Attributes:
+        topic: The group.
+        user: Who it is, as text; None: not known.
+        gone: It has left.
+        verdict: Whether it may be there, once it was admitted.
+    """
+
+    topic: str
+    user: str | None
+    gone: bool
+    verdict: "Verdict | None"
+
+    @property
+    def outlet(self) -> Any:
+        """What is asked about: its ``conn`` is given to the check."""
+        ...
+
+    def revoke(self) -> None:
+        """It may not be there any more."""
+        ...
 
 
 class Verdict:
@@ -52,7 +76,7 @@ class Verdict:
         self._asking: asyncio.Task[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._again = False
-        self.members: dict[Member, None] = {}
+        self.members: dict[Admitted, None] = {}
         self.waiting = 0
 
     @property
@@ -105,14 +129,14 @@ class Verdict:
         self._asked_at = float("-inf")
         self._again = True
 
-    def add(self, member: Member) -> None:
+    def add(self, member: Admitted) -> None:
         """A member is in."""
         self.members[member] = None
         member.verdict = self
         if self._recheck and self._timer is None:
             self._schedule(self._recheck)
 
-    def remove(self, member: Member) -> None:
+    def remove(self, member: Admitted) -> None:
         """A member has left."""
         self.members.pop(member, None)
         self.settle()
@@ -190,7 +214,7 @@ class Admission:
         self.verdicts: dict[_Key, Verdict] = {}
         self.tasks: set[asyncio.Task[None]] = set()
 
-    async def admit(self, member: Member, allow: Allow, recheck: float, grace: float) -> None:
+    async def admit(self, member: Admitted, allow: Allow, recheck: float, grace: float) -> None:
         """Let a member in, or not.
 
         Raises:
