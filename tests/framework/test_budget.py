@@ -172,6 +172,13 @@ def test_numbers_that_cannot_be_are_refused_where_they_stand(values: dict[str, A
         Vivace("budgets").budget("1", limit=20)
 
 
+def test_a_worker_above_its_share_is_replaced_where_that_is_wanted() -> None:
+    assert not budget().recycle
+    assert budget(enforce="recycle").recycle
+    with pytest.raises(DeclarationError, match="enforce='kill' is none of warn, recycle"):
+        budget(enforce="kill")
+
+
 def test_the_url_comes_from_where_the_platform_puts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://one")
     monkeypatch.setenv("MAIN_URL", "postgres://two")

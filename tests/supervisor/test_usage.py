@@ -7,11 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from vivace.config.budget import Plan
+from vivace.supervisor import usage
+from vivace.supervisor.housekeeping import UsageCheck
 from vivace.supervisor.usage import (
     Place,
     Usage,
@@ -152,7 +156,23 @@ def test_a_worker_is_named_once_as_long_as_it_stays_above() -> None:
     assert watch.judge([]) == []
 
 
+def test_a_worker_that_stays_above_is_replaced_if_the_budget_wants_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[int, str]] = []
+    fleet = SimpleNamespace(workers={11: SimpleNamespace(slot=0), 12: SimpleNamespace(slot=9)})
+    check = UsageCheck(cast("Any", fleet), lambda pid, why, now: asked.append((pid, why)))
+    plan = Plan("pg", 20, 2, workers=2)
+    monkeypatch.setattr(usage, "count_open", lambda *_: {11: 7, 12: 6})
+    for recycle, count in ((False, 0), (True, 2)):
+        check.watch((Watched(plan, Place(), recycle),))
+        check.look(1.0)
+        check.look(2.0)
+        assert len(asked) == count
+    assert asked == 2 * [(11, "it holds 7 connections of budget pg, its share is 6")]
+
+
 def test_what_is_watched_passes_a_pipe() -> None:
     place = Place(frozenset({"0100007F:1538"}), frozenset({"/run/pg"}))
-    watched = Watched(Plan("pg", 20, 2, (("jobs", 2),)), place)
+    watched = Watched(Plan("pg", 20, 2, (("jobs", 2),)), place, True)
     assert msgspec.json.decode(msgspec.json.encode(watched), type=Watched) == watched

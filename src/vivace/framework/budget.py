@@ -13,7 +13,7 @@ Rules of this file:
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from vivace.config import Config
 from vivace.config.budget import Declaration, Plan, name_budget, parse_budgets, refusal
@@ -27,6 +27,7 @@ __all__ = ["Budget", "Budgeted", "all_budgets", "bound_by_budgets", "declare", "
 _SLOT: Final = "VIVACE_SLOT"
 _URLS: Final = {"postgres": ("DATABASE_URL",), "redis": ("REDIS_TLS_URL", "REDIS_URL")}
 """Where platforms put the URL of what a budget of this name is about."""
+_ENFORCE: Final = ("warn", "recycle")
 _declared: dict[str, "Budget"] = {}
 
 
@@ -41,6 +42,7 @@ class Budget:
 
     Attributes:
         name: In lower case, with ``_``.
+        recycle: A worker that holds more than its share is replaced.
         leased: Connections that this machine holds a lease of; None: it needs none, or has none yet.
     """
 
@@ -50,6 +52,7 @@ class Budget:
         self._config = config
         self._url = url
         self.leased: int | None = None
+        self.recycle = False
         self._gate: Gate | None = None
         self._handed = 0
 
@@ -437,6 +440,7 @@ class Budgeted:
         waits: bool | None = None,
         coordinate: bool = False,
         wait: float = 60.0,
+        enforce: Literal["warn", "recycle"] = "warn",
         probe: bool = True,
     ) -> Budget:
         """Share the connections of a database or another resource out among workers and machines.
@@ -458,6 +462,8 @@ class Budgeted:
             coordinate: Lease this machine's part in the Redis or PostgreSQL of HUB_URL, so that all machines
                 together never take more, however many there are. `instances` says what one would like.
             wait: Seconds for which a machine that starts waits for others to give theirs back.
+            enforce: What happens to a worker that holds more than its share for a minute: it is named in the
+                log, or also replaced.
             probe: Ask a PostgreSQL at the URL what it allows.
 
         Raises:
@@ -475,6 +481,9 @@ class Budgeted:
             aliases=aliases,
             waits=waits,
         )
+        if enforce not in _ENFORCE:
+            raise DeclarationError(f"budget {name!r}: enforce={enforce!r} is none of {', '.join(_ENFORCE)}")
+        budget.recycle = enforce == "recycle"
         if coordinate:
             lease_budget(self, budget, wait)
         watch_budget(self, budget, probe=probe)

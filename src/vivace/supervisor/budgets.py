@@ -165,7 +165,7 @@ def watched_budgets(config: Config) -> tuple[Watched, ...]:
         config: Of the process, once the app is imported. Names in URLs are looked up.
     """
     budgets = _with_limit(config)
-    return tuple(Watched(b.plan, places_of(b.url) if b.url else Place()) for b in budgets)
+    return tuple(Watched(b.plan, places_of(b.url) if b.url else Place(), b.recycle) for b in budgets)
 
 
 def bind_threads(config: Config) -> list[str]:

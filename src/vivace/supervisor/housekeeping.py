@@ -158,18 +158,20 @@ class Telling:
 
 
 class UsageCheck:
-    """Warn of workers that hold more connections than their share.
+    """Warn of workers that hold more connections than their share, and replace them if a budget wants it.
 
     Args:
         fleet: Has the workers.
+        recycle: Called with process id, reason and time.
 
     Attributes:
         due: See `Chore`.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, recycle: Callable[[int, str, float], object]) -> None:
         self.due = float("inf")
         self._fleet = fleet
+        self._recycle = recycle
         self._usage = UsageWatch()
         self._watched: tuple[Watched, ...] = ()
 
@@ -182,9 +184,16 @@ class UsageCheck:
     def look(self, now: float) -> None:
         """See `Chore`."""
         slots = {worker.slot: pid for pid, worker in self._fleet.workers.items()}
-        found = [usage for watched in self._watched for usage in measure(*watched, slots)]
+        found = [usage for one in self._watched for usage in measure(one.plan, one.place, slots)]
         for line in self._usage.judge(found):
             logger.warning("%s", line)
+        enforced = {one.plan.name for one in self._watched if one.recycle}
+        for usage in self._usage.staying:
+            if usage.budget in enforced:
+                reason = (
+                    f"it holds {usage.open} connections of budget {usage.budget}, its share is {usage.share}"
+                )
+                self._recycle(usage.pid, reason, now)
         self.due = now + USAGE_EVERY
 
 

@@ -134,7 +134,7 @@ class Supervisor:
         self._generations.beside = self._retinue
         self._upgrade.more = self._retinue.hand_on
         self._watch = FileWatch(config.RELOAD_DIRS.split()) if config.AUTO_RELOAD else None
-        self._usage = UsageCheck(self._fleet)
+        self._usage = UsageCheck(self._fleet, self._recycle)
         self._block_guard = BlockGuard(self._board, self._fleet, self._condemn)
         self._desk = self._make_desk(config)
         self._scaling = self._make_scaling(config)

@@ -87,16 +87,23 @@ class Watched(NamedTuple):
     Attributes:
         plan: The budget.
         place: Where its resource is.
+        recycle: A worker that stays above its share is replaced.
     """
 
     plan: Plan
     place: Place
+    recycle: bool = False
 
 
 class UsageWatch:
-    """Warns of a worker once, as long as it holds more than its share."""
+    """Warns of a worker once, as long as it holds more than its share.
+
+    Attributes:
+        staying: Those that were above it the last time as well.
+    """
 
     def __init__(self) -> None:
+        self.staying: list[Usage] = []
         self._above: set[tuple[str, int]] = set()
 
     def judge(self, usages: Iterable[Usage]) -> list[str]:
@@ -107,6 +114,7 @@ class UsageWatch:
         """
         above = {(usage.budget, usage.pid): usage for usage in usages if usage.open > usage.share}
         new = [usage for key, usage in above.items() if key not in self._above]
+        self.staying = [usage for key, usage in above.items() if key in self._above]
         self._above = set(above)
         return usage_lines(new)
 
@@ -121,7 +129,7 @@ def measure(plan: Plan, place: Place, workers: Mapping[int, int]) -> list[Usage]
     """
     counts = count_open(workers.values(), place)
     return [
-        Usage(plan.name, slot, pid, counts[pid], plan.share(slot))
+        Usage(plan.name, slot, pid, counts[pid], plan.share(slot if slot < plan.slots else None))
         for slot, pid in workers.items()
         if pid in counts
     ]
