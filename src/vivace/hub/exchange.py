@@ -86,6 +86,8 @@ class Exchange:
         self.lost = 0
         """Messages that did not reach the other machines."""
         self.published = 0
+        self.received = 0
+        """Messages that came from the engine."""
         self._keeper = keeper
         self._clock = clock
         self._up = True
@@ -283,6 +285,7 @@ class Exchange:
 
     def deliver(self, stored: Stored) -> None:
         """Take a message of another machine, or one that has its position now."""
+        self.received += 1
         if stored.topic.startswith(RESERVED):
             self._take_own(stored)
         elif stored.pos is None:
@@ -364,6 +367,7 @@ class Exchange:
             "processes": len(self.clients),
             "topics": len(self.broker.topics),
             "published": self.published,
+            "received": self.received,
             "lost": self.lost,
             "kept": self.broker.kept_count,
             "kept_octets": self.broker.size,
