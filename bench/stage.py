@@ -95,6 +95,12 @@ async def slow(request):
     return framework.text(f"{{VALUE}} {{os.getpid()}}")
 
 
+@app.websocket("/socket")
+async def stay(request, ws):
+    async for message in ws:
+        pass
+
+
 @app.before_server_start
 async def begin(app):
     meet_fate()

@@ -190,7 +190,7 @@ def test_a_blocked_loop_does_not_outlive_the_stop_and_shows_what_blocks(tmp_path
         start = time.monotonic()
         code = server.stop()
         assert time.monotonic() - start < 6
-        assert code == (1 if workers == "1" else 0)
+        assert code == 0
         assert "in blocked_here" in server.log
 
 
@@ -201,7 +201,7 @@ def test_a_blocked_thread_does_not_outlive_the_stop_either(tmp_path: Path, worke
         ask(client, "/think")
         server.wait_for("think began")
         start = time.monotonic()
-        server.stop()
+        assert server.stop() == 0
         assert time.monotonic() - start < 6
         if workers == "1":
             assert "in thinking_here" in server.log

@@ -11,6 +11,7 @@ Rules of this file:
   connections are served on them for as long as they were promised.
 """
 
+import _thread
 import asyncio
 import contextlib
 import faulthandler
@@ -35,6 +36,8 @@ WATCHDOG_AFTER: Final = 2.5
 """Seconds after GRACEFUL_SHUTDOWN_TIMEOUT when a process that did not stop dumps its stack and ends."""
 AT_ONCE: Final = FORCED - 0.2
 """The same once the stop is forced."""
+GRUDGING: Final = 0.2
+"""Seconds after that when a single process ends badly whose interpreter nobody gives back."""
 THREADS_END: Final = 0.5
 """Seconds that threads without work get to end."""
 HARMLESS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM)
@@ -74,6 +77,7 @@ class StopRequest:
         self._count = 0
         self._over = False
         self._asked_at = 0.0
+        self._ends_at: float | None = None
         self._numbers = tuple(numbers)
         self._before: dict[int, Any] = {}
         self._threads = set(threading.enumerate())
@@ -121,6 +125,7 @@ class StopRequest:
         """
         if self._count and not self._threads_left():
             faulthandler.cancel_dump_traceback_later()
+            self._ends_at = None
         faulthandler.unregister(signal.SIGQUIT)
         for number, handler in self._before.items():
             # Ignored, not noted: at its end the interpreter takes handlers of Python's away.
@@ -261,5 +266,27 @@ class StopRequest:
             self._force()
 
     def _arm(self, seconds: float) -> None:
+        """End the process then if it did not end by itself.
+
+        A single process ends well, as it was asked to, unless C code never lets our thread run; the end of a
+        worker is told by its supervisor.
+        """
+        margin = 0.0
+        if self._repeat_forces:
+            margin = GRUDGING
+            watched, self._ends_at = self._ends_at is not None, time.monotonic() + seconds
+            if not watched:
+                # Not by `threading`: what a signal interrupts may just hold the lock of that.
+                _thread.start_new_thread(self._watch, ())
         if sys.__stderr__ is not None:
-            faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+            faulthandler.dump_traceback_later(seconds + margin, exit=True, file=sys.__stderr__)
+
+    def _watch(self) -> None:
+        while (end := self._ends_at) is not None:
+            left = end - time.monotonic()
+            if left <= 0:
+                with contextlib.suppress(OSError, AttributeError, ValueError):
+                    os.write(2, b"the time to stop is over: what is still at work here is cut\n")
+                    faulthandler.dump_traceback(file=2)
+                os._exit(0)
+            time.sleep(min(left, 0.1))
