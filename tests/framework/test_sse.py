@@ -209,6 +209,8 @@ async def test_the_stop_of_the_server_ends_streams_whole(app: Vivace) -> None:
             stopping = asyncio.create_task(server.server.stop(1.0))
             with pytest.raises(EOFError):
                 await one.next()
+            assert 500 <= (one.parser.retry or 0) <= 5_000, "not all come back at once"
+            assert (await other.receive()).startswith(b"retry: ")
             assert await other.receive() == b""
             assert cancelled.is_set()
             assert app.hub.stats()["receivers"] == 0

@@ -7,13 +7,14 @@ Rules of this file:
 - One task writes, so that nothing overtakes anything; what may wait for a slow client is bounded.
 - Silence is broken by comments, so that proxies keep the connection and a client that is lost is noticed.
 - When the server stops, or another worker takes its place, the stream ends whole: clients come back by
-  themselves, with the id of the last event that they saw.
+  themselves, with the id of the last event that they saw, each after a time of its own.
 """
 
 import asyncio
 import contextlib
 import functools
 import inspect
+import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,8 @@ HIGH_WATER: Final = 65_536
 """Octets that wait to be written beyond which nothing is added."""
 BEGIN_TIME: Final = 1.0
 """Seconds for which the answer waits for the handler to begin, so that what it raises can be the answer."""
+COME_BACK: Final = (500, 5_000)
+"""Milliseconds after which clients come back to a server that was restarted: the first, and the last."""
 _FIELDS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 _BEAT: Final = format_comment()
 
@@ -132,6 +135,12 @@ class EventStream(Joins):
             event.set()
         self._leave_groups()
 
+    def send_away(self) -> None:
+        """The server stops: have the client come back, and not all clients at once."""
+        if not self.closed:
+            spread = random.randint(*COME_BACK)  # noqa: S311
+            self._add(format_event(None, retry=spread))
+
     async def wait_begun(self) -> None:
         """Return when the first event was sent or the first group joined, or when it takes long."""
         with contextlib.suppress(TimeoutError):
@@ -216,6 +225,8 @@ def sse_handler(
             beat = request.app.config.SSE_HEARTBEAT if heartbeat is None else heartbeat
             writing = asyncio.ensure_future(stream.write(response.send, beat))
             await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if leaving.done():
+                stream.send_away()
             stream.close()
             await writing
             await _finish(running)
