@@ -172,6 +172,19 @@ def test_numbers_that_cannot_be_are_refused_where_they_stand(values: dict[str, A
         Vivace("budgets").budget("1", limit=20)
 
 
+def test_the_hub_counts_where_its_engine_is_the_resource() -> None:
+    config = Config(BUDGETS="redis=30 pg=20", HUB_URL="redis://:secret@cache:6379/1", WORKERS=2)
+    app = Vivace("budgets", config)
+    assert app.budget("redis", url="redis://cache:6379/0").plan.background == (("hub", 2),)
+    assert app.budget("redis", url="redis://cache:6379", background={"hub": 3}).plan.background == (
+        ("hub", 3),
+    )
+    assert app.budget("redis", url="redis://cache:6379", background={"jobs": 3}).machine == 27
+    assert app.budget("redis", url="redis://cache:6379", background={"jobs": 3}).plan.rest == 22
+    assert app.budget("redis", url="redis://other:6379").plan.background == ()
+    assert app.budget("pg", url="postgres://cache:6379").plan.background == ()
+
+
 def test_a_worker_above_its_share_is_replaced_where_that_is_wanted() -> None:
     assert not budget().recycle
     assert budget(enforce="recycle").recycle

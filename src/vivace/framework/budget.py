@@ -27,6 +27,8 @@ __all__ = ["Budget", "Budgeted", "all_budgets", "bound_by_budgets", "declare", "
 _SLOT: Final = "VIVACE_SLOT"
 _URLS: Final = {"postgres": ("DATABASE_URL",), "redis": ("REDIS_TLS_URL", "REDIS_URL")}
 """Where platforms put the URL of what a budget of this name is about."""
+HUB_CONNECTIONS: Final = 2
+"""What the hub of a machine holds, whatever goes through it."""
 _ENFORCE: Final = ("warn", "recycle")
 _declared: dict[str, "Budget"] = {}
 
@@ -71,8 +73,20 @@ class Budget:
                 key="BUDGETS",
             )
         workers, overlap = _told("WORKERS", config), _told("OVERLAP", config)
+        said = said._replace(background=self._with_hub(said.background or ()))
         plan = Plan.of(self.name, said, _count_machines(self.name, said.instances), workers, overlap)
         return plan if self.leased is None else plan.lease(self.leased)
+
+    def _with_hub(self, background: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+        """The hub of this machine is one of the processes that connect, if its engine is this resource."""
+        hub_url, url = self._config().HUB_URL, self.url
+        if not hub_url or not url:
+            return background
+        from vivace.hub.engines.urls import same_server
+
+        if not same_server(hub_url, url):
+            return background
+        return background if "hub" in dict(background) else (*background, ("hub", HUB_CONNECTIONS))
 
     @property
     def has_limit(self) -> bool:

@@ -8,7 +8,7 @@ from vivace.config import Config
 from vivace.errors import ConfigError
 from vivace.hub.engines import make_engine, resolve_url
 from vivace.hub.engines.upkeep import Backoff, Timing
-from vivace.hub.engines.urls import hide_password, parse_address
+from vivace.hub.engines.urls import hide_password, parse_address, same_server
 from vivace.hub.limits import Limits
 
 
@@ -71,6 +71,28 @@ def test_tls_is_strict_unless_it_is_said() -> None:
 def test_what_cannot_be_is_refused(url: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         parse_address(url)
+
+
+@pytest.mark.parametrize(
+    ("hub", "url", "same"),
+    [
+        ("redis://h:1/0", "rediss://:p@h:1/3", True),
+        ("redis://h:1", "redis://h:2", False),
+        ("postgres://me@h/a", "postgresql+asyncpg://me:p@h/b", True),
+        ("postgres://me@h/a", "postgres://you@h/a", False),
+        ("postgres:///a?host=/run/pg&user=me", "postgres:///b?host=/run/pg&user=me", True),
+        ("redis+unix:///a.sock", "redis+unix:///b.sock", False),
+        ("redis", "redis://h", False),
+        ("", "redis://h", False),
+        ("redis://h:port", "redis://h", False),
+    ],
+)
+def test_the_hub_and_a_budget_may_be_about_one_server(
+    hub: str, url: str, same: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.delenv("REDIS_TLS_URL", raising=False)
+    assert same_server(hub, url) is same
 
 
 def test_no_password_is_shown() -> None:

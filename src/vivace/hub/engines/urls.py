@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from vivace.errors import ConfigError
 
-__all__ = ["Address", "hide_password", "parse_address", "resolve_url"]
+__all__ = ["Address", "hide_password", "parse_address", "resolve_url", "same_server"]
 
 logger = logging.getLogger("vivace")
 
@@ -92,6 +92,31 @@ def resolve_url(url: str, environ: Mapping[str, str] | None = None) -> str:
     if not options:
         return found
     return f"{found}{'&' if '?' in found else '?'}{options}"
+
+
+def same_server(hub_url: str, url: str) -> bool:
+    """Whether the hub's connections count against what a URL leads to.
+
+    Args:
+        hub_url: A value of HUB_URL.
+        url: Of a Redis, or of a PostgreSQL and a role of it.
+    """
+    try:
+        return bool(hub_url) and _whereabouts(resolve_url(hub_url)) == _whereabouts(url)
+    except (ConfigError, ValueError):
+        return False
+
+
+def _whereabouts(url: str) -> tuple[object, ...]:
+    scheme, _, rest = url.partition("://")
+    parts = urlsplit(f"//{rest}")
+    options = dict(parse_qsl(parts.query))
+    host = (parts.hostname or options.get("host", ""), parts.port or options.get("port", ""))
+    if scheme.partition("+")[0] in {"postgres", "postgresql"}:
+        return "postgres", *host, parts.username or options.get("user", "")
+    if scheme.partition("+")[0] in {*_TLS, "redis", "valkey"}:
+        return "redis", *host, parts.path if scheme in _UNIX else ""
+    return scheme, *host
 
 
 def hide_password(url: str) -> str:
