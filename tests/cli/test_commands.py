@@ -102,7 +102,7 @@ def test_config_prints_value_and_source(folder: Path) -> None:
     assert rows["BACKLOG"] == ["77", "command line --backlog"]
     assert rows["MOTD"] == ["false", "command line --motd"]
     assert rows["PORT"] == ["5000", "environment PORT"]
-    assert rows["HOST"] == ["0.0.0.0", "environment PORT"]
+    assert rows["HOST"] == ["*", "environment PORT"]
     assert rows["LOOP"] == ["auto", "default"]
     assert set(rows) == {setting.name for setting in SETTINGS}
     assert "hush" not in result.output

@@ -44,7 +44,7 @@ def pids(server: Serving, count: int) -> set[str]:
 @pytest.mark.parametrize("arguments", [["web.py"], ["-m", "vivace", "run", "sample:app"]])
 def test_a_procfile_line_with_the_variables_of_a_platform(tmp_path: Path, arguments: list[str]) -> None:
     with Serving(arguments, tmp_path, {"PORT": "0", "WEB_CONCURRENCY": "2"}) as server:
-        server.wait_for(r"Listening on http://0\.0\.0\.0:\d+\n")
+        server.wait_for(r"Listening on http://0\.0\.0\.0:\d+(, http://\[::\]:\d+)?\n")
         server.wait_for("2 worker processes")
         assert len(pids(server, 2)) == 2
         with server.connect() as client:

@@ -82,7 +82,7 @@ def load(tmp_path: Path, overrides: dict[str, object], **environ: str) -> list[s
 
 
 def test_the_port_of_a_platform_counts_least(tmp_path: Path) -> None:
-    assert load(tmp_path, {}, PORT="5000") == ["0.0.0.0:5000"]
+    assert load(tmp_path, {}, PORT="5000") == ["*:5000"]
     assert load(tmp_path, {}, PORT="5000", VIVACE_BIND="unix:/x") == ["unix:/x"]
     (tmp_path / "vivace.toml").write_text('bind = ["127.0.0.1:1", "[::1]:1"]\n')
     assert load(tmp_path, {}, PORT="5000") == ["127.0.0.1:1", "[::1]:1"]

@@ -91,7 +91,7 @@ def test_load_reads_the_process_by_default(tmp_path: Path, monkeypatch: pytest.M
 
 def test_port_of_a_platform_opens_the_server_to_it(tmp_path: Path) -> None:
     config = load(tmp_path, PORT="5000")
-    assert (config.HOST, config.PORT) == ("0.0.0.0", 5000)
+    assert (config.HOST, config.PORT) == ("*", 5000)
     assert config.sources["HOST"] == config.sources["PORT"] == "environment PORT"
 
 

@@ -13,7 +13,7 @@ Who wins (the later beats the earlier):
   process has the last word, by options of the command line or arguments of `app.run()`.
 - Settings of the whole process (`Setting.scope`) are needed before any application code is imported:
   `vivace run` takes them from everywhere else, `app.run()` from application code too.
-- With `PORT` in the environment and no host given anywhere, HOST is 0.0.0.0: so platforms ask to be served.
+- With `PORT` in the environment and no host given anywhere, HOST is *: so platforms ask to be served.
 """
 
 from vivace.config.config import Config

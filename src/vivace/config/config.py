@@ -161,6 +161,7 @@ class Config(MutableMapping[str, Any]):
     TRUSTED_PROXIES: str
     HUB_URL: str
     HUB_PREFIX: str
+    HUB_SOCKET: str
     HUB_QUEUE: int
     HUB_MAX_MESSAGE: int
     HUB_OUTBOX: int
@@ -183,7 +184,6 @@ class Config(MutableMapping[str, Any]):
     GRAPHQL_CACHE: int
     GRAPHQL_INIT_TIMEOUT: float
     GRAPHQL_KEEP_ALIVE: float
-    GRAPHQL_RECHECK_GRACE: float
     TASKS_URL: str
     TASK_WORKERS: int
     TASK_CONCURRENCY: int
@@ -420,7 +420,7 @@ class Config(MutableMapping[str, Any]):
                     break
         self._take_budgets(environ)
         if self.sources.get("PORT") == "environment PORT" and "HOST" not in self.sources:
-            self._store("HOST", "0.0.0.0", "environment PORT")  # noqa: S104  # R3.2
+            self._store("HOST", "*", "environment PORT")  # R3.2
 
     def add_budgets(self, value: object, source: str = "command line --budget") -> str:
         """Change of BUDGETS what `value` says otherwise, number by number; the whole of it.

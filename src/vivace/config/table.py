@@ -135,7 +135,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "HOST",
         "str",
         "127.0.0.1",
-        "The address or name to listen on; 0.0.0.0 when the environment has PORT.",
+        "The address or name to listen on; * (every address) when the environment has PORT.",
         _WHERE,
         scope="process",
     ),

@@ -194,7 +194,8 @@ class Listeners:
         self.plain = [adopt(one.number, config.BACKLOG) for one in handed]
         if not handed:
             option = "--tls-redirect-port"
-            self.plain = list(bind_tcp(config.HOST, config.TLS_REDIRECT_PORT, config.BACKLOG, option))
+            host = "" if config.HOST == "*" else config.HOST
+            self.plain = list(bind_tcp(host, config.TLS_REDIRECT_PORT, config.BACKLOG, option))
             self._own.extend(self.plain)
 
     def _adopt(self, number: int, bind: Bind, *, ours: bool) -> None:
