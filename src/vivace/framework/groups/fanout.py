@@ -230,11 +230,15 @@ class Fanout:
             self.admission.recheck(said.user, said.topic)
             return
         self.admission.revoke(said.user, said.topic)
-        for outlet in tuple(self.outlets.values()):
-            for member in tuple(outlet.members.values()):
-                if said.user in (None, member.user) and said.topic in (None, member.topic):
-                    member.revoke()
-            self._end(outlet)
+        meant = [
+            member
+            for outlet in self.outlets.values()
+            for member in outlet.members.values()
+            if said.user in (None, member.user) and said.topic in (None, member.topic)
+        ]
+        for member in meant:
+            member.revoke()
+            self._end(member.outlet)
 
 
 _fanouts: Final[WeakKeyDictionary[Hub, Fanout]] = WeakKeyDictionary()

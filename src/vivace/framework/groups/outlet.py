@@ -149,14 +149,17 @@ class Outlet:
     Attributes:
         closed: Nothing can be sent any more.
         members: By topic.
-        queued: Octets that wait.
+        push: Sends messages, unless the client is behind.
+        queue: What waits; None: nothing ever did.
+        queued: Octets of that.
         dropped: Messages that were left out so far.
     """
 
-    __slots__ = ("_queue", "client", "closed", "conn", "dropped", "id", "members", "on_end", "queued")
+    __slots__ = ("client", "closed", "conn", "dropped", "id", "members", "on_end", "push", "queue", "queued")
 
     def __init__(self, client: Client, conn: Any, id: str) -> None:  # noqa: A002
         self.client = client
+        self.push = client.push
         self.conn = conn
         self.id = id
         self.closed = False
@@ -164,14 +167,14 @@ class Outlet:
         self.queued = 0
         self.dropped = 0
         self.on_end: Callable[[], None] | None = None
-        self._queue: OrderedDict[Any, tuple[Member, Encoded]] | None = None
+        self.queue: OrderedDict[Any, tuple[Member, Encoded]] | None = None
 
     # What comes
 
     def take(self, member: Member, broadcast: Broadcast) -> None:
         """Send messages, or keep them until the client takes some again."""
-        if self._queue or not self.client.push(broadcast):
-            self._hold(member, broadcast)
+        if self.queue or not self.push(broadcast):
+            self.hold(member, broadcast)
 
     def take_items(self, member: Member, items: list[Item]) -> None:
         """The same with what is for this client alone, in pieces."""
@@ -185,9 +188,10 @@ class Outlet:
                 self.take(member, Broadcast(broadcast.messages[begin:at], broadcast.items[begin:at]))
                 begin, size = at, 0
 
-    def _hold(self, member: Member, broadcast: Broadcast) -> None:
-        if self._queue is None:
-            self._queue = OrderedDict()
+    def hold(self, member: Member, broadcast: Broadcast) -> None:
+        """Keep messages until the client takes some again."""
+        if self.queue is None:
+            self.queue = OrderedDict()
         for message, item in zip(broadcast.messages, broadcast.items, strict=True):
             if member.gone:
                 return
@@ -195,24 +199,24 @@ class Outlet:
             if member.on_slow == "conflate" and isinstance(item, Message):
                 place = member, (item.topic if member.key is None else member.key(item))
                 self._drop(place, lost=False)
-            self._queue[place] = member, message
+            self.queue[place] = member, message
             self.queued += len(message.content)
             self._bound(member)
 
     def _bound(self, member: Member) -> None:
         """Act if too much waits."""
-        assert self._queue is not None
-        while self._queue and (len(self._queue) > member.max_queue or self.queued > member.max_bytes):
+        assert self.queue is not None
+        while self.queue and (len(self.queue) > member.max_queue or self.queued > member.max_bytes):
             if member.on_slow == "disconnect":
-                waiting = f"{len(self._queue)} messages of {self.queued} octets wait"
+                waiting = f"{len(self.queue)} messages of {self.queued} octets wait"
                 self.client.end(TOO_SLOW, f"too slow: {waiting}")
                 self.ended()
                 return
-            self._drop(next(iter(self._queue)), lost=True)
+            self._drop(next(iter(self.queue)), lost=True)
 
     def _drop(self, place: Any, *, lost: bool) -> None:
-        assert self._queue is not None
-        found = self._queue.pop(place, None)
+        assert self.queue is not None
+        found = self.queue.pop(place, None)
         if found is not None:
             member, message = found
             self.queued -= len(message.content)
@@ -223,17 +227,17 @@ class Outlet:
 
     def resumed(self) -> None:
         """The client takes messages again."""
-        while self._queue:
+        while self.queue:
             taken: list[tuple[Member, Encoded]] = []
             size = 0
-            while self._queue and size < PIECE:
-                _, (member, message) = self._queue.popitem(last=False)
+            while self.queue and size < PIECE:
+                _, (member, message) = self.queue.popitem(last=False)
                 if member.lost:
                     taken.extend((member, gap) for gap in self._gap(member))
                 taken.append((member, message))
                 size += len(message.content)
                 self.queued -= len(message.content)
-            if not self.client.push(Broadcast([message for _, message in taken])):
+            if not self.push(Broadcast([message for _, message in taken])):
                 self._put_back(taken)
                 return
 
@@ -244,11 +248,11 @@ class Outlet:
         return [] if told is None else list(told.messages)
 
     def _put_back(self, taken: list[tuple[Member, Encoded]]) -> None:
-        assert self._queue is not None
+        assert self.queue is not None
         for member, message in reversed(taken):
             place = next(_numbers)
-            self._queue[place] = member, message
-            self._queue.move_to_end(place, last=False)
+            self.queue[place] = member, message
+            self.queue.move_to_end(place, last=False)
             self.queued += len(message.content)
 
     def ended(self) -> None:
@@ -256,7 +260,7 @@ class Outlet:
         self.closed = True
         for member in tuple(self.members.values()):
             member.leave()
-        self._queue = None
+        self.queue = None
         self.queued = 0
         if self.on_end is not None:
             self.on_end()
@@ -266,6 +270,6 @@ class Outlet:
         """A member leaves: what waits of its group goes with it."""
         if self.members.get(member.topic) is member:
             del self.members[member.topic]
-        if self._queue:
-            for place in [place for place, (whose, _) in self._queue.items() if whose is member]:
+        if self.queue:
+            for place in [place for place, (whose, _) in self.queue.items() if whose is member]:
                 self._drop(place, lost=False)

@@ -143,5 +143,9 @@ class Room:
         if special:
             members = tuple(member for member in members if member not in special)
         for member in members:
-            if not member.gone:
-                member.outlet.take(member, broadcast)
+            if member.gone:
+                continue
+            outlet = member.outlet
+            # What `Outlet.take` does: this runs for every client of every message.
+            if outlet.queue or not outlet.push(broadcast):
+                outlet.hold(member, broadcast)
