@@ -35,6 +35,7 @@ class Queryable:
         graphiql: bool | None = None,
         introspection: bool = True,
         middleware: Any = None,
+        threads: Any = False,
         expose: tuple[type[Exception], ...] = (),
         compress: bool = True,
         **more: Any,
@@ -57,6 +58,8 @@ class Queryable:
             graphiql: Show a page to browsers. Default: with DEBUG.
             introspection: Whether clients may ask for the schema.
             middleware: Functions around resolvers, as graphql-core has them.
+            threads: Execute in threads, so that resolvers that are plain functions may block: True, or a
+                function that calls another one in a thread, such as `vivace.contrib.django.orm.in_thread`.
             expose: Exceptions whose messages clients are told; see `vivace.ext.graphql.errors`.
             compress: Compress messages of WebSockets for clients that offer it.
             more: ``user``: tells who an operation belongs to, given what `context` made; limits in place of
@@ -86,6 +89,7 @@ class Queryable:
             graphiql=graphiql,
             introspection=introspection,
             middleware=middleware,
+            threads=threads,
             expose=expose,
             compress=compress,
             **more,

@@ -7,8 +7,10 @@ Rules of this file:
 - A limit is checked while a document is read or checked, never while it is executed.
 """
 
+import asyncio
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, Final, cast
 
 import graphql
@@ -18,9 +20,13 @@ from graphql.validation import NoSchemaIntrospectionCustomRule, specified_rules
 from vivace.errors import DeclarationError
 from vivace.ext.graphql.engine import Document, Engine, Kind, Outcome, Wanted
 
-__all__ = ["CoreEngine", "StrawberryEngine", "make_engine", "measure_depth"]
+__all__ = ["CoreEngine", "Runner", "StrawberryEngine", "make_engine", "measure_depth"]
 
 _TAKES_TOKENS: Final = "max_tokens" in inspect.signature(graphql.parse).parameters
+_GIVES_SOURCES: Final = "schema" in inspect.signature(graphql.create_source_event_stream).parameters
+"""graphql-core 3.2 lets the events of a subscription be executed by others; later ones do it themselves."""
+Runner = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Calls a function somewhere else and gives what it returns."""
 MAX_ERRORS: Final = 20
 """What is wrong with a document is told up to so many times."""
 
@@ -34,6 +40,8 @@ class CoreEngine:
         max_depth: Levels of selections in an operation; 0: any.
         introspection: Whether clients may ask for the schema.
         middleware: Functions around resolvers, or a `MiddlewareManager`.
+        threads: Execute in threads, so that resolvers that are plain functions may block. A function: what
+            calls another one in a thread; True: `asyncio.to_thread`.
     """
 
     logs = False
@@ -46,8 +54,10 @@ class CoreEngine:
         max_depth: int = 0,
         introspection: bool = True,
         middleware: Any = None,
+        threads: bool | Runner = False,
     ) -> None:
         self.schema = schema
+        self._runner: Runner | None = asyncio.to_thread if threads is True else threads or None
         self._parse_options: dict[str, Any] = (
             {"max_tokens": max_tokens} if max_tokens and _TAKES_TOKENS else {}
         )
@@ -88,29 +98,44 @@ class CoreEngine:
 
     async def execute(self, wanted: Wanted) -> Outcome:
         """Execute a query or a mutation."""
-        result = graphql.execute(
-            self.schema,
-            wanted.document.tree,
-            root_value=wanted.root,
-            context_value=wanted.context,
-            variable_values=wanted.variables,
-            operation_name=wanted.name,
-            middleware=self._middleware,
+        return await self._execute(wanted, wanted.root)
+
+    async def _execute(self, wanted: Wanted, root: Any) -> Outcome:
+        execute = partial(
+            graphql.execute, **self._arguments(wanted), root_value=root, middleware=self._middleware
         )
+        result = execute() if self._runner is None else await self._runner(execute)
         return cast("Outcome", await result if inspect.isawaitable(result) else result)
 
     async def subscribe(self, wanted: Wanted) -> AsyncIterator[Outcome] | Outcome:
         """Begin a subscription."""
+        own = self._runner is not None and _GIVES_SOURCES
+        begin: Any = graphql.create_source_event_stream if own else graphql.subscribe
         # A coroutine in 3.2, an iterator or a coroutine in 3.3.
-        result: Any = graphql.subscribe(
-            self.schema,
-            wanted.document.tree,
-            root_value=wanted.root,
-            context_value=wanted.context,
-            variable_values=wanted.variables,
-            operation_name=wanted.name,
-        )
-        return cast("Outcome", await result if inspect.isawaitable(result) else result)
+        result: Any = begin(**self._arguments(wanted), root_value=wanted.root)
+        result = await result if inspect.isawaitable(result) else result
+        if own and not isinstance(result, graphql.ExecutionResult):
+            return self._execute_each(result, wanted)
+        return cast("Outcome", result)
+
+    async def _execute_each(self, source: Any, wanted: Wanted) -> AsyncGenerator[Outcome, None]:
+        """The results of the events of a source."""
+        try:
+            async for event in source:
+                yield await self._execute(wanted, event)
+        finally:
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _arguments(self, wanted: Wanted) -> dict[str, Any]:
+        return {
+            "schema": self.schema,
+            "document": wanted.document.tree,
+            "context_value": wanted.context,
+            "variable_values": wanted.variables,
+            "operation_name": wanted.name,
+        }
 
 
 class StrawberryEngine(CoreEngine):
@@ -124,14 +149,14 @@ class StrawberryEngine(CoreEngine):
 
     async def execute(self, wanted: Wanted) -> Outcome:
         """Execute a query or a mutation."""
-        return cast("Outcome", await self._own.execute(wanted.document.source, **_arguments(wanted)))
+        return cast("Outcome", await self._own.execute(wanted.document.source, **_words(wanted)))
 
     async def subscribe(self, wanted: Wanted) -> AsyncIterator[Outcome] | Outcome:
         """Begin a subscription."""
-        return cast("Outcome", await self._own.subscribe(wanted.document.source, **_arguments(wanted)))
+        return cast("Outcome", await self._own.subscribe(wanted.document.source, **_words(wanted)))
 
 
-def _arguments(wanted: Wanted) -> dict[str, Any]:
+def _words(wanted: Wanted) -> dict[str, Any]:
     return {
         "variable_values": wanted.variables,
         "context_value": wanted.context,
@@ -158,6 +183,10 @@ def make_engine(schema: Any, **options: Any) -> Engine:
     if isinstance(getattr(schema, "_schema", None), graphql.GraphQLSchema):
         if options.get("middleware"):
             raise DeclarationError("middleware= is not for strawberry: give its Schema extensions=[...]")
+        if options.get("threads"):
+            raise DeclarationError(
+                "threads= is not for strawberry: make resolvers that block coroutine functions"
+            )
         return StrawberryEngine(schema, **options)
     if all(callable(getattr(schema, name, None)) for name in ("parse", "validate", "execute", "subscribe")):
         return cast("Engine", schema)

@@ -15,7 +15,7 @@ from vivace.config.table_graphql import GRAPHQL_SETTINGS
 from vivace.errors import DeclarationError
 from vivace.ext.graphql.access import Access
 from vivace.ext.graphql.context import Context, find_user
-from vivace.ext.graphql.core import make_engine
+from vivace.ext.graphql.core import Runner, make_engine
 from vivace.ext.graphql.engine import Document, Engine, Kind, Outcome, Wanted
 from vivace.ext.graphql.errors import ErrorFormatter
 from vivace.ext.graphql.feed import RUNNING, Running
@@ -67,6 +67,7 @@ class Endpoint:
         graphiql: Serve the page to browsers; None: with DEBUG.
         introspection: Whether clients may ask for the schema.
         middleware: Functions around resolvers.
+        threads: See `CoreEngine`.
         limits: In place of settings, by their names in lower case without ``graphql_``.
     """
 
@@ -84,6 +85,7 @@ class Endpoint:
         graphiql: bool | None = None,
         introspection: bool = True,
         middleware: Any = None,
+        threads: bool | Runner = False,
         **limits: float,
     ) -> None:
         self.app = app
@@ -95,7 +97,7 @@ class Endpoint:
         self._root = root
         self._on_connect = on_connect
         self._expose = expose
-        self._options = {"introspection": introspection, "middleware": middleware}
+        self._options = {"introspection": introspection, "middleware": middleware, "threads": threads}
         self._given = {name.upper(): value for name, value in limits.items()}
         for name, value in self._given.items():
             _check_limit(name, value)
