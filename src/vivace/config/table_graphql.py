@@ -52,9 +52,4 @@ GRAPHQL_SETTINGS: Final[tuple[Setting, ...]] = (
         "How long a GraphQL WebSocket may take to introduce itself (4408); 0 is for ever.",
     ),
     _seconds("KEEP_ALIVE", 20.0, "Between two signs of life of the sub-protocol graphql-ws; 0 is none."),
-    _seconds(
-        "RECHECK_GRACE",
-        60.0,
-        "How long GraphQL subscriptions go on while their access check fails to answer.",
-    ),
 )
