@@ -111,6 +111,7 @@ def begun(folder: Path, number: int) -> list[list[str]]:
     return [[pid, at] for pid, n, at in lines(folder / "slow") if n == str(number)]
 
 
+@pytest.mark.once
 def test_requests_enqueue_and_runners_run(server: Serving, folder: Path) -> None:
     assert '{"sum":5}' in server.get("/add")
     for _ in range(20):
@@ -123,6 +124,7 @@ def test_requests_enqueue_and_runners_run(server: Serving, folder: Path) -> None
     assert all(line[2:] == ["a", "pool"] for line in found)
 
 
+@pytest.mark.once
 def test_a_runner_that_is_killed_hands_on_its_tasks_at_once(server: Serving, folder: Path) -> None:
     server.get("/slow?n=1")
     until(lambda: len(begun(folder, 1)) == 1)
@@ -134,6 +136,7 @@ def test_a_runner_that_is_killed_hands_on_its_tasks_at_once(server: Serving, fol
     until(lambda: lines(folder / "done") == [["1"]])
 
 
+@pytest.mark.once
 def test_a_body_of_three_seconds_delays_no_request(server: Serving, folder: Path) -> None:
     until((folder / "blocked").exists)
     longest = 0.0
@@ -144,6 +147,7 @@ def test_a_body_of_three_seconds_delays_no_request(server: Serving, folder: Path
     assert longest < 1.0
 
 
+@pytest.mark.once
 def test_task_workers_hand_on_what_they_cannot_finish(server: Serving, folder: Path) -> None:
     server.get("/slow?n=2")
     until(lambda: len(begun(folder, 2)) == 1)

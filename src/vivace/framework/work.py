@@ -107,7 +107,7 @@ class Working:
         self, function: Callable[..., Any], options: dict[str, Any]
     ) -> "TaskFunction[Any, Any]":
         made = self.work.declare(function, **options)
-        self._need("tasks", run_tasks, _count_runners, "runner")
+        self._need("tasks", run_tasks, self._count_runners, "runner")
         return made
 
     def cron(
@@ -185,7 +185,7 @@ class Working:
         return declare
 
     def _ran_by_itself(self, made: Any) -> Any:
-        self._need("tasks", run_tasks, _count_runners, "runner")
+        self._need("tasks", run_tasks, self._count_runners, "runner")
         self._need("scheduler", run_scheduler, 1, "scheduler")
         return made
 
@@ -193,6 +193,9 @@ class Working:
         name = f"{self.name}.{name}"
         if all(known.name != name for known in self.companions):
             self.companions.append(Companion(name, main, instances, kind=kind, early=True, tells=True))
+
+    def _count_runners(self, config: "Config") -> int:
+        return config.TASK_WORKERS if self.work.needs_runners else 0
 
     def around_tasks(self, function: Around) -> Around:
         """Make what tasks need, in each process that runs them: an async generator with one ``yield``.
@@ -236,8 +239,3 @@ async def run_scheduler(context: Context) -> None:
     context.ready()
     await asyncio.gather(scheduler.run(context.stopping), watcher.run(context.stopping))
     book.close()
-
-
-def _count_runners(config: "Config") -> int:
-    count: int = config.TASK_WORKERS
-    return count

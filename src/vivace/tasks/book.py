@@ -6,6 +6,7 @@ Rules of this file:
 - A name stands on the spool for as long as a task waits: two functions cannot share one.
 """
 
+import asyncio
 import hashlib
 import logging
 import os
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from vivace.config import Config
 from vivace.errors import DeclarationError
@@ -28,7 +29,7 @@ from vivace.tasks.schedule import Rule, Schedule, Watch, check_words
 from vivace.tasks.spool import Spool, is_file, open_spool
 from vivace.tasks.state import state_folder
 
-__all__ = ["BACKOFF", "RETRIES", "Book"]
+__all__ = ["BACKOFF", "RETRIES", "Book", "Carrier"]
 
 logger = logging.getLogger("vivace.tasks")
 
@@ -36,6 +37,18 @@ RETRIES: Final = 3
 """How many times a task is run again if its declaration does not say."""
 BACKOFF: Final = "exp:2s..10m"
 """How long it waits before that if its declaration does not say."""
+
+
+class Carrier(Protocol):
+    """What carries tasks instead of the spool."""
+
+    def register(self, function: TaskFunction[Any, Any]) -> None:
+        """Let it know a task."""
+        ...
+
+    def send(self, function: TaskFunction[Any, Any], task: NewTask, now: float) -> Any:
+        """Enqueue a task; gives what has `id`, `new` and `result`."""
+        ...
 
 
 class Book:
@@ -51,6 +64,7 @@ class Book:
         functions: The tasks by name.
         schedules: What is run again and again.
         watches: The files that are watched.
+        carrier: Carries tasks instead of the spool.
         around: Make what tasks need, of the app.
     """
 
@@ -69,6 +83,8 @@ class Book:
         self.schedules: list[Schedule] = []
         self.watches: list[Watch] = []
         self.around: list[Callable[[Any], AbstractAsyncContextManager[None]]] = []
+        self.carrier: Carrier | None = None
+        self._by_itself = False
         self._clerk: Clerk | None = None
         self._bells: tuple[int, Bells] | None = None
 
@@ -103,7 +119,28 @@ class Book:
         options = Options.check(name, queue, retries, backoff, timeout, unique, priority, keep)
         made = TaskFunction(function, name, options, self)
         self.functions[name] = made
+        if self.carrier is not None and not self._by_itself:
+            self.carrier.register(made)
         return made
+
+    def hand_to(self, carrier: "Carrier") -> None:
+        """Let something else than the spool carry the tasks, those that come later too.
+
+        Schedules and watched files stay on the spool.
+
+        Raises:
+            DeclarationError: It cannot carry one of them.
+        """
+        own = self._names_by_itself()
+        for function in self.functions.values():
+            if function.name not in own:
+                carrier.register(function)
+        self.carrier = carrier
+
+    @property
+    def needs_runners(self) -> bool:
+        """Whether there is anything that runners of ours have to run."""
+        return self.carrier is None or bool(self.schedules or self.watches)
 
     def declare_schedule(
         self,
@@ -136,7 +173,11 @@ class Book:
     def _declare_run(self, function: Callable[..., Any], options: dict[str, Any]) -> TaskFunction[Any, Any]:
         # Nobody is there to ask for the result: what went wrong is found among the tasks, for a day.
         given: dict[str, Any] = {"retries": 0, "keep": "1d", **options}
-        made = self.declare(function, **given)
+        self._by_itself = True
+        try:
+            made = self.declare(function, **given)
+        finally:
+            self._by_itself = False
         if len(made.arguments.signature.parameters) > 1:
             del self.functions[made.name]
             raise DeclarationError(
@@ -204,13 +245,24 @@ class Book:
 
     async def put(self, function: TaskFunction[Any, Any], task: NewTask) -> Handle:
         """Enqueue a task; see `TaskFunction.enqueue`."""
+        if self._is_carried(function):
+            return await asyncio.to_thread(self.carrier.send, function, task, self.clock())  # type: ignore[union-attr]
         placed = await self.clerk.do(lambda spool: spool.enqueue([task], self.clock())[0])
         return Handle(self, function, placed)
 
     def put_now(self, function: TaskFunction[Any, Any], task: NewTask) -> Handle:
         """The same for code that may block."""
+        if self.carrier is not None and self._is_carried(function):
+            sent: Handle = self.carrier.send(function, task, self.clock())
+            return sent
         placed = self.clerk.do_now(lambda spool: spool.enqueue([task], self.clock())[0])
         return Handle(self, function, placed)
+
+    def _is_carried(self, function: TaskFunction[Any, Any]) -> bool:
+        return self.carrier is not None and function.name not in self._names_by_itself()
+
+    def _names_by_itself(self) -> set[str]:
+        return {one.name for one in self.schedules} | {one.name for one in self.watches}
 
     def names(self, queues: str) -> tuple[str, ...]:
         """The tasks that runners of some queues take.
@@ -220,7 +272,9 @@ class Book:
         """
         wanted = queues.replace(",", " ").split()
         return tuple(
-            name for name, one in self.functions.items() if not wanted or one.options.queue in wanted
+            name
+            for name, one in self.functions.items()
+            if (not wanted or one.options.queue in wanted) and not self._is_carried(one)
         )
 
     def close(self) -> None:
