@@ -9,7 +9,11 @@ ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line[:2] == "| "
 ]
 NUMBERED = [row for row in ROWS if row[0].isdigit()]
-NAMED = re.findall(r"`([a-z_/]+\.py)::(\w+)`", PAGE)
+NAME = re.compile(r"`([a-z_/]+\.py)::(\w+)`")
+NAMED = NAME.findall(PAGE)
+
+
+REAL_TIME = (ROOT / "docs" / "real-time.md").read_text()
 
 
 def test_every_statement_has_its_row() -> None:
@@ -22,8 +26,14 @@ def test_states_are_said_in_known_words() -> None:
         assert state.startswith("not yet") == (tests == "-"), number
 
 
+def test_every_pain_of_the_document_has_its_row() -> None:
+    rows = [line.split("|") for line in REAL_TIME.splitlines() if line[:2] == "| " and line[2].isdigit()]
+    assert [int(row[1]) for row in rows] == list(range(1, 13))
+    assert all(NAME.search(row[4]) for row in rows)
+
+
 def test_the_tests_that_are_named_exist() -> None:
     assert len(NAMED) > 65
-    for place, name in NAMED:
+    for place, name in [*NAMED, *NAME.findall(REAL_TIME)]:
         text = (ROOT / "tests" / place).read_text()
         assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), f"{place}::{name}"

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Launch, ServerProcess, find_free_port
+from tests.services.redis import RedisServer, redis_server
 
 pytestmark = pytest.mark.once
+
+__all__ = ["redis_server"]
 
 APP = """
 import os
@@ -26,7 +29,26 @@ app = Vivace("shop")
 async def index(request):
     return {"pid": os.getpid()}
 """
+ROOM = """
+from vivace import Vivace, empty
+
+app = Vivace("room")
+
+@app.websocket("/<user:str>")
+async def room(request, ws, user):
+    await ws.join("room", user=user)
+    await ws.send("welcome")
+    async for said in ws:
+        await app.hub.publish("room", said)
+
+@app.delete("/<user:str>")
+async def throw_out(request, user):
+    await app.hub.revoke(user=user, topic="room")
+    return empty()
+"""
 CLIENTS, REQUESTS, RECYCLED = 4, 250, 4
+REVOKED = 1.0
+"""Seconds until a revocation is felt on another machine; 0.1 where nobody else uses this one."""
 WORST = 2.5
 """Seconds that a request may take on a machine that does much else; alone none of 20,000 took 0.15."""
 
@@ -125,3 +147,34 @@ def test_workers_that_are_replaced_after_so_many_requests_are_not_noticed(
     assert load.failed == []
     assert load.worst < WORST
     assert len(load.pids) >= RECYCLED
+
+
+def test_who_is_thrown_out_hears_nothing_more_on_any_machine(
+    launch: Launch, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    client = pytest.importorskip("websockets.sync.client")
+    closed = pytest.importorskip("websockets.exceptions").ConnectionClosed
+    (tmp_path / "room.py").write_text(ROOM)
+    here, there = (start_room(launch, tmp_path, redis_server.url) for _ in range(2))
+    with (
+        client.connect(f"ws://127.0.0.1:{here.port}/ada") as ada,
+        client.connect(f"ws://127.0.0.1:{there.port}/bob") as bob,
+    ):
+        assert (ada.recv(10), bob.recv(10)) == ("welcome", "welcome")
+        ada.send("hello")
+        assert (ada.recv(10), bob.recv(10)) == ("hello", "hello")
+        assert here.get("/bob", "DELETE")[0] == 204
+        begun = time.monotonic()
+        with pytest.raises(closed) as end:
+            bob.recv(10)
+        assert time.monotonic() - begun < REVOKED
+        assert end.value.rcvd.code == 4403
+        ada.send("he is gone")
+        assert ada.recv(10) == "he is gone"
+
+
+def start_room(launch: Launch, folder: Path, url: str) -> ServerProcess:
+    """One machine."""
+    port = find_free_port()
+    command = [sys.executable, "-m", "vivace", "run", "room:app", "--port", str(port)]
+    return launch(command, port, folder, VIVACE_HUB_URL=url)
