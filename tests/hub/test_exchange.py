@@ -84,6 +84,27 @@ async def test_a_message_that_is_stored_twice_comes_once(
         server.engines[0].arrive(twice)
         await one.publish("room:1", 2)
         assert await take(ordered, 2) == [1, 2]
+    server.kept["room:1"].insert(1, twice)
+    async with one.subscribe("room:1", history=5) as ordered:
+        assert await take(ordered, 2) == [1, 2]
+
+
+async def test_a_copy_is_known_from_the_past_too(server: Server) -> None:
+    """A hub that was killed gives its processes the past; then comes what its sender stored again."""
+    exchange, client = Exchange(FakeEngine(server, "one")), Client()
+    await exchange.start()
+    exchange.attach(client)
+    exchange.declare(client, [Rule("a", "resume", 5)])
+    first = Stored("a", b"x", Position("server", 1), "id", "other")
+    server.kept["a"] = [first]
+    exchange.subscribe(client, "a", Position("server", 0))
+    while not client.pasts:
+        await asyncio.sleep(0)
+    server.engines[0].arrive(Stored("a", b"x", Position("server", 2), "id", "other"))
+    assert client.got == []
+    server.engines[0].arrive(first)  # overlaps with the past: the process knows it by its position
+    assert client.got == [first]
+    await exchange.stop()
 
 
 async def test_the_past_is_the_engines(server: Server, machine: Callable[[str], Hub]) -> None:

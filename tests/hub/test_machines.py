@@ -1,4 +1,4 @@
-"""Two machines with a Redis between them: hubs that are killed, connections that are cut, a server that restarts.
+"""Two machines with a Redis between them: hubs are killed, connections cut, the server restarted.
 
 What the engine alone does is tested in tests/hub/engines; here is the whole way, from a process of one
 machine to a process of the other.
@@ -6,6 +6,7 @@ machine to a process of the other.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -31,6 +32,10 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def beyond(said: list[int], count: int) -> bool:
+    return len(said) > count
 
 
 def texts(items: list[Any], topic: str) -> list[Any]:
@@ -75,14 +80,12 @@ async def test_an_ordered_topic_loses_nothing_whatever_is_killed(
         for machine in machines:
             if machine.process is None:
                 machine.start()
-        count = len(said)
-        await until(lambda count=count: len(said) > count + 20)
+        await until(partial(beyond, said, len(said) + 20))
     await asyncio.to_thread(server.kill_clients)
     await asyncio.to_thread(server.stop)
     await asyncio.sleep(0.2)
     await asyncio.to_thread(server.start)
-    count = len(said)
-    await until(lambda: len(said) > count + 20)
+    await until(partial(beyond, said, len(said) + 20))
     go_on = False
     await talking
     await until(lambda: len(texts(got, "room:1")) >= len(said))

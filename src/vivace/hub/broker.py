@@ -68,7 +68,7 @@ class Broker:
         self._room = room
         self._forgotten = 0
         self._kept: OrderedDict[int, tuple[float, Stored]] = OrderedDict()
-        self._ids: OrderedDict[str, Position | None] = OrderedDict()
+        self._ids: OrderedDict[str, Position] = OrderedDict()
 
     # Interest
 
@@ -101,16 +101,16 @@ class Broker:
 
     # Messages
 
-    def is_known(self, message_id: str) -> bool:
-        """Whether a message of this id has been here; it counts as known from now on."""
-        if not message_id:
+    def is_copy(self, stored: Stored) -> bool:
+        """Whether a message of the engine is another one once more, stored again under another position."""
+        if not stored.id or stored.pos is None:
             return False
-        if message_id in self._ids:
-            return True
-        self._remember_id(message_id, None)
-        return False
+        known = self._ids.get(stored.id)
+        if known is None:
+            self._remember_id(stored.id, stored.pos)
+        return known is not None and known != stored.pos
 
-    def _remember_id(self, message_id: str, position: Position | None) -> None:
+    def _remember_id(self, message_id: str, position: Position) -> None:
         self._ids[message_id] = position
         if len(self._ids) > _IDS:
             self._ids.popitem(last=False)
@@ -235,7 +235,7 @@ class Broker:
 
     def known_ids(self) -> list[tuple[str, int]]:
         """The ids of messages that are remembered, with their offsets."""
-        return [(name, position.offset) for name, position in self._ids.items() if position is not None]
+        return [(name, position.offset) for name, position in self._ids.items()]
 
     def restore_ids(self, ids: list[tuple[str, int]]) -> None:
         """Remember ids."""

@@ -273,12 +273,7 @@ class Exchange:
     async def _engine_past(self, topic: str, rule: Rule, since: Position | None, limit: int) -> Past:
         assert self.engine is not None
         past = await self.engine.history(topic, rule, since, limit)
-        seen: set[str] = set()
-        messages = []
-        for stored in past.messages:
-            if not stored.id or stored.id not in seen:
-                seen.add(stored.id)
-                messages.append(stored)
+        messages = [stored for stored in past.messages if not self.broker.is_copy(stored)]
         return Past(messages, past.complete, past.position)
 
     # What the engine says
@@ -291,7 +286,7 @@ class Exchange:
         elif stored.pos is None:
             if stored.origin != self.origin:
                 self.broker.route(stored)
-        elif not self.broker.is_known(stored.id):
+        elif not self.broker.is_copy(stored):
             self.broker.route(stored)
 
     def gap(self, topic: str, reason: str) -> None:
