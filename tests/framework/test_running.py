@@ -192,12 +192,43 @@ def test_prepared_apps_are_served(app: Vivace[Any, Any], ran: list[RunArguments]
     assert ran[1].settings == {}
     Vivace.serve(factory=lambda: app)
     assert len(ran) == 3
-    with pytest.raises(ConfigError, match="found 0 prepared apps"):
+    with pytest.raises(ConfigError, match="found no prepared app"):
         Vivace.serve()
-    app.prepare()
-    Vivace("another").prepare()
-    with pytest.raises(ConfigError, match="found 2 prepared apps"):
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "text"),
+    [
+        ({}, {}, "two apps are prepared for port 8000: give another another"),
+        ({"port": 1}, {"port": 0, "unix": "x"}, "another: .* not unix="),
+        ({"sock": object()}, {"port": 1}, "not sock="),
+        ({"port": 1}, {"port": 2, "ssl": "folder"}, "have their certificates in common"),
+    ],
+)
+def test_neighbours_have_ports_of_their_own_and_certificates_in_common(
+    app: Vivace[Any, Any], one: dict[str, Any], two: dict[str, Any], text: str
+) -> None:
+    app.prepare(**one)
+    Vivace("another").prepare(**two)
+    with pytest.raises(ConfigError, match=text):
         Vivace.serve()
+
+
+def test_of_several_prepared_apps_the_first_has_the_others_for_neighbours(
+    app: Vivace[Any, Any], ran: list[RunArguments]
+) -> None:
+    other = Vivace("another")
+    app.prepare(port=81, workers=2)
+    other.prepare("::1", port=82, keep_alive_timeout=9)
+    Vivace.serve()
+    assert ran[0].settings["BIND"] == ["127.0.0.1:81", "[::1]:82"]
+    assert ran[0].settings["WORKERS"] == 2
+    assert app.neighbours == {82: other}
+    assert other.config.KEEP_ALIVE_TIMEOUT == 9
+    app.prepare(port=81)
+    other.prepare(port=82)
+    Vivace.serve(primary=other)
+    assert other.neighbours == {81: app}
 
 
 def test_the_signal_object_learns_of_the_stop(app: Vivace[Any, Any], ran: list[RunArguments]) -> None:

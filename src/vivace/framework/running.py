@@ -9,7 +9,7 @@ Rules of this file:
 
 import os
 import signal as signals
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vivace.config.workers import MOST_WORKERS, is_possible
@@ -39,12 +39,13 @@ class Runnable(Registry):
         ctx: Anything that belongs to the program.
 
     Attributes:
+        neighbours: The apps that the same server serves at other ports, by their ports.
         restarter: What `restart` calls with settings; a server that can sets it.
         scaler: What `scale` calls with a number; the same.
         stopper: What `stop` calls; the server sets it.
     """
 
-    __slots__ = ("_clients", "restarter", "scaler", "stopper")
+    __slots__ = ("_clients", "neighbours", "restarter", "scaler", "stopper")
 
     _prepared: ClassVar[list[tuple[Any, dict[str, Any]]]] = []
     config: Any
@@ -54,6 +55,7 @@ class Runnable(Registry):
         self.stopper: Callable[[], None] | None = None
         self.restarter: Callable[[dict[str, Any]], None] | None = None
         self.scaler: Callable[[int], None] | None = None
+        self.neighbours: dict[int, Any] = {}
         self._clients: dict[str, Any] = {}
 
     def run(
@@ -203,15 +205,17 @@ class Runnable(Registry):
 
     @classmethod
     def _serve_prepared(cls, primary: Any = None, *, app_loader: Any = None, factory: Any = None) -> None:
-        """Run the app that was prepared.
+        """Run the app that was prepared, or several, each at a port of its own.
+
+        Of several the first one says how many workers there are, and its settings are those of connections.
 
         Args:
-            primary: The app, if several were prepared.
+            primary: The first one.
             app_loader: Gives the app.
             factory: The same.
 
         Raises:
-            ConfigError: None was prepared, or several: one server serves one app and what is mounted in it.
+            ConfigError: None was prepared, or two for one port, or one for a socket that is no port.
         """
         prepared = {id(app): (app, given) for app, given in cls._prepared}
         cls._prepared.clear()
@@ -221,12 +225,13 @@ class Runnable(Registry):
             app = factory() if factory is not None else app_loader.load()
             prepared = {id(item[0]): item for item in cls._prepared} or {id(app): (app, {})}
             cls._prepared.clear()
-        if len(prepared) != 1:
-            raise ConfigError(
-                f"serve() found {len(prepared)} prepared apps and serves one: prepare() one app, and mount()"
-                " the others in it"
-            )
-        ((app, given),) = prepared.values()
+        if primary is not None and id(primary) in prepared:
+            prepared = {id(primary): prepared[id(primary)], **prepared}
+        if not prepared:
+            raise ConfigError("serve() found no prepared app: prepare() one")
+        (app, given), *others = prepared.values()
+        if others:
+            given = {**given, **_place(app, given, others)}
         app.run(**given)
 
     def stop(self, terminate: bool = True, unregister: bool = False) -> None:
@@ -311,3 +316,34 @@ class Runnable(Registry):
 
             client = self._clients["asgi"] = SanicASGITestClient(self)  # type: ignore[arg-type]
         return client
+
+
+def _place(
+    first: Any, given: Mapping[str, Any], others: Iterable[tuple[Any, dict[str, Any]]]
+) -> dict[str, Any]:
+    """Make apps neighbours of the first one; its arguments that say where all of them listen."""
+    places = {_port(first, given): _host(first, given)}
+    for app, own in others:
+        port = _port(app, own)
+        if port in places:
+            raise ConfigError(f"two apps are prepared for port {port}: give {app.name} another", key="PORT")
+        if own.get("ssl") not in (None, given.get("ssl")):
+            raise ConfigError(f"{app.name}: the apps of a server have their certificates in common (ssl=)")
+        app.config.override(settle(app, own, "prepare").settings, "app.prepare()")
+        first.neighbours[port] = app
+        places[port] = _host(app, own)
+    binds = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for port, host in places.items()]
+    return {"host": None, "port": None, "bind": binds}
+
+
+def _port(app: Any, given: Mapping[str, Any]) -> int:
+    unfit = [name for name in ("sock", "unix", "bind") if given.get(name)]
+    port = int(given.get("port") or app.config.PORT)
+    if unfit or not port:
+        what = f"{unfit[0]}=" if unfit else "port=0"
+        raise ConfigError(f"{app.name}: of several apps each is prepared with a port of its own, not {what}")
+    return port
+
+
+def _host(app: Any, given: Mapping[str, Any]) -> str:
+    return str(given.get("host") or app.config.HOST)

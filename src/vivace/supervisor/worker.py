@@ -213,6 +213,12 @@ class _Worker:
             self._app.stopper = partial(os.kill, os.getppid(), signal.SIGTERM)
             self._app.restarter = self._ask_restart
             self._app.scaler = self._ask_scale
+        for other in self._app.neighbours.values():
+            other.stopper, other.restarter, other.scaler = (
+                self._app.stopper,
+                self._app.restarter,
+                self._app.scaler,
+            )
 
     def _ask_restart(self, settings: dict[str, Any]) -> None:
         assert self._channel is not None, "it is set with a channel only"
@@ -299,6 +305,10 @@ def loop_timeout(config: Config, *, reloads: bool) -> float:
 
 def _make_interface(loaded: Loaded, config: Config) -> Interface:
     main = make_interface(loaded.app, loaded.kind, config)
+    if loaded.kind == "native" and loaded.app.neighbours:
+        from vivace.interfaces.ports import PortsInterface
+
+        return PortsInterface(main, loaded.app.neighbours, config)
     return MountedInterface(main, Mounts(loaded.mounts, config)) if loaded.mounts else main
 
 
