@@ -9,7 +9,7 @@ Rules of this file:
 
 import asyncio
 import os
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from vivace.errors import HTTPException, QueueFull, RemoteError, ServerError, WorkerDied
 from vivace.framework.processes.words import Word, encode, place_of
@@ -83,8 +83,7 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`."""
@@ -105,6 +104,14 @@ class Line(asyncio.Protocol):
             ask = self.asked.get(number)
             if ask is not None:
                 self._hear(ask, word, fields)
+            elif word == Word.LEAVING:
+                self.open = False
+        self._leave_if_done()
+
+    def _leave_if_done(self) -> None:
+        """The process ends: it waits for this."""
+        if not self.open and not self.asked and self._transport is not None:
+            self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
@@ -127,6 +134,8 @@ class Line(asyncio.Protocol):
         """
         await self._writable.wait()
         if not self.open or self._transport is None:
+            self.open = False
+            await asyncio.sleep(0)  # whoever tries again and again lets others do something
             raise Again
         self._numbers += 1
         frame = encode(word, self._numbers, *fields)
@@ -137,13 +146,14 @@ class Line(asyncio.Protocol):
 
     def tell(self, word: Word, number: int, *fields: Any) -> None:
         """Say something about what was asked for."""
-        if self.open and self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(encode(word, number, *fields))
 
     def cancel(self, ask: Ask) -> None:
         """Nobody waits for it any more."""
         if self.asked.pop(ask.number, None) is not None:
             self.tell(Word.CANCEL, ask.number)
+            self._leave_if_done()
 
     def close(self) -> None:
         """The end."""

@@ -11,12 +11,15 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, cast
 
 from vivace.framework.processes.words import Word, encode
 from vivace.hub.wire import Frames
 
 __all__ = ["Guest", "Host"]
+
+PARTING: Final = 1.0
+"""Seconds that workers have to leave a process that ends."""
 
 Heard = Callable[["Guest", list[Any]], None]
 
@@ -37,8 +40,7 @@ class Guest(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
@@ -88,6 +90,8 @@ class Host:
         self._server: asyncio.Server | None = None
         self._made: tuple[int, int] | None = None
         self._guests: set[Guest] = set()
+        self._alone = asyncio.Event()
+        self._alone.set()
 
     async def open(self) -> None:
         """Take the place.
@@ -112,14 +116,17 @@ class Host:
     def _welcome(self) -> Guest:
         guest = Guest(self._heard, self._leave)
         self._guests.add(guest)
+        self._alone.clear()
         return guest
 
     def _leave(self, guest: Guest) -> None:
         self._guests.discard(guest)
+        if not self._guests:
+            self._alone.set()
         self._gone(guest)
 
     def shut(self) -> None:
-        """Let nobody in any more; who is connected stays."""
+        """Let nobody in any more, and tell who is connected to leave."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -127,6 +134,14 @@ class Host:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
         server.close()
+        for guest in self._guests:
+            guest.tell(Word.LEAVING, 0)
+
+    async def part(self) -> None:
+        """Wait until those who are connected have gone: they do when all that they asked is answered."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PARTING):
+                await self._alone.wait()
 
     def close(self) -> None:
         """The end."""

@@ -183,6 +183,7 @@ class Pool:
             await context.stopping.wait()
             host.shut()
             await runner.close()
+            await host.part()
         finally:
             host.close()
             function.close()

@@ -210,6 +210,9 @@ class Service:
         stopping = asyncio.create_task(_shut_at_stop(given, messages, host))
         try:
             await self._run(ServiceContext(given, messages))
+            messages.close()
+            host.shut()
+            await host.part()
         finally:
             stopping.cancel()
             host.close()

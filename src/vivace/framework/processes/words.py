@@ -40,6 +40,7 @@ class Word(enum.IntEnum):
     FAILED = 15  # p: number, status or 0, text
     ITEM = 16  # p: number, value
     END = 17  # p: number
+    LEAVING = 18  # p: 0: say nothing new, and go when all is answered
 
 
 def encode(word: Word, number: int, *fields: Any) -> bytes:
