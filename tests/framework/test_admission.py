@@ -193,6 +193,20 @@ async def test_the_user_may_be_a_number_or_stand_in_the_request(house: House) ->
         assert await out(ws) == ([], 4403)
 
 
+async def test_a_long_name_is_cut_where_it_is_told(house: House) -> None:
+    @house.app.websocket("/long")
+    async def long(request: Request, ws: Websocket) -> None:
+        await ws.join("ä" * 100)
+        await ws.send("in")
+        await ws.recv()
+
+    async with Client(house.app) as client, client.websocket("/long") as ws:
+        assert await ws.recv() == "in"
+        await house.app.hub.revoke()
+        assert await out(ws) == ([], 4403)
+        assert ws.close_reason.startswith("not allowed in ä")
+
+
 @pytest.mark.parametrize("slow", [False, True])
 async def test_word_to_check_again_is_followed_at_once(house: House, slow: bool) -> None:
     if slow:

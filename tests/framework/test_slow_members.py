@@ -18,9 +18,12 @@ LARGE = b"x" * 65_536
 
 
 @asynccontextmanager
-async def group(**options: Any) -> AsyncIterator[tuple[Vivace, Running]]:
+async def group(
+    settings: dict[str, Any] | None = None, **options: Any
+) -> AsyncIterator[tuple[Vivace, Running]]:
     """A server whose WebSockets join a group; it sends nothing else."""
     app = Vivace("app", configure_logging=False)
+    app.config.update(settings or {})
     app.config.update({"ACCESS_LOG": False, "HUB_LINGER": 0.0, "WEBSOCKET_CLOSE_TIMEOUT": 0.2})
 
     @app.websocket("/ws")
@@ -78,7 +81,7 @@ async def count_messages(peer: Peer, received: list[int]) -> None:
 
 
 @pytest.mark.parametrize("options", [{"max_bytes": 200_000}, {"max_queue": 3}])
-async def test_who_is_too_slow_is_told_1013(options: dict[str, int]) -> None:
+async def test_who_is_too_slow_is_told_1013(options: dict[str, Any]) -> None:
     async with group(**options) as (app, server):
         peer = await join(app, server)
         await fill(app, 400)
@@ -92,9 +95,13 @@ async def test_who_is_too_slow_is_told_1013(options: dict[str, int]) -> None:
         assert "too slow" in codes[0][1]
 
 
+@pytest.mark.parametrize("by", ["option", "setting"])
 @pytest.mark.parametrize(("most", "too_slow"), [(3 * 65_536, False), (3 * 65_536 - 1, True)])
-async def test_the_edge_of_the_octets_that_may_wait(most: int, too_slow: bool) -> None:
-    async with group(max_bytes=most) as (app, server):
+async def test_the_edge_of_the_octets_that_may_wait(by: str, most: int, too_slow: bool) -> None:
+    options: dict[str, Any] = {"max_bytes": most}
+    if by == "setting":
+        options = {"settings": {"GROUP_BUFFER_SIZE": most}}
+    async with group(**options) as (app, server):
         await join(app, server)
         (outlet,) = fanout_of(app.hub).outlets.values()
         while not outlet.queued:
@@ -129,7 +136,11 @@ async def test_the_oldest_are_left_out_and_the_client_is_told() -> None:
 
 
 async def test_only_the_newest_of_each_key_waits() -> None:
-    options = {"on_slow": "conflate", "max_queue": 10, "key": lambda message: message.data["k"]}
+    options: dict[str, Any] = {
+        "on_slow": "conflate",
+        "max_queue": 10,
+        "key": lambda message: message.data["k"],
+    }
     async with group(**options) as (app, server):
         peer = await join(app, server)
         (outlet,) = fanout_of(app.hub).outlets.values()

@@ -228,11 +228,15 @@ class Websocket(Joins):
 class _SocketClient:
     """A WebSocket as the client of an outlet."""
 
-    __slots__ = ("end", "push")
+    __slots__ = ("_socket", "push")
 
     def __init__(self, socket: Socket) -> None:
+        self._socket = socket
         self.push = socket.push
-        self.end = socket.start_close
+
+    def end(self, code: int, reason: str) -> None:
+        """Close it; of a long reason the beginning is told."""
+        self._socket.start_close(code, _cut(reason))
 
 
 def _octets(data: str | bytes | None) -> bytes:

@@ -133,7 +133,7 @@ class Member:
             return
         self.leave()
         if self.on_revoke == "close":
-            self.outlet.client.end(NOT_ALLOWED, f"not allowed in {self.topic}"[:100])
+            self.outlet.client.end(NOT_ALLOWED, f"not allowed in {self.topic}")
         elif self.on_revoke != "leave":
             self.on_revoke(self.topic)
 
