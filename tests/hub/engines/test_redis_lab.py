@@ -278,6 +278,19 @@ async def test_a_password_that_is_missing_or_wrong(start_redis: StartRedis, lab:
     await (await lab(right)).up()
 
 
+async def test_a_user_whose_rules_allow_only_the_names_of_the_hub(start_redis: StartRedis, lab: Lab) -> None:
+    server = start_redis()
+    server.ask("ACL", "SETUSER", "hub", "on", ">pw", "+@all", "~vivace*", "&vivace*")
+    url = server.url.replace("//", "//hub:pw@")
+    machine = await (await lab(url)).up()
+    await machine.follow("room", rule=RESUME)
+    await machine.send("room", b"x", RESUME)
+    await until(lambda: machine.got)
+    strange = await lab(url, prefix="blog")
+    await until(lambda: strange.problems)
+    assert "give the user in HUB_URL +@all ~PREFIX* &PREFIX*" in strange.problems[0]
+
+
 async def test_nothing_there_and_a_name_that_nobody_knows(lab: Lab) -> None:
     for url, words in (
         (f"redis://127.0.0.1:{find_free_port()}", "nothing listens there"),
