@@ -1,6 +1,6 @@
 """Prove that restarts lose nothing, and what else a supervisor owes: `python -m bench.restarts`.
 
-    python -m bench.restarts [--only restarts,recycling,broken,stop,orphans,killed,upgrade,spawns]
+    python -m bench.restarts [--only restarts,recycling,broken,stop,orphans,killed,spawns]
                              [--restarts 20] [--requests 100000] [--clients 64] [--boot 1.5] [--spawns 10000]
 
 Each trial starts a server of its own and prints one line: what was found, what is asked for, and whether it
@@ -264,8 +264,11 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=type(value), default=value)
     chosen = parser.parse_args()
     options = Options(**{name: getattr(chosen, name) for name in Options._fields})
+    names = chosen.only.split(",")
+    if unknown := [name for name in names if name not in TRIALS]:
+        parser.error(f"there is no trial {unknown[0]}; there are {', '.join(TRIALS)}")
     held = True
-    for name in chosen.only.split(","):
+    for name in names:
         found = TRIALS[name](options)
         held = held and found.holds
         print(f"{'ok ' if found.holds else 'NOT'} {name:10} {found.text} (asked: {found.asked})", flush=True)

@@ -8,7 +8,7 @@ import pytest
 
 from vivace import Config, Vivace
 from vivace.errors import ConfigError
-from vivace.framework.ready import ReadyChecks
+from vivace.framework.ready import LEAST_INTERVAL, ReadyChecks
 
 
 async def asked(checks: ReadyChecks, app: object = None, patience: float = 5.0) -> dict[str, str]:
@@ -86,6 +86,26 @@ async def test_the_limit_of_an_answer_is_that_of_the_setting() -> None:
     checks.add("slow", lambda: asyncio.sleep(0.01))
     checks.add("stuck", asyncio.Event().wait)
     assert await asked(checks, patience=0.1) == {"stuck": "no answer within 0.1 s"}
+
+
+async def test_no_limit_is_no_limit() -> None:
+    checks = ReadyChecks()
+    checks.add("slow", lambda: asyncio.sleep(0.05))
+    assert await asked(checks, patience=0.0) == {}
+
+
+async def test_no_interval_is_no_busy_loop() -> None:
+    checks, count = ReadyChecks(), [0]
+
+    async def quick() -> None:
+        count[0] += 1
+
+    checks.add("quick", quick)
+    watch = asyncio.create_task(checks.watch(None, 0.0, 1.0))
+    await asyncio.sleep(4 * LEAST_INTERVAL)
+    watch.cancel()
+    await asyncio.wait({watch})
+    assert 1 <= count[0] <= 5
 
 
 async def test_the_log_says_what_changed(caplog: pytest.LogCaptureFixture) -> None:

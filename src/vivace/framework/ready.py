@@ -25,7 +25,7 @@ from vivace.framework.handler import function_name, positional_count, required_c
 if TYPE_CHECKING:
     from vivace.framework.app import Vivace
 
-__all__ = ["Checked", "ReadyChecks"]
+__all__ = ["LEAST_INTERVAL", "Checked", "ReadyChecks"]
 
 logger = logging.getLogger("vivace")
 
