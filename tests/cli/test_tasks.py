@@ -1,6 +1,7 @@
 """`vivace tasks` and `vivace schedule`: what they print, what they do, and how they end."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def spool(folder: Path) -> Spool:
+def spool(folder: Path) -> Iterator[Spool]:
     """One task in each state: 1 ready, 2 later, 3 running, 4 and 5 dead."""
     made = open_spool("sqlite:///.vivace/tasks.sqlite3")
     with made.transaction():
@@ -44,7 +45,8 @@ def spool(folder: Path) -> Spool:
         tasks = made.claim("w", ["shop.b"], 3, 30.0, 1000.0)
         for task in tasks[1:]:
             made.nack("w", task, "Traceback\nValueError: no luck", None, 1000.0)
-    return made
+    yield made
+    made.close()
 
 
 def call(*arguments: str) -> Result:

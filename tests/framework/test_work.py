@@ -253,3 +253,13 @@ async def test_companions_run_here_too(tmp_path: Path, monkeypatch: pytest.Monke
     for context in contexts:
         context.stop()
     await asyncio.gather(*lives)
+
+
+@pytest.mark.once
+def test_tasks_run_on_a_machine_of_their_own_too(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(APP)
+    with Serving(["-m", "vivace", "tasks", "run", "shop.py"], tmp_path) as runner:
+        runner.wait_for("Running shop.tasks, shop.scheduler of shop.py")
+        until((tmp_path / "blocked").exists)
+        assert runner.stop() == 0
+    assert (tmp_path / "closed").read_text() == "x"

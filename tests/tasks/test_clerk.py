@@ -30,8 +30,10 @@ class Counting(SqliteSpool):
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Counting:
-    return Counting(tmp_path / "tasks.sqlite3")
+def spool(tmp_path: Path) -> Iterator[Counting]:
+    made = Counting(tmp_path / "tasks.sqlite3")
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -167,6 +167,19 @@ def _each(
         sys.exit(1)
 
 
+@command.command(name="run")
+@click.argument("target", required=False)
+def run_here(target: str | None) -> None:
+    """Run the tasks and schedules of TARGET in this process, and serve nothing: for a machine of their own.
+
+    It ends with SIGTERM or SIGINT, as a server does. TASK_CONCURRENCY says how many tasks at a time; on the
+    machines that serve set TASK_WORKERS to 0.
+    """
+    from vivace.cli.task_runner import run_beside
+
+    sys.exit(run_beside(target))
+
+
 def _record(task: Task) -> dict[str, Any]:
     """A task as JSON knows it: times as dates, arguments and result as what they say."""
     found: dict[str, Any] = msgspec.structs.asdict(task)

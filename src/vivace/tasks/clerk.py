@@ -77,6 +77,7 @@ class Clerk:
             beat: What; None: nothing any more.
         """
         self._pace, self._beat = seconds, beat
+        self._jobs.put(_Job(_nothing, True, Future()))  # it may be waiting for ever
         self._start()
 
     async def do(self, work: Callable[[Spool], _T], *, reads: bool = False) -> _T:
@@ -189,6 +190,10 @@ class Clerk:
             return
         if self._told is not None:
             self._told()
+
+
+def _nothing(_: Spool) -> None:
+    pass
 
 
 def _do_one(spool: Spool, job: _Job) -> None:

@@ -338,8 +338,13 @@ class Runner:
 
     async def _give_back(self) -> None:
         left = [*self._cut, *(task for task, _ in self._running.values())]
-        if left:
+        if not left:
+            return
+        try:
             given = await self._clerk.do(lambda spool: spool.release(self.worker, left, self._book.clock()))
+        except SpoolUnavailable as error:
+            logger.error("%s tasks were not done and stay until their leases end: %s", len(left), error)  # noqa: TRY400
+        else:
             logger.warning("%s tasks were not done in time; others may run them now", given)
 
 

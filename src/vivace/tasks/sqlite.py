@@ -9,6 +9,7 @@ Rules of this file:
 """
 
 import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -67,11 +68,16 @@ class SqliteSpool(SqlSpool):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
+        _make_file(path)
         with self._told():
             self._connection = sqlite3.connect(
                 path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=64
             )
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
 
     def _prepare(self) -> None:
         self._patiently("PRAGMA journal_mode = WAL")
@@ -83,8 +89,6 @@ class SqliteSpool(SqlSpool):
                 f"the spool {self._path} is of version {version}; this Vivace knows {VERSION}: take a newer"
             )
         if version < VERSION:
-            with contextlib.suppress(OSError):
-                self._path.chmod(0o600)  # arguments of tasks are nobody else's business
             with self.transaction():
                 for statement in SCHEMA:
                     self._connection.execute(statement.format(**_KINDS))
@@ -145,3 +149,13 @@ class SqliteSpool(SqlSpool):
         """See `Spool`."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
+
+
+def _make_file(path: Path) -> None:
+    """Make the file before SQLite does: what tasks are about is nobody else's business."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise SpoolUnavailable(
+            f"the spool {path} cannot be made: {error.strerror}; set TASKS_URL to a place that can be written"
+        ) from error
