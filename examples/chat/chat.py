@@ -14,12 +14,14 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from graph import schema
 from store import Store
 
 from vivace import BadRequest, Forbidden, Request, Unauthorized, Vivace, Websocket, empty, file, json
 
 URL: Final = os.environ.get("DATABASE_URL", "postgresql:///chat")
-PAGE: Final = Path(__file__).with_name("page.html")
+HERE: Final = Path(__file__).parent
+BUNDLE: Final = os.environ.get("CHAT_BUNDLE", HERE / "apollo.bundle.js")
 SHOWN: Final = 200
 """Messages that a page gets when it opens a room."""
 LONGEST: Final = 2000
@@ -57,7 +59,15 @@ async def close_database(app: Vivace) -> None:
 @app.get("/")
 @app.get("/rooms/<room:str>")
 async def page(request: Request, room: str = "") -> Any:
-    return await file(PAGE, mime_type="text/html; charset=utf-8")
+    return await file(HERE / "page.html", mime_type="text/html; charset=utf-8")
+
+
+@app.get("/apollo/<room:str>")
+async def apollo_page(request: Request, room: str) -> Any:
+    return await file(HERE / "apollo.html", mime_type="text/html; charset=utf-8")
+
+
+app.static("/apollo.bundle.js", BUNDLE, name="bundle")
 
 
 @app.post("/login")
@@ -112,6 +122,15 @@ async def may_hear(ws: Websocket, topic: str) -> bool:
     """Whether somebody is in a room: asked when they come, every 30 s, and when they are removed."""
     store: Store = app.ctx.store
     return await store.is_member(topic.removeprefix("room:"), ws.user)
+
+
+def know(context: Any) -> Any:
+    """GraphQL clients are logged in as the page is."""
+    context.user = who(context.request)
+    return context
+
+
+app.graphql("/graphql", schema, context=know)
 
 
 def topic_of(room: str) -> str:

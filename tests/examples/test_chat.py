@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,6 +16,7 @@ from tests.services.chromium import Tab, open_browser
 from tests.services.postgres import Postgres, postgres
 
 pytest.importorskip("asyncpg")
+pytest.importorskip("strawberry")
 pytestmark = pytest.mark.once
 
 __all__ = ["open_browser", "postgres"]
@@ -50,26 +53,30 @@ class User:
         self.tab.until(lambda: self.heard() == list(texts), f"{self.name} should see {texts}")
 
 
-@pytest.fixture(scope="module")
-def server(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """The chat on two workers, started by the line of its Procfile."""
-    postgres.ask("CREATE DATABASE chat")
+@contextmanager
+def serve_chat(postgres: Postgres, log: Path, **more: str) -> Iterator[ServerProcess]:
+    """The chat on two workers, started by the line of its Procfile, with a database of its own."""
+    name = f"chat{next(_numbers)}"
+    postgres.ask(f"CREATE DATABASE {name}")
     command = (EXAMPLE / "Procfile").read_text().removeprefix("web: ").split()
     assert command == ["vivace", "run", "chat:app"]
     port = find_free_port()
-    environ = clean_environment(
-        PORT=str(port),
-        WEB_CONCURRENCY="2",
-        DATABASE_URL=f"postgresql://{postgres.user}@/chat?host={postgres.folder}",
-    )
-    argv = [sys.executable, "-m", *command]
-    server = ServerProcess(argv, port, environ, EXAMPLE, tmp_path_factory.mktemp("chat") / "log")
+    url = f"postgresql://{postgres.user}@/{name}?host={postgres.folder}"
+    environ = clean_environment(PORT=str(port), WEB_CONCURRENCY="2", DATABASE_URL=url, **more)
+    server = ServerProcess([sys.executable, "-m", *command], port, environ, EXAMPLE, log)
     try:
         server.wait_until_serving()
         yield server
         assert server.stop() == 0, server.output
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="module")
+def server(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The chat on two workers."""
+    with serve_chat(postgres, tmp_path_factory.mktemp("chat") / "log") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
