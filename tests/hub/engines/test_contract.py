@@ -4,15 +4,12 @@ import asyncio
 
 import pytest
 
-from tests.hub.engines.lab import FAST, LATEST, QUICK, RESUME, Lab, Machine, empty, lab, until
-from tests.services.nats import nats_server
-from tests.services.postgres import Postgres, postgres
-from tests.services.redis import RedisServer, redis_server
+from tests.hub.engines.lab import FAST, LATEST, QUICK, RESUME, Lab, Machine, empty, until
+from tests.services.postgres import Postgres
+from tests.services.redis import RedisServer
 from vivace.errors import HubUnavailable
 from vivace.hub.engines import Timing, make_engine
 from vivace.hub.records import Outgoing, Position, Rule
-
-__all__ = ["lab", "nats_server", "postgres", "redis_server"]
 
 SERVERS = {"redis": "redis_server", "postgres": "postgres", "nats": "nats_server"}
 

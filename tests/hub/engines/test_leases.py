@@ -5,13 +5,11 @@ import asyncio
 import pytest
 
 from tests.hub.engines.lab import QUICK
-from tests.services.postgres import Postgres, postgres
-from tests.services.redis import RedisServer, redis_server
+from tests.services.postgres import Postgres
+from tests.services.redis import RedisServer
 from vivace.errors import ConfigError
 from vivace.hub.engines import leases
 from vivace.hub.engines.leases import LeaseBook, open_book
-
-__all__ = ["postgres", "redis_server"]
 
 
 @pytest.fixture(params=["redis_server", "postgres"])

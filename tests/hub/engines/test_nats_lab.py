@@ -4,12 +4,10 @@ import asyncio
 
 import pytest
 
-from tests.hub.engines.lab import FAST, RESUME, Lab, Traffic, lab, until
-from tests.services.nats import NatsServer, nats_server
+from tests.hub.engines.lab import FAST, RESUME, Lab, Traffic, until
+from tests.services.nats import NatsServer
 from vivace.errors import HubUnavailable
 from vivace.hub.records import Position
-
-__all__ = ["lab", "nats_server"]
 
 
 async def test_a_restart_is_one_gap(nats_server: NatsServer, lab: Lab) -> None:

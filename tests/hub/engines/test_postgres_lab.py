@@ -9,14 +9,12 @@ import msgspec
 import psycopg
 import pytest
 
-from tests.hub.engines.lab import FAST, RESUME, Lab, Machine, Traffic, empty, lab, until
-from tests.services.postgres import Postgres, postgres
+from tests.hub.engines.lab import FAST, RESUME, Lab, Machine, Traffic, empty, until
+from tests.services.postgres import Postgres
 from vivace.errors import HubUnavailable
 from vivace.hub.engines.postgres_rows import CHUNK, went_back
 from vivace.hub.engines.postgres_schema import Names, bucket_of, script
 from vivace.hub.records import Position, Rule
-
-__all__ = ["lab", "postgres"]
 
 
 @pytest.fixture
@@ -208,6 +206,14 @@ async def test_a_server_that_is_not_there_is_explained(lab: Lab, tmp_path: Any) 
     machine = await lab(f"postgresql://me:secret@127.0.0.1:1/shop?host={tmp_path}")
     await until(lambda: machine.problems)
     assert machine.problems[0].startswith("postgres at postgresql://me:***@127.0.0.1:1/shop: ")
+
+
+async def test_any_prefix_makes_names(postgres: Postgres, url: str, lab: Lab) -> None:
+    machine = await (await lab(url, prefix='it\'s "odd" {0} %s')).up()
+    await machine.follow("room", rule=RESUME)
+    await machine.send("room", b"x", RESUME)
+    await until(lambda: machine.got)
+    assert (await ask(postgres, 'SELECT count(*) FROM "it_s__odd___0___s_hub_messages"')) == [(1,)]
 
 
 def test_topics_are_spread_over_the_channels() -> None:

@@ -6,18 +6,19 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.certificates import Authority
 from tests.conftest import find_free_port
-from tests.hub.engines.lab import FAST, QUICK, RESUME, Lab, Machine, Traffic, lab, until
-from tests.services.redis import RedisServer, StartRedis, redis_server, start_redis
+from tests.hub.engines.lab import FAST, QUICK, RESUME, Lab, Machine, Traffic, until
+from tests.services.redis import RedisServer, StartRedis
 from vivace.errors import ConfigError, HubUnavailable
 from vivace.hub.engines import make_engine
+from vivace.hub.engines.resp import connect
+from vivace.hub.engines.urls import parse_address
 from vivace.hub.records import Rule
-
-__all__ = ["lab", "redis_server", "start_redis"]
 
 
 async def pair(lab: Lab, url: str) -> tuple[Machine, Machine]:
@@ -46,6 +47,26 @@ async def test_there_are_two_connections_with_the_name_of_the_machine(
     mine = [one for one in redis_server.clients() if one["name"] == "shop@web-1-7/hub"]
     assert sorted(one["flags"] for one in mine) == ["N", "P"]
     assert machine.engine.connections == 2
+
+
+async def test_the_kernel_looks_after_the_connection_too(redis_server: RedisServer) -> None:
+    loop = asyncio.get_running_loop()
+    made: list[asyncio.BaseTransport] = []
+    create = loop.create_connection
+
+    async def remember(*args: Any, **kwargs: Any) -> Any:
+        transport, protocol = await create(*args, **kwargs)
+        made.append(transport)
+        return transport, protocol
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop, "create_connection", remember)
+        connection = await connect(parse_address(redis_server.url), "shop@a/hub", QUICK)
+    own = made[0].get_extra_info("socket")
+    assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+    assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
+    connection.close("the test ends")
 
 
 async def test_no_message_is_lost_when_connections_are_cut_again_and_again(

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Launch, ServerProcess, find_free_port
-from tests.services.redis import StartRedis, start_redis
-
-__all__ = ["start_redis"]
+from tests.services.redis import StartRedis
 
 pytestmark = pytest.mark.once
 

@@ -14,6 +14,7 @@ import asyncio
 from typing import Final, Protocol
 
 from vivace.errors import ConfigError
+from vivace.hub.engines.postgres_schema import plain_name
 from vivace.hub.engines.upkeep import LinkDown, Timing
 from vivace.hub.engines.urls import hide_password, parse_address, resolve_url
 
@@ -151,7 +152,7 @@ class _RedisBook:
 class _PostgresBook:
     def __init__(self, url: str, prefix: str, name: str, timing: Timing) -> None:
         self._url = url
-        self._table = f'"{prefix.replace(chr(34), "_")}_leases"'
+        self._table = f'"{plain_name(prefix)}_leases"'
         self._name = name
         self._timing = timing
 

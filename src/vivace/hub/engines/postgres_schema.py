@@ -17,7 +17,7 @@ import re
 import sys
 from typing import Final
 
-__all__ = ["BUCKETS", "VERSION", "Names", "bucket_of", "script"]
+__all__ = ["BUCKETS", "VERSION", "Names", "bucket_of", "plain_name", "script"]
 
 VERSION: Final = "vivace hub 1"
 """What the comment on the table of messages says: the script has been run."""
@@ -30,6 +30,11 @@ RETENTION: Final = 60
 def bucket_of(topic: str) -> int:
     """The number of the channel that a topic's news come on."""
     return hashlib.md5(topic.encode(), usedforsecurity=False).digest()[0] % BUCKETS
+
+
+def plain_name(prefix: str) -> str:
+    """A prefix as it can stand in any name: letters, digits and some signs stay, the rest becomes ``_``."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", prefix)
 
 
 class Names:
@@ -46,7 +51,7 @@ class Names:
     """
 
     def __init__(self, prefix: str) -> None:
-        plain = re.sub(r'["\x00]', "_", prefix)
+        plain = plain_name(prefix)
         self._plain = plain
         self.messages = f'"{plain}_hub_messages"'
         self.topics = f'"{plain}_hub_topics"'
@@ -60,8 +65,7 @@ class Names:
     @property
     def channels(self) -> str:
         """What a channel's name begins with, as a literal."""
-        quoted = f"{self._plain}_hub_".replace("'", "''")
-        return f"'{quoted}'"
+        return f"'{self._plain}_hub_'"
 
 
 _SCRIPT: Final = """

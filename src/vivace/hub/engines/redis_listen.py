@@ -216,10 +216,9 @@ class Listener:
         connection.write("SUBSCRIBE", *(one.channel for one in batch))
         for one in batch:
             await one.acknowledged
+        await asyncio.gather(*(self._catch_up(one) for one in batch if one.rule.ordered))
         for one in batch:
-            if one.rule.ordered:
-                await self._catch_up(one)
-            elif one.lost and self._topics.get(one.topic) is one:
+            if one.lost and not one.rule.ordered and self._topics.get(one.topic) is one:
                 self._say_gap(one, f"engine: {self._outage()}")
             one.lost = False
             if not one.ready.done():
