@@ -18,6 +18,7 @@
     channels.py    what the supervisor hears, on its one selector
     signals.py     signals, on the same selector
     reaper.py      how processes ended
+    home.py        the folder of the code, which a symbolic link may change
     children.py    how a process is forked, and ends with its parent
     messages.py    what processes tell each other
     scoreboard.py  shared memory in which workers say how they fare, read without their help

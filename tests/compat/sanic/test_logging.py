@@ -122,6 +122,14 @@ def test_an_app_configures_the_loggers() -> None:
     assert logging.getLogger("sanic.error").level == logging.INFO
 
 
+def test_a_worker_is_named_by_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = formatter.AutoFormatter()
+    monkeypatch.setenv("VIVACE_SLOT", "1")
+    assert lines.format(record()).startswith("Srv 1  2023-11-14 ")
+    monkeypatch.setenv("VIVACE_SLOT", "mail/2")  # a process beside the workers
+    assert lines.format(record()).startswith("Main  2023-11-14 ")
+
+
 def test_an_app_can_be_told_how() -> None:
     config = copy.copy(log.LOGGING_CONFIG_DEFAULTS)
     config["formatters"] = {**config["formatters"], "generic": {"format": "own %(message)s"}}

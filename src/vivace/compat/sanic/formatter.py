@@ -36,6 +36,7 @@ _ON_TERMINAL: Final = sys.stdout is not None and sys.stdout.isatty()
 _NO_COLOR: Final = os.environ.get("SANIC_NO_COLOR", "false").lower() not in FALSE
 _COLORS: Final = {"DEBUG": "\033[34m", "WARNING": "\033[33m", "ERROR": "\033[31m", "CRITICAL": "\033[31m"}
 _END: Final = "\033[0m"
+_MAIN: Final = "Main "
 
 
 class AutoFormatter(logging.Formatter):
@@ -57,7 +58,7 @@ class AutoFormatter(logging.Formatter):
     ATTY: ClassVar[bool] = _ON_TERMINAL
     NO_COLOR: ClassVar[bool] = _NO_COLOR
     LOG_EXTRA: ClassVar[bool] = os.environ.get("SANIC_LOG_EXTRA", "true").lower() not in FALSE
-    IDENT: ClassVar[str] = os.environ.get("SANIC_WORKER_IDENTIFIER", "Main ") or "Main "
+    IDENT: ClassVar[str] = os.environ.get("SANIC_WORKER_IDENTIFIER", _MAIN) or _MAIN
     DATE_FORMAT: ClassVar[str] = "%Y-%m-%d %H:%M:%S %z"
     IDENT_LIMIT: ClassVar[int] = 5
     MESSAGE_START: ClassVar[int] = 42
@@ -77,12 +78,17 @@ class AutoFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, and below it the traceback and what was given as ``extra``."""
         shown = logging.makeLogRecord(vars(record))
-        shown.ident = self.IDENT
+        shown.ident = self._identify()
         shown.right = ""
         shown.levelname = self.level_name(record)
         line = super().format(shown)
         extra = extra_of(record) if self.LOG_EXTRA else {}
         return "\n".join([line, *(f"{key}={value}" for key, value in extra.items())])
+
+    def _identify(self) -> str:
+        """A worker is named by its place, which is known after this module was imported."""
+        slot = os.environ.get("VIVACE_SLOT", "")
+        return f"Srv {slot} " if slot.isdecimal() and self.IDENT == _MAIN else self.IDENT
 
     def level_name(self, record: logging.LogRecord) -> str:
         """How bad, coloured on a terminal."""
