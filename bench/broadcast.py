@@ -5,7 +5,7 @@
 Rules of this file:
 
 - One worker on CPU 0, the clients on another; every figure is of one run: of times the shortest of its
-  rounds, of CPU the middle one. Beside them stands what the kernel takes alone, in the same run.
+  rounds, of CPU the middle one. Beside them stand what the kernel takes alone, and the library `websockets`.
 - Deliveries are counted where they arrive, CPU where it is spent: in the server's process.
 """
 
@@ -40,10 +40,9 @@ def free_port() -> int:
         return port
 
 
-def ask(port: int, path: str, method: str = "GET") -> dict[str, Any]:
+def ask(port: int, path: str) -> dict[str, Any]:
     """The answer of the app."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
         found: dict[str, Any] = json.load(answer)
         return found
 
@@ -56,11 +55,11 @@ def private(pid: int) -> int:
 
 @contextlib.contextmanager
 def serving(target: str, folder: Path) -> Iterator[Server]:
-    """One worker, in one process; ``floor`` is no server but the least that one can do."""
+    """One worker, in one process; of others a module of `bench.apps` that is told the port."""
     port = free_port()
     argv = [sys.executable, "-m", "vivace", "run", target, "--bind", f"127.0.0.1:{port}"]
-    if target == "floor":
-        argv = [sys.executable, "-m", "bench.apps.floor", str(port)]
+    if ":" not in target:
+        argv = [sys.executable, "-m", f"bench.apps.{target}", str(port)]
     env = {"VIVACE_ACCESS_LOG": "false", "VIVACE_WEBSOCKET_PING_INTERVAL": "0", "VIVACE_WORKERS": "1"}
     path = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
     server = Server(target, argv, port, {**env, "PYTHONPATH": path}, Path.cwd(), folder / "server.log")
@@ -77,7 +76,7 @@ def fan_out(port: int, sockets: int) -> tuple[float, float]:
     size = 64
     taken, used = [], []
     for _ in range(ROUNDS):
-        told = ask(port, f"/publish/many?size={size}", "POST")
+        told = ask(port, f"/publish/many?size={size}")
         last = swarm.read(sockets * (size + FRAME))
         taken.append(1000 * (last - told["began"]))
         used.append(1000 * (ask(port, "/cpu")["cpu"] - told["cpu"]))
@@ -93,7 +92,7 @@ def rate(port: int, sockets: int, burst: int) -> float:
     found = []
     for _ in range(3):
         path = f"/publish/rate{burst}?size={size}&count={burst}&rounds={rounds}&pause=0.002"
-        told = ask(port, path, "POST")
+        told = ask(port, path)
         swarm.read(sockets * burst * rounds * (size + FRAME))
         found.append(sockets * burst * rounds / (ask(port, "/cpu")["cpu"] - told["cpu"]))
     swarm.close()
@@ -124,8 +123,9 @@ def measure(sockets: int) -> dict[str, Any]:
         ):
             with serving(f"bench.apps.groups:{app}", folder) as server:
                 found[what] = memory(server, path, 2_000)
-        with serving("floor", folder) as server:
-            found["floor_last_ms"], found["floor_cpu_ms"] = fan_out(server.port, sockets)
+        for other in ("floor", "websockets_app"):
+            with serving(other, folder) as server:
+                found[f"{other}_last_ms"], found[f"{other}_cpu_ms"] = fan_out(server.port, sockets)
         with serving("bench.apps.groups:app", folder) as server:
             found["last_ms"], found["cpu_ms"] = fan_out(server.port, sockets)
             for burst in (1, 10, 50):

@@ -35,7 +35,7 @@ def main(port: int) -> None:
             one.sendall(_OPEN)
             sockets.append(one)
             continue
-        told = publish(sockets, 64) if head.startswith(b"POST") else {"cpu": time.process_time()}
+        told = publish(sockets, 64) if head.startswith(b"GET /publish") else {"cpu": time.process_time()}
         body = json.dumps(told).encode()
         one.sendall(
             b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body)

@@ -27,7 +27,7 @@ async def idle(request: Request, ws: Websocket) -> None:
     await ws.recv()
 
 
-@app.post("/publish/<topic>")
+@app.get("/publish/<topic>")
 async def publish(request: Request, topic: str) -> Any:
     """Publish ``rounds`` times ``count`` messages of ``size`` characters, each time in one turn."""
     count, rounds, size = (int(request.args.get(name, "1")) for name in ("count", "rounds", "size"))

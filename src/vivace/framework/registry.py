@@ -26,7 +26,6 @@ from vivace.framework.spec import (
     join_path,
     method_set,
 )
-from vivace.framework.sse import sse_handler
 from vivace.framework.static import StaticFiles
 from vivace.framework.websocket import websocket_handler
 from vivace.framework.websocket_options import take_options
@@ -177,7 +176,11 @@ class Registry(Hooks):
         def wrap(handler: Callable[..., Any]) -> Callable[..., Any]:
             if special is not None:
                 return websocket_handler(handler, special)
-            return handler if events is None else sse_handler(handler, **events)
+            if events is None:
+                return handler
+            from vivace.framework.sse import sse_handler  # most apps never have one
+
+            return sse_handler(handler, **events)
 
         def decorate(handler: F) -> F:
             if not apply:

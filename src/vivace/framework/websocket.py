@@ -212,7 +212,7 @@ class Websocket(Joins):
         from vivace.framework.groups import encoding
 
         if encode is not None:
-            return encoding.custom(encode)
+            return encoding.Custom(encode)
         return encoding.envelope if positions else self._usual_form()
 
     def _usual_form(self) -> "Form":

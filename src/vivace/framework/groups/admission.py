@@ -30,7 +30,7 @@ CACHE_TIME: Final = 5.0
 RETRY_TIME: Final = 5.0
 """Seconds between two tries of a check that fails."""
 JITTER: Final = 0.1
-_Key = tuple[Any, str, Any]
+_Key = tuple[Any, str, Any, float, float]
 
 
 class Admitted(Protocol):
@@ -63,14 +63,14 @@ class Verdict:
 
     Attributes:
         members: Who is in on the strength of it.
+        user: Who it is about.
+        waiting: How many wait for the answer.
     """
 
-    def __init__(self, admission: "Admission", key: _Key, recheck: float, grace: float) -> None:
+    def __init__(self, admission: "Admission", key: _Key) -> None:
         self._admission = admission
         self._key = key
-        self._allow, self._topic, _ = key
-        self._recheck = recheck
-        self._grace = grace
+        self._allow, self._topic, self.user, self._recheck, self._grace = key
         self._asked_at = float("-inf")
         self._failing_since = 0.0
         self._asking: asyncio.Task[bool] | None = None
@@ -79,14 +79,9 @@ class Verdict:
         self.members: dict[Admitted, None] = {}
         self.waiting = 0
 
-    @property
-    def user(self) -> Any:
-        """Who it is about."""
-        return self._key[2]
-
     def fits(self, user: str | None, topic: str | None) -> bool:
         """Whether word about a user and a topic is about this."""
-        return (user is None or self._key[2] == user) and (topic is None or self._topic == topic)
+        return (user is None or self.user == user) and (topic is None or self._topic == topic)
 
     async def ask(self, conn: Any) -> bool:
         """The answer, asked for unless one is fresh.
@@ -222,10 +217,10 @@ class Admission:
             Exception: What the check raised.
         """
         outlet = member.outlet
-        key = (allow, member.topic, outlet if member.user is None else member.user)
+        key = (allow, member.topic, outlet if member.user is None else member.user, recheck, grace)
         verdict = self.verdicts.get(key)
         if verdict is None:
-            verdict = self.verdicts[key] = Verdict(self, key, recheck, grace)
+            verdict = self.verdicts[key] = Verdict(self, key)
         verdict.waiting += 1
         try:
             if not await verdict.ask(outlet.conn):

@@ -16,7 +16,7 @@ from vivace.http.sse import format_event
 from vivace.hub.records import Gap, Message
 from vivace.protocols.broadcast import Broadcast, Encoded
 
-__all__ = ["Form", "Item", "custom", "encode_all", "envelope", "json_only", "plain", "server_event"]
+__all__ = ["Custom", "Form", "Item", "encode_all", "envelope", "json_only", "plain", "server_event"]
 
 logger = logging.getLogger("vivace.error")
 
@@ -50,15 +50,27 @@ def envelope(item: Item) -> Encoded | None:
     return Encoded(encode_json(told), True)
 
 
-@functools.lru_cache(_FORMS)
-def custom(encode: Callable[[Message], str | bytes | None]) -> Form:
-    """The form that a program gives."""
+class Custom:
+    """The form that a program gives; two with the same function are one.
 
-    def form(item: Item) -> Encoded | None:
-        made = None if isinstance(item, Gap) else encode(item)
+    Args:
+        encode: Gives what to send for a message, or None for nothing.
+    """
+
+    __slots__ = ("_encode",)
+
+    def __init__(self, encode: Callable[[Message], str | bytes | None]) -> None:
+        self._encode = encode
+
+    def __call__(self, item: Item) -> Encoded | None:
+        made = None if isinstance(item, Gap) else self._encode(item)
         return None if made is None else Encoded.of(made)
 
-    return form
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Custom) and self._encode == other._encode
+
+    def __hash__(self) -> int:
+        return hash(self._encode)
 
 
 @functools.lru_cache(_FORMS)

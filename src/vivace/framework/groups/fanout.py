@@ -82,7 +82,9 @@ class JoinOptions:
         self.grace = grace
         self.user = None if user is None else str(user)
         self.history = history
-        self.since = (Position.parse(since) or Position(since, 0)) if isinstance(since, str) else since
+        if isinstance(since, str):
+            since = (Position.parse(since) or Position(since, 0)) if since else None
+        self.since: Position | None = since
         self.on_slow: OnSlow = on_slow
         self.key = key
         self.max_queue = max_queue
