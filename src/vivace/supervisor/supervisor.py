@@ -120,7 +120,16 @@ class Supervisor:
             self._leave_in_child,
             self._board,
         )
-        self._retinue = Retinue(
+        self._retinue = self._make_retinue(config)
+        self._watch = FileWatch(config.RELOAD_DIRS.split()) if config.AUTO_RELOAD else None
+        self._usage = UsageCheck(self._fleet, self._recycle)
+        self._block_guard = BlockGuard(self._board, self._fleet, self._condemn)
+        self._desk = self._make_desk(config)
+        self._scaling = self._make_scaling(config)
+        self._chores = self._make_chores(config)
+
+    def _make_retinue(self, config: Config) -> Retinue:
+        made = Retinue(
             config,
             self._fleet,
             self._channels,
@@ -131,14 +140,9 @@ class Supervisor:
             self._generations.__getitem__,
             self._end_for,
         )
-        self._generations.beside = self._retinue
-        self._upgrade.more = self._retinue.hand_on
-        self._watch = FileWatch(config.RELOAD_DIRS.split()) if config.AUTO_RELOAD else None
-        self._usage = UsageCheck(self._fleet, self._recycle)
-        self._block_guard = BlockGuard(self._board, self._fleet, self._condemn)
-        self._desk = self._make_desk(config)
-        self._scaling = self._make_scaling(config)
-        self._chores = self._make_chores(config)
+        self._generations.beside = made
+        self._upgrade.more = made.hand_on
+        return made
 
     def _make_chores(self, config: Config) -> Rota:
         recycler = Recycler(config.WORKER_MAX_LIFETIME, config.WORKER_MAX_MEMORY)
