@@ -254,6 +254,19 @@ def test_options_that_cannot_be(app: Vivace, options: dict[str, Any], error: typ
         app.graphql(PATH, make_schema(), **options)
 
 
+def test_what_to_install_is_said(app: Vivace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def miss(name: str) -> Any:
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr("vivace.framework.graphql.import_module", miss)
+    missing = "graphql"
+    with pytest.raises(DeclarationError, match=r"pip install vivace\[graphql\]"):
+        app.graphql(PATH, make_schema())
+    missing = "something"
+    with pytest.raises(ModuleNotFoundError, match="something"):
+        app.graphql(PATH, make_schema())
+
+
 def test_what_is_no_schema(app: Vivace) -> None:
     with pytest.raises(DeclarationError, match="no GraphQL schema"):
         app.graphql(PATH, {"type": "Query"})

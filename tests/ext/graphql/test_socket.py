@@ -175,6 +175,19 @@ async def test_a_context_that_cannot_be_made_refuses(app: Vivace, subprotocol: s
         assert told.ws.close_reason == "not you"
 
 
+@BOTH
+async def test_time_to_judge_a_client(app: Vivace, subprotocol: str) -> None:
+    async def judge(context: Context) -> None:
+        await asyncio.sleep(60)
+
+    async with serve(app, on_connect=judge, init_timeout=0.05) as client, talk(client, subprotocol) as told:
+        await told.ws.send_json({"type": "connection_init"})
+        with pytest.raises(WebsocketClosed):
+            while True:
+                await told.ws.recv()
+        assert told.ws.close_reason == "it took too long to decide whether you may come in"
+
+
 async def test_operations_of_old_clients_wait_for_the_welcome(app: Vivace) -> None:
     gate = asyncio.Event()
 

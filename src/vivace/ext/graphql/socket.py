@@ -140,15 +140,17 @@ class _Connection:
             drained.close()
 
     async def _admit(self) -> None:
-        """Judge the client, and begin what it has asked for meanwhile."""
+        """Judge the client, for GRAPHQL_INIT_TIMEOUT at most, and begin what it has asked for meanwhile."""
         machine = self._machine
         try:
-            welcome = await self._endpoint.admit(self._context)
-            self._given = await self._endpoint.make_context(self._context)
+            async with asyncio.timeout(self._endpoint.limits.init_timeout or None) as time:
+                welcome = await self._endpoint.admit(self._context)
+                self._given = await self._endpoint.make_context(self._context)
         except Refused as refused:
             machine.refuse(refused.errors[0]["message"])
         except Exception as error:  # noqa: BLE001  # the client is told
-            machine.refuse(self._endpoint.errors.format(error)["message"])
+            late = "it took too long to decide whether you may come in"
+            machine.refuse(late if time.expired() else self._endpoint.errors.format(error)["message"])
         else:
             self._do(machine.accept(welcome, self._loop.time()))
         self._flush_only()
