@@ -143,6 +143,15 @@ def test_a_command_of_manage_py_reaches_the_room(chat: Chat, hub_socket: str) ->
         assert [talker.hear()["text"] for _ in texts] == texts
 
 
+def test_a_single_worker_can_be_found_too(hub_socket: str, tmp_path: Path) -> None:
+    path = f"{hub_socket}-of-one"
+    with serve_site(tmp_path / "log", 1, VIVACE_HUB_SOCKET=path) as server:
+        ada = Talker(server, "/ws/chat/attic/")
+        manage("say", "attic", "hello", VIVACE_HUB_SOCKET=path)
+        assert ada.hear()["text"] == "hello"
+        ada.close()
+
+
 def count_processes(hub_socket: str) -> int:
     """How many processes the hub speaks with, this one included."""
 

@@ -10,6 +10,7 @@ Rules of this file:
 import asyncio
 import atexit
 import os
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
@@ -149,9 +150,10 @@ def make_hub(url: str | None) -> Hub:
         ConfigError: A setting is wrong, or there is no engine for such a URL.
     """
     config = Config.load()
-    if not url and VARIABLE not in os.environ:
-        url = f"unix://{os.path.abspath(config.HUB_SOCKET)}" if config.HUB_SOCKET else config.HUB_URL
-    return Hub(url or None, limits=Limits.of(config), name="channels")
+    if not url and config.HUB_SOCKET and VARIABLE not in os.environ:
+        url = f"unix://{os.path.abspath(config.HUB_SOCKET)}"
+    name = f"channels@{socket.gethostname()}/hub"
+    return Hub(url or None, engine=config.HUB_URL or None, limits=Limits.of(config), name=name)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
