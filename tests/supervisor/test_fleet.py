@@ -517,8 +517,9 @@ def test_signals_of_one_moment_are_one_request() -> None:
     for forced in (False, True):
         clock.do(clock.fleet.stop(clock.now + ECHO - 0.01, forced=forced))
         assert clock.forced == ([1] if forced else [])
-    clock.do(clock.fleet.stop(clock.now + 2 * ECHO - 0.02))
-    assert clock.sent == [(1, signal.SIGTERM)]
+    for forced in (False, True):  # who develops forces from the beginning
+        clock.do(clock.fleet.stop(clock.now + 2 * ECHO - 0.02, forced=forced))
+        assert clock.sent == [(1, signal.SIGTERM)]
     clock.do(clock.fleet.stop(clock.now + 2 * ECHO))
     assert clock.sent[-1] == (1, signal.SIGKILL)
 

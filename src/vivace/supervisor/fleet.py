@@ -324,7 +324,7 @@ class Fleet:
             now: The time.
             forced: Already the first one forces.
         """
-        if now < self._asked_at + ECHO and not forced:
+        if now < self._asked_at + ECHO and (self._forced or not forced):
             return []
         self._asked_at = now
         if self.handed and not self._hurried:
