@@ -141,9 +141,9 @@ class _Connection:
 
     async def _admit(self) -> None:
         """Judge the client, for GRAPHQL_INIT_TIMEOUT at most, and begin what it has asked for meanwhile."""
-        machine = self._machine
+        machine, time = self._machine, asyncio.timeout(self._endpoint.limits.init_timeout or None)
         try:
-            async with asyncio.timeout(self._endpoint.limits.init_timeout or None) as time:
+            async with time:
                 welcome = await self._endpoint.admit(self._context)
                 self._given = await self._endpoint.make_context(self._context)
         except Refused as refused:
