@@ -164,6 +164,19 @@ async def test_who_is_present(make_hub: MakeHub) -> None:
     assert await hub.presence("room") == {}
 
 
+async def test_who_comes_and_goes(make_hub: MakeHub) -> None:
+    hub, told = make_hub(), list[Any]()
+    following = hub.follow_presence("room", told.append)
+    await following.ready()
+    one, two = await hub.track("room", 7, "tab"), await hub.track("room", 7, "phone")
+    one.close()
+    two.close()
+    assert told == [("room", "7", True, "tab"), ("room", "7", False, "phone")]
+    following.close()
+    await hub.track("room", 8)
+    assert len(told) == 2
+
+
 async def test_who_may_stay_is_said_to_every_process(make_hub: MakeHub) -> None:
     one, two = make_hub(), make_hub()
     heard: list[tuple[str, Control]] = []

@@ -136,6 +136,8 @@ async def test_presence_crosses_machines_and_leaves_with_a_killed_process(
     redis_server: RedisServer, make_process: MakeProcess, make_hub: MakeHub
 ) -> None:
     _, (one, two) = await make_pair(redis_server, make_process, make_hub)
+    told: list[Any] = []
+    await two.follow_presence("room:1", told.append).ready()
     await one.track("room:1", 7, {"name": "Ann"})
     async with asyncio.timeout(10):
         while await two.presence("room:1") != {"7": [{"name": "Ann"}]}:
@@ -143,3 +145,4 @@ async def test_presence_crosses_machines_and_leaves_with_a_killed_process(
         await one.stop()
         while await two.presence("room:1"):
             await asyncio.sleep(0.02)
+    assert [(change.key, change.came) for change in told] == [("7", True), ("7", False)]

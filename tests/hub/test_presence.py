@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vivace.hub.presence import DOWN, Presence
+from vivace.hub.presence import DOWN, MOST, Presence
 
 
 def tell(source: Presence, target: Presence, payload: bytes | None, now: float = 0.0) -> None:
@@ -81,6 +81,34 @@ def test_a_hub_that_leaves_says_so() -> None:
     assert two.hubs == 0
 
 
+def test_who_comes_and_goes_is_told_once_wherever_it_is() -> None:
+    told: list[tuple[str, str, bool, object]] = []
+    one, two = Presence("a"), Presence("b", lambda *change: told.append(change))
+    one.track("worker", "room", "7", "1", "x")
+    tell(one, two, one.delta())
+    two.track("worker", "room", "7", "2", "y")
+    two.track("worker", "room", "8", "3", "z")
+    assert told == [("room", "7", True, "x"), ("room", "8", True, "z")]
+    told.clear()
+    tell(one, two, one.everything())
+    assert told == []
+    two.detach("worker")
+    assert told == [("room", "8", False, "z")]
+    tell(one, two, one.leaving())
+    assert told[1:] == [("room", "7", False, "x")]
+
+
+def test_nobody_is_told_of_crowds() -> None:
+    told: list[object] = []
+    presence = Presence("a", lambda *change: told.append(change))
+    for number in range(MOST):
+        presence.track("worker", "room", str(number), str(number), None)
+    assert len(told) == MOST
+    presence.track("worker", "room", "more", "more", None)
+    presence.untrack("worker", "room", "0", "0")  # as many as may be, now
+    assert len(told) == MOST + 1
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
@@ -93,7 +121,13 @@ def test_a_hub_that_leaves_says_so() -> None:
     )
 )
 def test_two_hubs_agree_after_a_word_of_life_whatever_was_lost(steps: list[tuple[str, str, str]]) -> None:
-    one, two = Presence("a"), Presence("b")
+    present: set[tuple[str, str]] = set()
+
+    def note(topic: str, key: str, came: bool, meta: object) -> None:
+        assert ((topic, key) in present) is not came
+        present.symmetric_difference_update({(topic, key)})
+
+    one, two = Presence("a"), Presence("b", note)
     for step, topic, key in steps:
         if step == "track":
             one.track("worker", topic, key, key, key)
@@ -108,3 +142,4 @@ def test_two_hubs_agree_after_a_word_of_life_whatever_was_lost(steps: list[tuple
     tell(one, two, one.digest())
     for topic in "xy":
         assert two.of(topic) == one.of(topic)
+        assert {key for name, key in present if name == topic} == set(two.of(topic))

@@ -21,6 +21,12 @@ def test_a_name_beats_patterns_and_the_first_pattern_wins() -> None:
     assert rules.of("prices").delivery == "latest"
 
 
+def test_no_rule_holds_for_the_hubs_own_topics() -> None:
+    rules = Rules()
+    rules.declare([Rule("*", "resume", 5)])
+    assert rules.of("$present:room").delivery == "fast"
+
+
 def test_a_pattern_that_is_declared_again_replaces_what_it_said() -> None:
     rules = Rules()
     rules.declare([Rule("room:*", "resume", 5)])

@@ -21,7 +21,7 @@ from vivace.errors import HubUnavailable
 from vivace.hub.broker import Broker
 from vivace.hub.engine import Engine
 from vivace.hub.presence import DELTA, DIGEST, Presence
-from vivace.hub.records import RESERVED, Outgoing, Past, Position, Rule, Stored
+from vivace.hub.records import RESERVED, Outgoing, Past, Position, Rule, Stored, encode_payload
 from vivace.hub.rules import Rules
 from vivace.hub.station import Client
 
@@ -31,6 +31,8 @@ logger = logging.getLogger("vivace.hub")
 
 CONTROL: Final = "$control"
 PRESENCE: Final = "$presence"
+PRESENT: Final = "$present:"
+"""Begins the topics in which a hub tells its processes who comes to the topic behind it, and who goes."""
 _OWN: Final = Rule("$*")
 _SWEEP: Final = 10.0
 """Seconds between two looks for what is too old."""
@@ -81,7 +83,7 @@ class Exchange:
         self.engine = engine
         self.rules = Rules()
         self.broker = Broker(os.urandom(6).hex(), self.rules, room)
-        self.presence = Presence(self.origin)
+        self.presence = Presence(self.origin, self._tell_presence)
         self.clients: set[Client] = set()
         self.lost = 0
         """Messages that did not reach the other machines."""
@@ -113,7 +115,12 @@ class Exchange:
             await self.engine.start(self)
             self._started = True
             self._ready.set()
-            wanted = {name: self.rules.of(name) for name, topic in self.broker.topics.items() if topic.peers}
+            topics = self.broker.topics.items()
+            wanted = {
+                name: self.rules.of(name)
+                for name, topic in topics
+                if topic.peers and not name.startswith(PRESENT)
+            }
             self.engine.follow({CONTROL: _OWN, PRESENCE: _OWN, **wanted})
             self._publish_own(PRESENCE, self.presence.ask())
             self._later("digest", DIGEST, self._say_digest)
@@ -152,8 +159,7 @@ class Exchange:
         """A process is gone."""
         self.clients.discard(client)
         last = self.broker.detach(client)
-        if self.engine is not None and last and self._started:
-            self.engine.unfollow(last)
+        self._unfollow(last)
         self.presence.detach(client)
         self._presence_changed()
 
@@ -174,7 +180,7 @@ class Exchange:
         """A process wants a topic."""
         first = self.broker.subscribe(client, topic)
         rule = self.rules.of(topic)
-        if self.engine is None:
+        if self.engine is None or topic.startswith(PRESENT):
             client.past(topic, self._own_past(topic, rule, since, rule.history if since else 0))
             return
         if first and self._started:
@@ -200,8 +206,12 @@ class Exchange:
 
     def unsubscribe(self, client: Client, topic: str) -> None:
         """A process does not want a topic any more."""
-        if self.broker.unsubscribe(client, topic) and self.engine is not None and self._started:
-            self.engine.unfollow((topic,))
+        if self.broker.unsubscribe(client, topic):
+            self._unfollow([topic])
+
+    def _unfollow(self, topics: list[str]) -> None:
+        if self.engine is not None and self._started:
+            self.engine.unfollow([topic for topic in topics if not topic.startswith(PRESENT)])
 
     # Messages
 
@@ -333,6 +343,12 @@ class Exchange:
         """Somebody is present no more."""
         self.presence.untrack(client, topic, key, ref)
         self._presence_changed()
+
+    def _tell_presence(self, topic: str, key: str, came: bool, meta: Any) -> None:
+        """Tell the processes that want to know who comes and goes."""
+        name = PRESENT + topic
+        if self.broker.has_subscribers(name):
+            self.broker.route(Stored(name, encode_payload([key, came, meta]), None))
 
     def _presence_changed(self) -> None:
         if self.engine is not None and self.presence.changed:

@@ -17,11 +17,12 @@ import itertools
 import os
 from collections.abc import Callable, Hashable, Iterable
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 from vivace.errors import HubUnavailable, MessageTooLarge
 from vivace.hub.limits import Limits
 from vivace.hub.local import Following, Local, Receiver
+from vivace.hub.people import Change, Control, People, Tracked
 from vivace.hub.places import make_station
 from vivace.hub.records import (
     Delivery,
@@ -30,44 +31,16 @@ from vivace.hub.records import (
     Position,
     Rule,
     check_topic,
-    decode_payload,
     encode_payload,
 )
 from vivace.hub.rules import Rules, make_rule
 from vivace.hub.station import Station
 from vivace.hub.subscription import OnSlow, Subscription
 
-__all__ = ["Control", "Following", "Hub", "Tracked"]
+__all__ = ["Change", "Control", "Following", "Hub", "Tracked", "wait_for"]
 
 
-class Control(NamedTuple):
-    """What `Hub.revoke` and `Hub.recheck` said, for those who hold sockets.
-
-    Attributes:
-        kind: ``revoke`` or ``recheck``.
-        user: The id of the user, as text; None: every user.
-        topic: The topic; None: every topic.
-    """
-
-    kind: str
-    user: str | None
-    topic: str | None
-
-
-class Tracked(NamedTuple):
-    """Somebody who is present; give it to `Hub.untrack`, or close it."""
-
-    hub: "Hub"
-    topic: str
-    key: str
-    ref: str
-
-    def close(self) -> None:
-        """The same as `Hub.untrack` of it, without waiting."""
-        self.hub.forget(self)
-
-
-class Hub:
+class Hub(People):
     """The groups of this process, and through them those of all others.
 
     Args:
@@ -411,101 +384,6 @@ class Hub:
         """Whether anything in this process follows a topic."""
         channel = None if self._local is None else self._local.channels.get(topic)
         return channel is not None and channel.count > 0
-
-    # Presence
-
-    async def track(self, topic: str, key: Any, meta: Any = None) -> Tracked:
-        """Say that somebody is present in a topic, until `untrack`, or until this process ends.
-
-        Args:
-            topic: Where.
-            key: Who, as text; one who is present twice has two metas.
-            meta: What others shall know.
-
-        Returns:
-            What `untrack` takes.
-        """
-        check_topic(topic)
-        await self.start()
-        assert self._station is not None
-        tracked = Tracked(self, topic, str(key), f"{self._own}{next(self._numbers):x}")
-        self._tracked[tracked] = meta
-        self._station.track(topic, tracked.key, tracked.ref, meta)
-        return tracked
-
-    async def untrack(self, topic: "str | Tracked", key: Any = None) -> None:
-        """Say that somebody is present no more.
-
-        Args:
-            topic: What `track` gave; or the topic.
-            key: With a topic: who, with all that this process said of them.
-        """
-        if isinstance(topic, Tracked):
-            self.forget(topic)
-            return
-        for tracked in [one for one in self._tracked if (one.topic, one.key) == (topic, str(key))]:
-            self.forget(tracked)
-
-    def forget(self, tracked: Tracked) -> None:
-        """The same as `untrack`, without waiting."""
-        if self._tracked.pop(tracked, self) is not self and self._station is not None:
-            self._station.untrack(tracked.topic, tracked.key, tracked.ref)
-
-    async def presence(self, topic: str) -> dict[str, list[Any]]:
-        """Who is present in a topic on all machines: what was said of them, by key.
-
-        Raises:
-            HubUnavailable: The hub does not answer.
-        """
-        await self.start()
-        assert self._station is not None
-        return await self._station.presence(topic)
-
-    # Who may stay
-
-    async def revoke(self, *, user: Any = None, topic: str | None = None) -> None:
-        """Take a user out of a topic, at once and on every machine: who joined it is left without.
-
-        Args:
-            user: The id, as text; None: everybody.
-            topic: None: every topic.
-        """
-        await self._say("revoke", user, topic)
-
-    async def recheck(self, *, user: Any = None, topic: str | None = None) -> None:
-        """Ask again whether those who joined a topic may stay: now, and on every machine.
-
-        Args:
-            user: The id, as text; None: everybody.
-            topic: None: every topic.
-        """
-        await self._say("recheck", user, topic)
-
-    async def _say(self, kind: str, user: Any, topic: str | None) -> None:
-        await self.start()
-        assert self._station is not None
-        payload = encode_payload([kind, None if user is None else str(user), topic])
-        self._take_control(payload)
-        self._station.control(payload)
-        await self._station.flush()
-
-    def on_control(self, receiver: Callable[[Control], None]) -> Callable[[], None]:
-        """Have a plain function called for each `revoke` and `recheck`, wherever it was said.
-
-        Returns:
-            A function that ends it.
-        """
-        self._begin()
-        assert self._local is not None
-        controls = self._local.controls
-        controls[receiver] = None
-        return lambda: controls.pop(receiver, None)
-
-    def _take_control(self, payload: bytes) -> None:
-        if self._local is not None:
-            said = Control(*decode_payload(payload))
-            for receiver in tuple(self._local.controls):
-                receiver(said)
 
     # Numbers
 

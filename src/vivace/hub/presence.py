@@ -8,6 +8,7 @@ Rules of this file:
 - A hub that is not heard of for `DOWN` seconds is gone, and all whom it spoke for with it.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from vivace.hub.records import decode_payload, encode_payload
@@ -21,6 +22,11 @@ DIGEST: Final = 15.0
 DOWN: Final = 30.0
 """Seconds after which a silent hub is gone."""
 
+MOST: Final = 1000
+"""Members of a topic above which nobody is told who comes and goes."""
+
+OnChange = Callable[[str, str, bool, Any], None]
+"""Called with topic, key, whether it came, and what is said of it."""
 Entries = dict[str, dict[str, dict[str, Any]]]
 """By topic, key and ref: what is said of it."""
 
@@ -41,10 +47,12 @@ class Presence:
 
     Args:
         origin: Names this hub.
+        on_change: Told who comes and who goes, wherever it is; None: nobody.
     """
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, on_change: OnChange | None = None) -> None:
         self.origin = origin
+        self._on_change = on_change
         self._own: Entries = {}
         self._owners: dict[object, dict[tuple[str, str, str], None]] = {}
         self._others: dict[str, _Other] = {}
@@ -55,7 +63,7 @@ class Presence:
     def track(self, owner: object, topic: str, key: str, ref: str, meta: Any) -> None:
         """Somebody is present; the same again replaces what is said."""
         place = (topic, key, ref)
-        _put(self._own, *place, meta)
+        self._enter(self._own, *place, meta)
         self._owners.setdefault(owner, {})[place] = None
         self._joins[place] = meta
         self._leaves.pop(place, None)
@@ -69,7 +77,7 @@ class Presence:
         del owned[place]
         if not owned:
             del self._owners[owner]
-        _drop(self._own, *place)
+        self._leave(self._own, *place)
         self._joins.pop(place, None)
         self._leaves[place] = None
 
@@ -81,7 +89,7 @@ class Presence:
     def of(self, topic: str) -> dict[str, list[Any]]:
         """What is said of each key that is present."""
         found: dict[str, list[Any]] = {}
-        for entries in (self._own, *(other.entries for other in self._others.values())):
+        for entries in self._all():
             for key, refs in entries.get(topic, {}).items():
                 found.setdefault(key, []).extend(refs.values())
         return found
@@ -125,21 +133,22 @@ class Presence:
         if kind == "ask":
             return self.everything() if rest[0] in {"", self.origin} else None
         if kind == "bye":
-            self._others.pop(hub, None)
+            self._forget(hub)
             return None
         other = self._others.get(hub)
         if other is None:
             other = self._others[hub] = _Other(now)
         other.seen = now
         if kind == "all":
-            other.version, other.entries = version, rest[0]
+            other.version = version
+            self._replace(other, rest[0])
             return None
         if kind == "delta" and version == other.version + 1:
             other.version = version
             for topic, key, ref, meta in rest[0]:
-                _put(other.entries, topic, key, ref, meta)
+                self._enter(other.entries, topic, key, ref, meta)
             for topic, key, ref in rest[1]:
-                _drop(other.entries, topic, key, ref)
+                self._leave(other.entries, topic, key, ref)
             return None
         return None if version == other.version else self.ask(hub)
 
@@ -147,8 +156,57 @@ class Presence:
         """Forget hubs that have been silent for too long, and give their names."""
         gone = [hub for hub, other in self._others.items() if other.seen + DOWN <= now]
         for hub in gone:
-            del self._others[hub]
+            self._forget(hub)
         return gone
+
+    # Coming and going
+
+    def _is_present(self, topic: str, key: str) -> bool:
+        return any(key in entries.get(topic, ()) for entries in self._all())
+
+    def _all(self) -> Iterator[Entries]:
+        yield self._own
+        for other in self._others.values():
+            yield other.entries
+
+    def _enter(self, entries: Entries, topic: str, key: str, ref: str, meta: Any) -> None:
+        new = self._on_change is not None and not self._is_present(topic, key)
+        entries.setdefault(topic, {}).setdefault(key, {})[ref] = meta
+        if new:
+            self._tell(topic, key, True, meta)
+
+    def _leave(self, entries: Entries, topic: str, key: str, ref: str) -> None:
+        keys = entries.get(topic, {})
+        refs = keys.get(key, {})
+        if ref not in refs:
+            return
+        meta = refs.pop(ref)
+        if not refs:
+            keys.pop(key, None)
+        if not keys:
+            entries.pop(topic, None)
+        if self._on_change is not None and not self._is_present(topic, key):
+            self._tell(topic, key, False, meta)
+
+    def _forget(self, hub: str) -> None:
+        other = self._others.get(hub)
+        if other is not None:
+            self._replace(other, {})
+            del self._others[hub]
+
+    def _replace(self, other: _Other, entries: Entries) -> None:
+        """Take what a hub says of all whom it speaks for: what is the same changes nothing."""
+        old = dict.fromkeys(_places(other.entries))
+        for place, meta in _metas(entries):
+            self._enter(other.entries, *place, meta)
+            old.pop(place, None)
+        for place in old:
+            self._leave(other.entries, *place)
+
+    def _tell(self, topic: str, key: str, came: bool, meta: Any) -> None:
+        assert self._on_change is not None
+        if sum(len(entries.get(topic, ())) for entries in self._all()) <= MOST:
+            self._on_change(topic, key, came, meta)
 
     @property
     def count(self) -> int:
@@ -161,15 +219,12 @@ class Presence:
         return len(self._others)
 
 
-def _put(entries: Entries, topic: str, key: str, ref: str, meta: Any) -> None:
-    entries.setdefault(topic, {}).setdefault(key, {})[ref] = meta
+def _metas(entries: Entries) -> Iterator[tuple[tuple[str, str, str], Any]]:
+    for topic, keys in entries.items():
+        for key, refs in keys.items():
+            for ref, meta in refs.items():
+                yield (topic, key, ref), meta
 
 
-def _drop(entries: Entries, topic: str, key: str, ref: str) -> None:
-    keys = entries.get(topic, {})
-    refs = keys.get(key, {})
-    refs.pop(ref, None)
-    if not refs:
-        keys.pop(key, None)
-    if not keys:
-        entries.pop(topic, None)
+def _places(entries: Entries) -> list[tuple[str, str, str]]:
+    return [place for place, _ in _metas(entries)]

@@ -51,7 +51,9 @@ def main(listener: socket.socket, config: Any, name: str = "vivace") -> int:
     if not limits.journal and isinstance(path, str) and path and not config.HUB_URL:
         limits = limits._replace(journal=f"{path}.journal")
     full_name = f"{name}@{socket.gethostname()}/hub"
-    asyncio.run(_live(listener, config.HUB_URL or None, limits, full_name))
+    # the plain loop: it is small, and the hub is not what a message waits for
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(_live(listener, config.HUB_URL or None, limits, full_name))
     return 0
 
 

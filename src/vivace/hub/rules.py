@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from vivace.errors import DeclarationError
-from vivace.hub.records import Delivery, Rule
+from vivace.hub.records import RESERVED, Delivery, Rule
 
 __all__ = ["Rules", "make_rule"]
 
@@ -53,6 +53,8 @@ class Rules:
         return rule
 
     def _match(self, topic: str) -> Rule:
+        if topic.startswith(RESERVED):
+            return _FAST
         return next((rule for rule in self._patterns.values() if fnmatchcase(topic, rule.pattern)), _FAST)
 
     def all(self) -> list[Rule]:
