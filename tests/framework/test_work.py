@@ -118,7 +118,7 @@ def test_requests_enqueue_and_runners_run(server: Serving, folder: Path) -> None
         server.get("/note")
     until(lambda: len(lines(folder / "notes")) == 20)
     found = lines(folder / "notes")
-    assert statistics.median(float(line[0]) for line in found) < 0.05
+    assert statistics.median(float(line[0]) for line in found) < 0.5  # by a bell, not by looking
     serving = json.loads(server.get("/").rpartition("\n")[2])["pid"]
     assert str(serving) not in {line[1] for line in found}
     assert all(line[2:] == ["a", "pool"] for line in found)

@@ -105,6 +105,7 @@ def test_whoever_lost_his_lease_cannot_end_a_task(spool: Spool) -> None:
     (old,) = take(spool, "old")
     with spool.transaction():
         assert spool.recover([], START + LEASE - 1) == 0
+        assert spool.recover([], START + LEASE + 1, leases=False) == 0
         assert spool.recover([], START + LEASE + 1) == 1
     (new,) = take(spool, "new", now=START + LEASE + 1)
     assert (new.attempts, new.kills) == (2, 1)

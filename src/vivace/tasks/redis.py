@@ -138,9 +138,9 @@ class RedisSpool:
         """See `Spool`."""
         return sum(self._run("release", task.id, worker, task.attempts, now) for task in tasks)
 
-    def recover(self, gone: Collection[str], now: float) -> int:
+    def recover(self, gone: Collection[str], now: float, *, leases: bool = True) -> int:
         """See `Spool`."""
-        return int(self._run("recover", now, MAX_KILLS, *gone))
+        return int(self._run("recover", now, MAX_KILLS, int(leases), *gone))
 
     def workers(self) -> set[str]:
         """See `Spool`."""

@@ -167,13 +167,13 @@ else
 end
 return 1
 """,
-        # now, most kills, workers that are gone
+        # now, most kills, '1' if leases count, workers that are gone
         "recover": """
 local gone, number = {}, 0
-for n = 3, #ARGV do gone[ARGV[n]] = true end
+for n = 4, #ARGV do gone[ARGV[n]] = true end
 for _, id in ipairs(call('ZRANGE', P .. 'running', 0, -1)) do
   local found = call('HMGET', T(id), 'worker', 'lease_until', 'attempts', 'max_attempts')
-  local over = tonumber(found[2]) < tonumber(ARGV[1])
+  local over = ARGV[3] == '1' and tonumber(found[2]) < tonumber(ARGV[1])
   if over or gone[found[1]] then
     local error = over and 'its lease ran out while it ran' or 'its process died while it ran'
     local kills = call('HINCRBY', T(id), 'kills', 1)

@@ -9,6 +9,8 @@ Rules of this file:
 - A plain function runs in a thread of its own, which nobody can end: over its time-out it has failed, and if
   it goes on the process is replaced as soon as it has nothing else to do.
 - A task that holds up the loop beyond its time-out takes its process with it: the clerk's thread sees to it.
+- Whoever finds that the clock was set, or that everything stood still, trusts no lease until all could renew
+  theirs: nobody loses a task for time that was missed.
 - Stopping: nothing is taken from that moment on; what runs has the time that is given; what is left is given
   back last of all, so that nobody begins it while it still runs here.
 """
@@ -44,6 +46,8 @@ LOOK: Final = 2.0
 """Seconds between two looks at a spool whose bell was not heard; nearly always it is."""
 SWEEP: Final = 1.0
 """Seconds between two looks for tasks whose process is gone."""
+JUMP: Final = 5.0
+"""Seconds by which the clock may be off between two such looks before it is not trusted for a while."""
 LONGEST_ERROR: Final = 8000
 """Characters of a traceback that are kept, its end."""
 STUCK: Final = 5.0
@@ -102,6 +106,9 @@ class Runner:
         self._cut: list[Task] = []
         self._stuck: dict[_Thread, float] = {}
         self._stopping = False
+        self._overdue: set[int] = set()
+        self._swept = (book.clock(), time.monotonic())
+        self._trusts_at = 0.0
 
     # Its life
 
@@ -198,20 +205,31 @@ class Runner:
             logger.warning("task %s is not ours any more: its lease ran out", number)
 
     def _end_if_blocked(self) -> None:
-        for number, (function, since) in list(self._begun.items()):
-            limit = function.options.timeout
-            if limit is not None and time.monotonic() - since > limit + BLOCKED:
-                logger.critical(
-                    "task %s (%s) holds up the loop beyond its timeout of %g s; its process ends",
-                    *(number, function.name, limit),
-                )
-                faulthandler.dump_traceback()
-                os.kill(os.getpid(), signal.SIGKILL)
+        over = {
+            number for number, (function, since) in list(self._begun.items()) if _is_over(function, since)
+        }
+        for number in over & self._overdue:  # seen twice: after a standstill the loop gets its turn first
+            name = self._begun[number][0].name
+            logger.critical(
+                "task %s (%s) holds up the loop beyond its timeout; its process ends", number, name
+            )
+            faulthandler.dump_traceback()
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._overdue = over
 
     def _recover(self, spool: Spool) -> int:
         now = self._book.clock()
         spool.sweep(now)
-        return spool.recover(self._book.bells.gone(spool.workers() - {self.worker}), now)
+        gone = self._book.bells.gone(spool.workers() - {self.worker})
+        return spool.recover(gone, now, leases=self._trusts_clock(now))
+
+    def _trusts_clock(self, now: float) -> bool:
+        steady = time.monotonic()
+        passed, ticked = now - self._swept[0], steady - self._swept[1]
+        self._swept = (now, steady)
+        if abs(passed - ticked) > JUMP or ticked > SWEEP + JUMP:
+            self._trusts_at = steady + self._lease
+        return steady >= self._trusts_at
 
     async def _sweep(self) -> None:
         """Look for the tasks of those who are gone."""
@@ -346,6 +364,11 @@ class Runner:
             logger.error("%s tasks were not done and stay until their leases end: %s", len(left), error)  # noqa: TRY400
         else:
             logger.warning("%s tasks were not done in time; others may run them now", given)
+
+
+def _is_over(function: TaskFunction[Any, Any], since: float) -> bool:
+    limit = function.options.timeout
+    return limit is not None and time.monotonic() - since > limit + BLOCKED
 
 
 class _Thread:

@@ -83,10 +83,15 @@ class Spool(Protocol):
         """
         ...
 
-    def recover(self, gone: Collection[str], now: float) -> int:
+    def recover(self, gone: Collection[str], now: float, *, leases: bool = True) -> int:
         """Take from workers that are gone, and from those whose lease is over; how many.
 
         It costs an attempt. A task is dead when it has no other, or its process died `MAX_KILLS` times.
+
+        Args:
+            gone: Workers whose process has ended.
+            now: The time.
+            leases: False: the clock cannot be trusted just now, look at those that are gone only.
         """
         ...
 

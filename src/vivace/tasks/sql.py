@@ -198,9 +198,11 @@ class SqlSpool:
             count += len(rows)
         return count
 
-    def recover(self, gone: Collection[str], now: float) -> int:
+    def recover(self, gone: Collection[str], now: float, *, leases: bool = True) -> int:
         """See `Spool`."""
-        count = self._take_back("lease_until < ?", (now,), "its lease ran out while it ran", now)
+        count = 0
+        if leases:
+            count = self._take_back("lease_until < ?", (now,), "its lease ran out while it ran", now)
         if gone:
             which = f"worker IN ({marks(gone)})"
             count += self._take_back(which, tuple(gone), "its process died while it ran", now)
