@@ -20,6 +20,8 @@
     reaper.py      how processes ended
     home.py        the folder of the code, which a symbolic link may change
     children.py    how a process is forked, and ends with its parent
+    beside/        what runs beside the workers: companions of the app, the hub, foreign programs, hooks
+    app_config.py  the configuration that an app is served with
     messages.py    what processes tell each other
     scoreboard.py  shared memory in which workers say how they fare, read without their help
     pulse.py       how a worker writes there

@@ -63,6 +63,7 @@ class Commands:
         stop: Stops, by force if it is called with True.
         status: Tells what there is.
         why: Gives the last complaint of a process that could not be started.
+        tell_others: Sends an order to all that runs beside the workers.
 
     Attributes:
         due: See `vivace.supervisor.housekeeping.Chore`.
@@ -78,6 +79,7 @@ class Commands:
         stop: Callable[[bool], None],
         status: Status,
         why: Callable[[], str],
+        tell_others: Callable[[Order], object] = lambda _: None,
     ) -> None:
         self.due = float("inf")
         self.level = ""
@@ -88,6 +90,7 @@ class Commands:
         self._stop_server = stop
         self._status = status
         self._why = why
+        self._tell_others = tell_others
         self._waiting: list[tuple[int, Reply]] = []
         self._dumps: list[_Dump] = []
         self._commands: dict[str, Callable[[Mapping[str, Any], Reply], None]] = {
@@ -127,7 +130,8 @@ class Commands:
         now = time.monotonic()
         workers = self._status.workers(now, weigh=True)
         totals = self._status.totals(workers)
-        reply({"ok": True, "server": self._status.server(now), "totals": totals, "workers": workers})
+        server, beside = self._status.server(now), self._status.beside(now)
+        reply({"ok": True, "server": server, "totals": totals, "workers": workers, "beside": beside})
 
     # Restart, stop, number
 
@@ -232,6 +236,7 @@ class Commands:
             logging.getLogger(name).setLevel(self.level)
         for pid in self._fleet.workers:
             self.welcome(pid)
+        self._tell_others(Order("log-level", names=(self.level,)))
         reply({"ok": True, "level": self.level})
 
     def welcome(self, pid: int) -> None:

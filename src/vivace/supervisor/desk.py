@@ -15,7 +15,7 @@ from vivace.supervisor.commands import Commands
 from vivace.supervisor.control import Control
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.health import Health
-from vivace.supervisor.messages import Report, Told
+from vivace.supervisor.messages import Order, Report, Told
 from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.status import Status
 from vivace.supervisor.voice import Voice
@@ -39,6 +39,7 @@ class Desk:
         restart: Restarts with settings by name.
         stop: Stops, by force if it is called with True.
         beside: Gives what there is to show of processes beside the workers.
+        tell_others: Sends them an order.
     """
 
     def __init__(
@@ -54,11 +55,12 @@ class Desk:
         restart: Callable[[Mapping[str, Any]], None],
         stop: Callable[[bool], None],
         beside: Callable[[float], list[dict[str, Any]]] = lambda _: [],
+        tell_others: Callable[[Order], object] = lambda _: None,
     ) -> None:
         self._before = 0
         self._status = Status(fleet, board, workforce.exits, addresses, beside)
         self._commands = Commands(
-            fleet, do, workforce.send, restart, stop, self._status, lambda: voice.complaint
+            fleet, do, workforce.send, restart, stop, self._status, lambda: voice.complaint, tell_others
         )
         self._control = Control(config.CONTROL, channels.selector, self._commands.answer)
         self._health = Health(config.ADMIN_BIND, config.UNIX_MODE, channels.selector, fleet, board)

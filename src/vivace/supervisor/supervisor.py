@@ -167,6 +167,7 @@ class Supervisor:
             self.restart,
             lambda force: self._stop(forced=force),
             self._retinue.rows,
+            self._retinue.order,
         )
 
     def run(self) -> int:

@@ -104,6 +104,21 @@ def test_one_that_dies_is_started_again_and_shown(folder: Path) -> None:
         assert rows["plain"]["kind"] == "service"
 
 
+def test_the_level_of_the_log_reaches_them_and_those_that_come_later(folder: Path) -> None:
+    wait = "    while logging.getLogger().level != logging.DEBUG:\n        await asyncio.sleep(0.01)\n"
+    change(
+        folder / "app.py",
+        "async def mail(context):\n",
+        f"import logging\n\n\nasync def mail(context):\n{wait}",
+    )
+    with Serving(RUN, folder) as server:
+        assert server.port
+        ctl = [sys.executable, "-m", "vivace", "ctl", "log-level", "debug", "--pid", str(server.process.pid)]
+        subprocess.run(ctl, check=True, capture_output=True, timeout=20)
+        os.kill(pid_of(server, "mail"), signal.SIGKILL)
+        pid_of(server, "mail", 2)
+
+
 def test_new_code_takes_over_and_code_that_fails_does_not(folder: Path) -> None:
     with Serving(RUN, folder) as server:
         old = pid_of(server, "mail")

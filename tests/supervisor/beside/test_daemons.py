@@ -248,6 +248,14 @@ def test_a_server_whose_first_hook_fails_does_not_start(folder: Path, command: s
         server.wait_for("the start is given up")
 
 
+def test_a_stop_ends_a_hook_that_still_runs(folder: Path) -> None:
+    configure(folder, '[hooks]\nbefore_start = ["PYTHON", "-c", "import time; time.sleep(99)"]\n')
+    with Serving(RUN, folder) as server:
+        found = int(server.wait_for(r"before_start: .* runs as pid (\d+)")[1])
+        assert server.stop() == 0
+        assert not psutil.pid_exists(found)
+
+
 def test_a_restart_whose_hook_fails_is_given_up(folder: Path) -> None:
     configure(folder, '[hooks]\nbefore_restart = ["PYTHON", "-c", "raise SystemExit(1)"]\n')
     with Serving(RUN, folder) as server:

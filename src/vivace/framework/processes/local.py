@@ -27,9 +27,16 @@ def folder_of(context: Context) -> str:
 
     Args:
         context: Of it.
+
+    Raises:
+        RuntimeError: There is none.
     """
-    local = getattr(context, "folder", "")
-    return str(local) or os.environ[VARIABLE]
+    folder = str(getattr(context, "folder", "")) or os.environ.get(VARIABLE, "")
+    if not folder:
+        raise RuntimeError(
+            f"{context.name} has no folder for its socket: the server could make none, and has said why"
+        )
+    return folder
 
 
 class Place:

@@ -66,6 +66,7 @@ class Companions:
         self._company = Company()
         self._heard: dict[int, Channel] = {}
         self._asked: dict[int, int] = {}
+        self._order: Order | None = None
 
     # For the supervisor
 
@@ -113,7 +114,8 @@ class Companions:
                 self._bury(pid, code)
 
     def order(self, order: Order) -> None:
-        """Tell all."""
+        """Tell all, and those that come later."""
+        self._order = order
         for channel in self._heard.values():
             channel.send(order)
 
@@ -168,6 +170,8 @@ class Companions:
         """A template has forked one, or could not."""
         self._asked.pop(made.slot, None)
         if made.pid:
+            if self._order is not None and made.slot in self._heard:
+                self._heard[made.slot].send(self._order)
             self._do(self._company.made(made.slot, made.pid, time.monotonic()))
             self.reap()
         else:

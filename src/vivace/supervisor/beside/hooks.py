@@ -147,14 +147,15 @@ class Hooks:
         if self._run is None and self._waiting:
             self._next()
 
-    def give_up(self) -> None:
-        """Nobody waits for a stage any more."""
+    def give_up(self, now: float) -> None:
+        """Nobody waits for a stage any more: what runs is asked to end."""
         self._waiting.clear()
-        if self._run is not None:
-            self._run.then = lambda _: None
-        if self.pid:
-            with suppress(OSError):
-                os.killpg(self.pid, signal.SIGKILL)
+        if self._run is None or not self.pid:
+            return
+        self._run.then = lambda _: None
+        self._run.commands.clear()
+        self.due = now
+        self.look(now)
 
     def leave(self) -> None:
         """In a child: what a command writes is not for it."""

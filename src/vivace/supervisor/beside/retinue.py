@@ -160,8 +160,8 @@ class Retinue:
         Returns:
             Whether the stop has to wait for them.
         """
+        self._hooks.give_up(time.monotonic())
         if self._ends:
-            self._hooks.give_up()
             return False
         self._ends, self._begin = True, None
         if not parse_stages(self._config.HOOKS).at("before_stop"):
