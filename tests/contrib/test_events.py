@@ -64,10 +64,11 @@ class FakeHub:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _database() -> Iterator[None]:
+def _database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     global Room, Note
     Room, Note = make_models()
-    connections.settings[USING] = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    path = tmp_path_factory.mktemp("database") / "db"  # one in memory cannot be closed
+    connections.settings[USING] = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}
     connections.settings = connections.configure_settings(connections.settings)
     with connections[USING].schema_editor() as editor:
         editor.create_model(Room)
