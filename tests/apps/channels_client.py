@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.conftest import ServerProcess, clean_environment, find_free_port
 
 websockets = pytest.importorskip("websockets.sync.client")
 
-__all__ = ["SITE", "Chat", "Talker", "serve_site"]
+__all__ = ["SITE", "Chat", "Talker", "hears", "serve_site"]
 
 SITE = Path(__file__).with_name("channels_site")
 HOPS = 40
@@ -79,6 +80,20 @@ class Chat:
     def leave(self) -> None:
         for talker in self._talkers:
             talker.close()
+
+
+def hears(talker: Talker, sender: Talker, text: str) -> None:
+    """Say it until it is heard: what is sent while the hub is away may be lost, and nobody waits for it."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        sender.say(text)
+        try:
+            while talker.hear(0.5)["text"] != text:
+                pass
+        except TimeoutError:
+            continue
+        return
+    raise AssertionError(f"{text!r} is not heard")
 
 
 @contextmanager

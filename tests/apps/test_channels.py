@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.apps.channels_client import SITE, Chat, Talker, serve_site
+from tests.apps.channels_client import SITE, Chat, Talker, hears, serve_site
 from tests.apps.support import PATIENCE
 from tests.conftest import Launch, ServerProcess, clean_environment
 from vivace.hub import Hub
@@ -99,6 +100,16 @@ def test_who_leaves_a_room_is_forgotten_and_who_stays_hears_on(chat: Chat) -> No
     bob.close()
     ada.say("still here")
     assert ada.hear()["text"] == "still here"
+
+
+def test_the_death_of_the_hub_is_survived(chat: Chat) -> None:
+    ada, bob = chat.enter_twice("cellar")
+    hears(bob, ada, "before")
+    children = psutil.Process(chat.server.process.pid).children()
+    (hub,) = [child for child in children if "hub" in " ".join(child.cmdline())]
+    hub.kill()
+    hears(bob, ada, "after")
+    hears(ada, bob, "after too")
 
 
 def test_sync_consumers_block_no_other_thread_than_their_own(chat: Chat) -> None:

@@ -1,4 +1,4 @@
-"""Channels on several machines over a small Redis: few connections, what is wanted, no error in a consumer."""
+"""Channels on several machines over a small Redis: few connections, what is wanted, no error for an app."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apps.channels_client import Chat, Talker, serve_site
+from tests.apps.channels_client import Chat, hears, serve_site
 from tests.services.redis import RedisServer, StartRedis, start_redis
 
 pytest.importorskip("channels")
@@ -16,7 +16,6 @@ pytestmark = pytest.mark.once
 
 __all__ = ["start_redis"]
 
-PATIENCE = 8.0
 Machine = Callable[[int], Chat]
 
 
@@ -41,20 +40,6 @@ def machine(redis: RedisServer, tmp_path: Path) -> Iterator[Machine]:
             return chat
 
         yield start
-
-
-def hears(talker: Talker, sender: Talker, text: str) -> None:
-    """Say it until it is heard: what is sent while Redis is away may be lost, and nobody waits for it."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        sender.say(text)
-        try:
-            while talker.hear(0.5)["text"] != text:
-                pass
-        except TimeoutError:
-            continue
-        return
-    raise AssertionError(f"{text!r} is not heard")
 
 
 def test_eight_workers_need_two_connections(redis: RedisServer, machine: Machine) -> None:

@@ -417,5 +417,26 @@ async def test_a_closed_layer_comes_back(layer: HubLayer) -> None:
     assert await take(layer, second) == HI
 
 
+async def test_what_comes_and_goes_leaves_nothing_behind(layer: HubLayer) -> None:
+    _, post = await layer._here()
+    before = sizes(post)
+    for _ in range(50):
+        channel = await layer.new_channel()
+        await layer.group_add("room", channel)
+        await layer.group_send("room", HI)
+        assert await take(layer, channel) == HI
+        reader = asyncio.create_task(layer.receive(channel))
+        await asyncio.sleep(0)
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+        await layer.group_discard("room", channel)
+    assert sizes(post) == before
+
+
+def sizes(post: Any) -> dict[str, int]:
+    """How much each table of a post holds."""
+    return {name: len(value) for name, value in vars(post).items() if hasattr(value, "__len__")}
+
+
 def test_it_says_what_it_can() -> None:
     assert HubLayer.extensions == ["groups", "flush"]
