@@ -202,3 +202,14 @@ app.companions +=""",
         found = pid_of(server, "counter")
         assert server.stop() == 0
         assert not psutil.pid_exists(found)
+
+
+def test_a_new_supervisor_has_its_own(folder: Path) -> None:
+    with Serving(RUN, folder) as server:
+        old = pid_of(server, "mail")
+        assert server.port
+        server.signal(signal.SIGUSR2)
+        assert server.process.wait(20) == 0
+        new = pid_of(server, "mail", 2)
+        assert psutil.pid_exists(new)
+        assert not psutil.pid_exists(old)

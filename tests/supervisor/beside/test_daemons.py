@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -273,3 +274,28 @@ def test_what_a_file_says_wrongly_ends_the_start_with_2(folder: Path) -> None:
     with Serving(RUN, folder) as server:
         assert server.wait() == 2
         server.wait_for("DAEMON: 'tick': Object missing required field `cmd`")
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_a_real_redis_is_there_when_the_app_is_imported(folder: Path) -> None:
+    port = find_free_port()
+    change(
+        folder / "app.py",
+        "from vivace import Vivace\n",
+        "import socket\nfrom vivace import Vivace\n"
+        f"with socket.create_connection(('127.0.0.1', {port})) as probe:\n"
+        "    probe.sendall(b'PING\\r\\n')\n"
+        "    assert probe.recv(64).startswith(b'+PONG')\n",
+    )
+    configure(
+        folder,
+        f'[[daemon]]\nname = "redis"\ncmd = "redis-server --port {port} --save \'\' --dir ."\n'
+        f'ready = "tcp:{port}"\n',
+    )
+    with Serving(RUN, folder) as server:
+        assert server.get().startswith("HTTP/1.1 200")
+        assert "INFO vivace.daemon.redis: " in server.log
+        found = status(server, folder)["beside"][0]["pid"]
+        assert server.stop() == 0
+        assert not psutil.pid_exists(found)
+        assert "User requested shutdown" in server.log or "SIGTERM" in server.log

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -54,6 +55,17 @@ def work(model, what):
         while not os.path.exists("go"):
             time.sleep(0.01)
     return model["pid"]
+
+
+@app.pool(size=2, init=load)
+def echo(model, number):
+    time.sleep(0.002)
+    return number
+
+
+@app.get("/echo/<number:int>")
+async def echoed(request, number):
+    return {"number": await echo(number)}
 
 
 @app.pool
@@ -218,3 +230,29 @@ def test_a_killed_service_is_back_for_the_next_message(folder: Path) -> None:
         server.wait_for(r"counter v1 runs as \d+", 2)
         assert server.get("/count/2").startswith("HTTP/1.1 200")
         server.wait_for("counted 2")
+
+
+@pytest.mark.once
+def test_kills_at_random_moments_cost_calls_but_never_give_a_wrong_answer(folder: Path) -> None:
+    with Serving((*RUN, "--workers", "2"), folder) as server:
+        assert server.port
+        answers: list[tuple[int, str]] = []
+
+        def load(first: int) -> None:
+            answers.extend((number, server.get(f"/echo/{number}")) for number in range(first, first + 100))
+
+        threads = [threading.Thread(target=load, args=(100 * n,)) for n in range(4)]
+        for one in threads:
+            one.start()
+        chance = random.Random(7)
+        while any(one.is_alive() for one in threads):
+            rows = [one for one in status(server, folder)["beside"] if one["name"] == "echo" and one["pid"]]
+            for row in rows[: chance.randint(0, 1)]:
+                os.kill(row["pid"], signal.SIGKILL)
+        for one in threads:
+            one.join()
+        good = [(number, answer) for number, answer in answers if answer.startswith("HTTP/1.1 200")]
+        assert all(body_of(answer) == {"number": number} for number, answer in good)
+        assert len(good) >= 350
+        assert all(" 503 " in answer[:20] for number, answer in answers if (number, answer) not in good)
+        server.wait_for("pool echo . .* ended with SIGKILL")
