@@ -1,10 +1,14 @@
 """What an app declares of processes beside its workers."""
 
+import os
+
 import pytest
 
-from vivace import Vivace
+from vivace import ConfigError, Vivace
 from vivace.errors import DeclarationError
 from vivace.framework.beside import Companion, Context, all_companions
+from vivace.framework.budget import forget
+from vivace.supervisor.budgets import place_background
 
 
 async def idle(context: Context) -> None:
@@ -94,3 +98,21 @@ def test_what_sanics_manager_is_given_becomes_a_companion() -> None:
         context.stop()
     with pytest.raises(DeclarationError, match="already"):
         app.manager.manage("once", print, {})
+
+
+def test_processes_of_one_name_share_the_background_part_of_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Vivace("sharing")
+    budget = app.budget("companions", limit=20, background={"jobs": 4})
+    assert budget.share_of("jobs") == 4
+    assert budget.share_of("jobs/2") == 2
+    assert budget.share_of("jobs/4") == 1
+    with pytest.raises(ConfigError, match="4 connections for jobs, which are 5 processes"):
+        budget.share_of("jobs/5")
+    monkeypatch.setenv("VIVACE_SLOT", "before")
+    place_background(app.config, ("mail", "jobs"), 2)
+    assert (os.environ["VIVACE_SLOT"], budget.share) == ("jobs/2", 2)
+    place_background(app.config, ("mail", "service"), 1)
+    assert os.environ["VIVACE_SLOT"] == "mail"
+    with pytest.raises(ConfigError, match="nothing for VIVACE_SLOT='mail'"):
+        assert budget.share
+    forget()
