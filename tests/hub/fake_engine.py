@@ -56,6 +56,9 @@ class FakeEngine:
     def up(self) -> bool:
         return self.server.up
 
+    def rename(self, name: str) -> None:
+        self.name = name or self.name
+
     async def start(self, sink: Sink) -> None:
         self.sink = sink
         self.server.engines.append(self)

@@ -234,6 +234,9 @@ async def test_what_waits_for_a_hub_is_bounded_in_number_and_in_time(
     with pytest.raises(HubUnavailable, match="3 messages wait"):
         await hub.publish("a", 1)
     assert not hub.up
+    await asyncio.sleep(0.25)
+    await hub.publish("fast", 4)  # the three have waited for too long
+    assert hub.stats()["dropped"] == 3
 
 
 async def test_a_question_that_nobody_answers_ends(make_process: MakeProcess, make_hub: MakeHub) -> None:

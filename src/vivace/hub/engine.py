@@ -75,6 +75,10 @@ class Engine(Protocol):
         """How many connections to the server are open: at most 2."""
         ...
 
+    def rename(self, name: str) -> None:
+        """Say the name of the connections, if it was not known when this was made."""
+        ...
+
     async def start(self, sink: Sink) -> None:
         """Begin to connect, and return at once."""
         ...

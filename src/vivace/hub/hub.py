@@ -388,7 +388,7 @@ class Hub(People):
     # Numbers
 
     def stats(self) -> dict[str, Any]:
-        """What this process follows and did: topics, receivers, messages published and delivered, gaps."""
+        """What this process follows and did: topics, receivers, messages published, delivered, dropped ..."""
         local = self._local
         channels: Iterable[Any] = () if local is None else local.channels.values()
         return {
@@ -398,6 +398,7 @@ class Hub(People):
             "published": self.published,
             "delivered": 0 if local is None else local.delivered,
             "gaps": 0 if local is None else local.gaps,
+            "dropped": 0 if local is None else local.dropped,
             "present": len(self._tracked),
         }
 

@@ -55,12 +55,14 @@ class Link(asyncio.Protocol):
         path: Of the hub's socket.
         local: What this process follows.
         limits: Sizes and times.
+        name: Names this program to the hub.
     """
 
     remote = True
 
-    def __init__(self, path: str, local: Local, limits: Limits) -> None:
+    def __init__(self, path: str, local: Local, limits: Limits, name: str = "") -> None:
         self._path = path
+        self._name = name
         self._local = local
         self._limits = limits
         self._loop = asyncio.get_running_loop()
@@ -81,7 +83,6 @@ class Link(asyncio.Protocol):
         self._changed = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
-        self.dropped = 0
 
     # Life
 
@@ -136,7 +137,7 @@ class Link(asyncio.Protocol):
         transport.set_write_buffer_limits(high=_HIGH)
         self._frames = Frames()
         self._transport, self._outlet = transport, Outlet(transport)
-        self._outlet.put(encode_frame(Op.HELLO, VERSION))
+        self._outlet.put(encode_frame(Op.HELLO, VERSION, self._name))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._ready and not self._closed:
@@ -179,7 +180,7 @@ class Link(asyncio.Protocol):
             if deadline > now:
                 outlet.put(frame)
             else:
-                self.dropped += 1
+                self._local.dropped += 1
         self._outbox.clear()
 
     # What the hub says
@@ -264,7 +265,7 @@ class Link(asyncio.Protocol):
         now = self._loop.time()
         while self._outbox and self._outbox[0][0] <= now:
             self._outbox.popleft()
-            self.dropped += 1
+            self._local.dropped += 1
         self._check_room()
         self._outbox.append((now + self._limits.timeout, frame))
 

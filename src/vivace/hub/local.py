@@ -209,6 +209,8 @@ class Local:
         self.channels: dict[str, Channel] = {}
         self.delivered = 0
         self.gaps = 0
+        self.dropped = 0
+        """Messages that waited for the hub for too long."""
         self.station: Station | None = None
         self.controls: dict[Callable[[Any], None], None] = {}
         self.on_control: Callable[[bytes], None] = lambda _: None

@@ -46,7 +46,7 @@ def make_station(url: str | None, engine: str | None, local: "Local", limits: Li
         return _share(engine, local, limits, name)
     from vivace.hub.link import Link
 
-    return Link(path, local, limits)
+    return Link(path, local, limits, name)
 
 
 _shared: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Exchange]]" = WeakKeyDictionary()

@@ -35,13 +35,13 @@ _NO_RULE: Final = Rule("*")
 _SLOW: Final = "hub: this process read too slowly"
 
 
-def main(listener: socket.socket, config: Any, name: str = "vivace") -> int:
+def main(listener: socket.socket, config: Any, name: str = "") -> int:
     """Live as a hub until SIGTERM; what a terminal sends to all processes is the supervisor's business.
 
     Args:
         listener: The Unix socket on which processes connect; it listens.
         config: The settings of the server.
-        name: Of the app, for the engine's server.
+        name: Of the app, for the engine's server; empty: it is not known yet.
 
     Returns:
         The status to exit with.
@@ -50,7 +50,8 @@ def main(listener: socket.socket, config: Any, name: str = "vivace") -> int:
     path = os.environ.get(VARIABLE) or listener.getsockname()
     if not limits.journal and isinstance(path, str) and path and not config.HUB_URL:
         limits = limits._replace(journal=f"{path}.journal")
-    full_name = f"{name}@{socket.gethostname()}/hub"
+    # Where an app is not known yet, the first of its processes says the name.
+    full_name = f"{name}@{socket.gethostname()}/hub" if name else ""
     # the plain loop: it is small, and the hub is not what a message waits for
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         runner.run(_live(listener, config.HUB_URL or None, limits, full_name))
@@ -173,13 +174,15 @@ class Session(asyncio.Protocol):
         else:
             _ACTIONS[op](self, *fields)
 
-    def _greet(self, version: int) -> None:
+    def _greet(self, version: int, name: str = "") -> None:
         self._put(encode_frame(Op.HELLO, VERSION))
         if version != VERSION:
             logger.warning("a process speaks version %d of the hub's wire, not %d", version, VERSION)
             self.end()
             return
         self._known = True
+        if self._exchange.engine is not None:
+            self._exchange.engine.rename(name)
         self._exchange.attach(self)
 
     def _rules(self, rules: list[Any]) -> None:

@@ -30,7 +30,7 @@ _decoder: Final = msgspec.msgpack.Decoder(list)
 class Op(enum.IntEnum):
     """What a frame is; in brackets who says it: the process (p), the hub (h)."""
 
-    HELLO = 1  # both: version
+    HELLO = 1  # both: version; from a process also its name
     RULES = 2  # both: rules
     SUBSCRIBE = 3  # p: topic, position or None
     UNSUBSCRIBE = 4  # p: topic
