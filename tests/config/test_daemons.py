@@ -115,3 +115,8 @@ def test_what_a_hook_cannot_be_is_said(table: object, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Config(HOOKS=table)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["STAGE", "SUPERVISOR", "GENERATION", "RUN", "HUB"])
+def test_a_command_of_a_hook_may_read_settings(name: str, tmp_path: Path) -> None:
+    assert Config.load({f"VIVACE_{name}": "1", "VIVACE_PORT": "7"}, tmp_path).PORT == 7

@@ -23,8 +23,10 @@ from vivace.errors import ConfigError
 
 __all__ = ["Config"]
 
-_NOT_SETTINGS: Final = frozenset({"VIVACE_HUB", "VIVACE_PURE", "VIVACE_RUN", "VIVACE_SLOT"})
-"""Settings that have no effect so far."""
+_NOT_SETTINGS: Final = frozenset(
+    PREFIX + name for name in ("GENERATION", "HUB", "PURE", "RUN", "SLOT", "STAGE", "SUPERVISOR")
+)
+"""What a server tells its processes and the commands of its hooks; they may read settings too."""
 
 
 class Config(MutableMapping[str, Any]):
