@@ -2,11 +2,13 @@
 
     python -m bench.tasks speed
     python -m bench.tasks kills 1000
+    python -m bench.tasks slots 20
 
 ``speed``: one process enqueues, two runners take; enqueues a second, tasks a second, the wait until a task
 starts, and how the two runners shared. ``kills``: a server with two runners, of which one, or the supervisor,
 is killed at a random moment, again and again, while tasks are enqueued; then each task must have been done,
-none begun more often than its attempts say.
+none begun more often than its attempts say. ``slots``: a server with a schedule for each second is restarted
+so many times, every other time as a whole; then each second must have been run once.
 """
 
 import argparse
@@ -56,6 +58,18 @@ async def step(number: int) -> None:
     log("begun", number)
     await asyncio.sleep(random.random() * 0.02)
     log("done", number)
+"""
+SLOTS = """
+from datetime import datetime
+from vivace import Vivace
+
+app = Vivace("kills")
+
+
+@app.cron("* * * * * *", catch_up="all", overlap="allow")
+def second(slot: datetime) -> None:
+    with open("slots", "a") as file:
+        file.write(f"{slot.timestamp():.0f}\\n")
 """
 
 
@@ -171,6 +185,37 @@ def kills(folder: Path, count: int) -> int:
     return _judge(folder, enqueued)
 
 
+def slots(folder: Path, count: int) -> int:
+    """Restart so many times; the number of seconds that were not run once."""
+    (folder / "kills.py").write_text(SLOTS)
+    server = serve(folder)
+    for turn in range(count):
+        _wait_for_slots(folder, random.randint(1, 2))
+        time.sleep(random.random())
+        if turn % 2:
+            server.terminate()
+            server.wait()
+            server = serve(folder)
+        else:
+            server.send_signal(signal.SIGHUP)
+    _wait_for_slots(folder, 5)
+    server.terminate()
+    server.wait()
+    seen = Counter(map(int, (folder / "slots").read_text().split()))
+    missing = [slot for slot in range(min(seen), max(seen)) if slot not in seen]
+    more = [slot for slot, times in seen.items() if times > 1]
+    print(f"{count} restarts, {len(seen)} seconds; not run: {len(missing)}; run more than once: {len(more)}")
+    return len(missing) + len(more)
+
+
+def _wait_for_slots(folder: Path, count: int) -> None:
+    """Wait until so many more were run: the server has started, and does what it should."""
+    path, deadline = folder / "slots", time.monotonic() + 60
+    size = path.stat().st_size if path.exists() else 0
+    while time.monotonic() < deadline and not (path.exists() and path.stat().st_size >= size + 11 * count):
+        time.sleep(0.01)
+
+
 def _bare(folder: Path) -> Any:
     """A runner without a supervisor: that lets one that dies again and again wait before it comes back."""
     context = multiprocessing.get_context("forkserver")
@@ -226,7 +271,7 @@ def _judge(folder: Path, enqueued: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.tasks")
-    parser.add_argument("what", choices=["speed", "kills", "runner"])
+    parser.add_argument("what", choices=["speed", "kills", "slots", "runner"])
     parser.add_argument("arguments", nargs="*")
     given = parser.parse_args()
     if given.what == "runner":
@@ -236,7 +281,8 @@ def main() -> None:
         if given.what == "speed":
             asyncio.run(speed(Path(name)))
         else:
-            sys.exit(kills(Path(name), int(given.arguments[0] if given.arguments else 1000)))
+            trial, usual = (kills, 1000) if given.what == "kills" else (slots, 20)
+            sys.exit(trial(Path(name), int(given.arguments[0] if given.arguments else usual)))
 
 
 if __name__ == "__main__":
