@@ -67,7 +67,8 @@ async def apollo_page(request: Request, room: str) -> Any:
     return await file(HERE / "apollo.html", mime_type="text/html; charset=utf-8")
 
 
-app.static("/apollo.bundle.js", BUNDLE, name="bundle")
+if Path(BUNDLE).exists():  # `npm run build` makes it; all the rest of the chat does without
+    app.static("/apollo.bundle.js", BUNDLE, name="bundle")
 
 
 @app.post("/login")
