@@ -1,7 +1,9 @@
 """Clients in groups: who gets what, in which form, once; leaving; the past; nothing leaks."""
 
 import asyncio
+import gc
 import random
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -245,6 +247,20 @@ async def test_nothing_leaks_whatever_happens(app: Vivace, seed: int) -> None:
         disturbing.cancel()
         await asyncio.gather(disturbing, return_exceptions=True)
         await until(lambda: is_empty(app))
+
+
+async def test_an_app_that_is_gone_takes_its_groups_along() -> None:
+    app = Vivace("gone", configure_logging=False)
+
+    @app.websocket("/ws")
+    async def handler(request: Request, ws: Websocket) -> None:
+        await ws.join("room")
+
+    async with Client(app) as client, client.websocket("/ws"):
+        pass
+    hub = weakref.ref(app.hub)
+    del app, client, handler
+    await until(lambda: gc.collect() >= 0 and hub() is None)
 
 
 # -- the past -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.server.support import Running, serving, until
-from vivace import Forbidden, Request, Vivace
+from vivace import Blueprint, Forbidden, Request, Vivace
 from vivace.errors import DeclarationError
 from vivace.framework.sse import EventStream
 from vivace.http.sse import EventParser, ServerEvent
@@ -303,6 +303,35 @@ def test_a_handler_that_takes_no_stream_is_refused(app: Vivace) -> None:
         app.sse("/a", heartbeat=-1)(lambda request, stream: None)
     with pytest.raises(TypeError, match="heardbeat"):
         app.sse("/a", heardbeat=1)(lambda request, stream: None)
+
+
+async def test_on_a_blueprint_and_asked_by_head(app: Vivace) -> None:
+    blueprint = Blueprint("bp", url_prefix="/bp/<kind>")
+
+    @blueprint.sse("/events")
+    async def handler(request: Request, stream: EventStream, kind: str) -> None:
+        await stream.send(kind)
+
+    app.blueprint(blueprint)
+    async with served(app) as (client, _):
+        assert (await client.get("/bp/x/events")).body == b":\n\ndata: x\n\n"
+        head = await client.head("/bp/x/events")
+        assert (head.status, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+
+
+async def test_who_leaves_in_this_process_leaves_its_groups(app: Vivace) -> None:
+    app.config.HUB_LINGER = 0.0
+
+    @app.sse("/events")
+    async def handler(request: Request, stream: EventStream) -> None:
+        await stream.join("room")
+
+    async with Client(app) as client:
+        async with client.stream("GET", "/events") as response:
+            assert await response.receive() == b":\n\n"
+            await app.hub.publish("room", "a")
+            assert await response.receive() == b"data: a\n\n"
+        await until(lambda: app.hub.stats()["receivers"] == 0)
 
 
 async def test_in_this_process(app: Vivace) -> None:

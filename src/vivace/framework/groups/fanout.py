@@ -9,7 +9,7 @@ Rules of this file:
 import asyncio
 from collections.abc import Callable, Hashable
 from typing import Any, Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from vivace.errors import WebsocketClosed
 from vivace.framework.groups.admission import Admission, Allow
@@ -95,19 +95,29 @@ class JoinOptions:
 class Fanout:
     """The groups of one hub, on one loop.
 
+    Args:
+        hub: Theirs; it is the app that keeps it.
+        loop: The same.
+
     Attributes:
-        hub: Theirs.
         rooms: By topic.
         outlets: Clients that have joined something, by their ids.
     """
 
     def __init__(self, hub: Hub, loop: asyncio.AbstractEventLoop) -> None:
-        self.hub = hub
+        self._hub = ref(hub)
         self.loop = loop
         self.rooms: dict[str, Room] = {}
         self.outlets: dict[str, Outlet] = {}
         self.admission = Admission()
         self._unhear: Callable[[], None] | None = None
+
+    @property
+    def hub(self) -> Hub:
+        """Theirs."""
+        hub = self._hub()
+        assert hub is not None, "whoever has groups has their hub"
+        return hub
 
     async def join(self, outlet: Outlet, topic: str, options: JoinOptions) -> Joined:
         """Let a client join a group; see `vivace.framework.joins.Joins.join`."""

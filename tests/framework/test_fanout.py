@@ -1,0 +1,101 @@
+"""The fan-out of a group without sockets: one write for each turn, one check for each user."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.server.support import until
+from vivace import Vivace
+from vivace.framework.groups.encoding import plain
+from vivace.framework.groups.fanout import Fanout, JoinOptions, fanout_of
+from vivace.framework.groups.outlet import Outlet
+from vivace.protocols.broadcast import Broadcast
+
+
+class Fake:
+    """A client that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.got: list[list[Any]] = []
+        self.broadcasts: list[Broadcast] = []
+
+    def push(self, broadcast: Broadcast) -> bool:
+        self.got.append([message.message for message in broadcast.messages])
+        self.broadcasts.append(broadcast)
+        return True
+
+    def end(self, code: int, reason: str) -> None:
+        raise AssertionError(reason)
+
+
+@pytest.fixture
+async def fanout() -> Fanout:
+    app = Vivace("app", configure_logging=False)
+    app.config.HUB_LINGER = 0.0
+    found = fanout_of(app.hub)
+    vars(found)["app"] = app  # a fan-out does not keep its hub
+    return found
+
+
+async def enter(fanout: Fanout, number: int, **options: Any) -> tuple[Fake, Outlet]:
+    client = Fake()
+    outlet = Outlet(client, client, f"id{number}")
+    usual: dict[str, Any] = {
+        "allow": None,
+        "recheck": 0.0,
+        "grace": 60.0,
+        "user": None,
+        "history": 0,
+        "since": None,
+        "on_slow": "disconnect",
+        "key": None,
+        "max_queue": 10,
+        "max_bytes": 1_000,
+        "on_revoke": "close",
+    }
+    await fanout.join(outlet, "room", JoinOptions(plain, **(usual | options)))
+    return client, outlet
+
+
+async def test_what_comes_within_a_turn_is_made_once_and_leaves_together(fanout: Fanout) -> None:
+    clients = [(await enter(fanout, number))[0] for number in range(3)]
+    for number in range(5):
+        fanout.hub.publish_sync("room", str(number))
+    await until(lambda: len(clients[-1].got) > 0)
+    assert [client.got for client in clients] == [[["0", "1", "2", "3", "4"]]] * 3
+    assert len({id(client.broadcasts[0]) for client in clients}) == 1
+
+
+async def test_what_is_gathered_within_a_turn_is_bounded(fanout: Fanout) -> None:
+    client, _ = await enter(fanout, 1)
+    for _ in range(5):
+        fanout.hub.publish_sync("room", "x" * 30_000)
+    await until(lambda: sum(map(len, client.got)) == 5)
+    assert [len(messages) for messages in client.got] == [3, 2]
+
+
+async def test_who_sent_a_message_gets_the_others_of_the_turn(fanout: Fanout) -> None:
+    (one, _), (two, _) = await enter(fanout, 1), await enter(fanout, 2)
+    fanout.hub.publish_sync("room", "a")
+    fanout.hub.publish_sync("room", "b", exclude="id1")
+    fanout.hub.publish_sync("room", "c")
+    await until(lambda: len(one.got) > 0)
+    assert one.got == [["a", "c"]]
+    assert two.got == [["a", "b", "c"]]
+
+
+async def test_many_connections_of_few_users_cost_few_checks(fanout: Fanout) -> None:
+    asked: list[str] = []
+
+    async def allow(conn: Any, topic: str) -> bool:
+        asked.append(topic)
+        await asyncio.sleep(0)
+        return True
+
+    await asyncio.gather(*(enter(fanout, n, allow=allow, user=n % 100) for n in range(2_000)))
+    assert len(asked) == 100
+    asked.clear()
+    await fanout.hub.recheck()
+    await until(lambda: not fanout.admission.tasks)
+    assert len(asked) == 100
