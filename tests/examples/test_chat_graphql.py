@@ -1,24 +1,24 @@
-"""The chat by Apollo's client, with both of its links, beside a page: until somebody is removed."""
+"""The chat by Apollo's client in Node, with both links: who is in a room hears it, until they are removed."""
 
+import http.client
 import json
-from collections.abc import Callable, Iterator
+import uuid
 from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT, ServerProcess
-from tests.examples.test_chat import User, new_tab, server
-from tests.services.chromium import Tab, open_browser
+from tests.examples.test_chat import postgres, server
 from tests.services.npm import Node, Npm, npm_clients
-from tests.services.postgres import postgres
 
 pytest.importorskip("asyncpg")
 pytest.importorskip("strawberry")
 pytestmark = pytest.mark.once
 
-__all__ = ["new_tab", "npm_clients", "open_browser", "postgres", "server"]
+__all__ = ["npm_clients", "postgres", "server"]
 
 SCRIPT = ROOT / "tests" / "peers" / "npm" / "room.cjs"
+COOKIE = f"name={b'Ada'.hex()}"
 
 
 class Apollo:
@@ -40,39 +40,36 @@ class Apollo:
         self._node.tell(text)
 
 
-@pytest.fixture
-def page(server: ServerProcess, new_tab: Callable[[], Tab]) -> Iterator[User]:
-    """Ada has the page."""
-    ada = User(new_tab(), f"http://127.0.0.1:{server.port}/", "Ada", "garden")
-    yield ada
-    ada.tab.close()
+def ask(server: ServerProcess, method: str, path: str, body: Any = None) -> int:
+    """Ask for something as Ada; the status."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    try:
+        headers = {"cookie": COOKIE, "content-type": "application/json"}
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
-def ask(user: User, method: str, path: str) -> int:
-    """Ask the server for something as the user of a page; the status."""
-    script = "return fetch(arguments[1], {method: arguments[0]}).then(answer => answer.status)"
-    return int(user.tab.run(script, method, path))
-
-
-def test_apollo_with_both_links_beside_a_page(server: ServerProcess, npm_clients: Npm, page: User) -> None:
+def test_apollo_with_both_links(server: ServerProcess, npm_clients: Npm) -> None:
     url = f"ws://127.0.0.1:{server.port}/graphql"
-    clients: dict[str, Apollo] = {}
+    assert ask(server, "PUT", "/rooms/orchard") == 200
     with (
-        npm_clients.start(SCRIPT, "legacy", url, "Ada", "garden") as old,
-        npm_clients.start(SCRIPT, "modern", url, "Ada", "garden") as new,
-        npm_clients.start(SCRIPT, "modern", url, "Mallory", "garden") as stranger,
+        npm_clients.start(SCRIPT, "legacy", url, "Ada", "orchard") as old,
+        npm_clients.start(SCRIPT, "modern", url, "Ada", "orchard") as new,
+        npm_clients.start(SCRIPT, "modern", url, "Mallory", "orchard") as stranger,
     ):
-        clients = {"old": Apollo(old), "new": Apollo(new)}
+        clients = Apollo(old), Apollo(new)
         assert Apollo(stranger).see() == {"error": "Forbidden"}
-        for client in clients.values():
+        for client in clients:
             assert client.see() == {"messages": 0}
-        page.say("from the page")
-        for client in clients.values():
-            client.hears("Ada", "from the page")
-        clients["old"].say("from Apollo")
-        for client in clients.values():
-            client.hears("Ada", "from Apollo")
-        page.hears("from the page", "from Apollo")
-        assert ask(page, "DELETE", "/rooms/garden/members/Ada") == 204
-        for client in clients.values():
+        said = f'mutation {{ say(room: "orchard", id: "{uuid.uuid4()}", text: "by HTTP") {{ number }} }}'
+        assert ask(server, "POST", "/graphql", {"query": said}) == 200
+        for client in clients:
+            client.hears("Ada", "by HTTP")
+        clients[0].say("by Apollo")
+        for client in clients:
+            client.hears("Ada", "by Apollo")
+        assert ask(server, "DELETE", "/rooms/orchard/members/Ada") == 204
+        for client in clients:
             assert "revoked" in client.see()["error"]
