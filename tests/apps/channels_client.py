@@ -63,8 +63,8 @@ class Chat:
         self.server = server
         self._talkers: list[Talker] = []
 
-    def enter(self, room: str, kind: str = "chat") -> Talker:
-        self._talkers.append(Talker(self.server, f"/ws/{kind}/{room}/"))
+    def enter(self, room: str, kind: str = "chat", user: str = "") -> Talker:
+        self._talkers.append(Talker(self.server, f"/ws/{kind}/{room}/?{user}"))
         return self._talkers[-1]
 
     def enter_twice(self, room: str, kind: str = "chat") -> tuple[Talker, Talker]:

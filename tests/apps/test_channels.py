@@ -16,7 +16,7 @@ from tests.conftest import Launch, ServerProcess, clean_environment
 from vivace.hub import Hub
 
 pytest.importorskip("channels")
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,21 @@ def test_the_death_of_the_hub_is_survived(chat: Chat) -> None:
     hub.kill()
     hears(bob, ada, "after")
     hears(ada, bob, "after too")
+
+
+@pytest.mark.parametrize("way", ["revoke", "logout"])
+@pytest.mark.parametrize("kind", ["chat", "sync"])
+def test_who_is_thrown_out_or_logs_out_is_out_on_every_worker(chat: Chat, way: str, kind: str) -> None:
+    room = f"club{way}{kind}"
+    ada, bob = chat.enter(room, kind, user="1"), [chat.enter(room, kind, user="2") for _ in range(4)]
+    assert chat.server.get(f"/out/{way}/2/")[0] == 200
+    for talker in bob:
+        with pytest.raises(ConnectionClosed) as end:
+            talker.hear()
+        assert end.value.rcvd is not None
+        assert end.value.rcvd.code == 4403
+    ada.say("he is gone")
+    assert ada.hear()["text"] == "he is gone"
 
 
 def test_sync_consumers_block_no_other_thread_than_their_own(chat: Chat) -> None:

@@ -14,5 +14,6 @@ Rules of this package:
 """
 
 from vivace.contrib.django.channels.layer import HubLayer
+from vivace.contrib.django.channels.revocable import Revocable
 
-__all__ = ["HubLayer"]
+__all__ = ["HubLayer", "Revocable"]

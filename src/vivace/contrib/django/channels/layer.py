@@ -178,6 +178,18 @@ class HubLayer(BaseChannelLayer):
         home, post = await self._here()
         await home.run(post.send_group(group, payload))
 
+    async def revoke(self, user: Any) -> None:
+        """End the WebSockets of a user, on every machine; see `Revocable`, through which they have come.
+
+        Args:
+            user: The primary key.
+
+        Raises:
+            HubUnavailable: The hub cannot be reached.
+        """
+        home, _ = await self._here()
+        await home.run(home.hub.revoke(user=user))
+
     @property
     def dropped(self) -> dict[str, int]:
         """How many messages each group lost in this process, since its start."""
@@ -210,6 +222,18 @@ class HubLayer(BaseChannelLayer):
             TimeoutError: The hub did not take it within 10 s.
         """
         self._wait(lambda: self.group_send(group, message))
+
+    def revoke_sync(self, user: Any) -> None:
+        """As `revoke`, for code without a loop.
+
+        Args:
+            user: The primary key.
+
+        Raises:
+            RuntimeError: It is called on the loop that would do the work.
+            TimeoutError: The hub did not take it within 10 s.
+        """
+        self._wait(lambda: self.revoke(user))
 
     # -- the life of the layer ------------------------------------------------------------------------------
 
