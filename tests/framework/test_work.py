@@ -15,14 +15,14 @@ import psutil
 import pytest
 
 from tests.supervisor.serving import Serving, until
-from vivace import Vivace
+from vivace import Request, Vivace
 from vivace.errors import DeclarationError
 from vivace.framework.beside import Context
 from vivace.framework.work import run_scheduler, run_tasks
 
 APP = """
 import asyncio, os, time
-from vivace import Vivace
+from vivace import Request, Vivace
 
 app = Vivace("shop")
 
@@ -263,3 +263,30 @@ def test_tasks_run_on_a_machine_of_their_own_too(tmp_path: Path) -> None:
         until((tmp_path / "blocked").exists)
         assert runner.stop() == 0
     assert (tmp_path / "closed").read_text() == "x"
+
+
+async def test_strangers_do_not_read_where_tasks_are_kept(tmp_path: Path) -> None:
+    app = Vivace("full")
+    app.config.TASKS_URL = "sqlite:////proc/none/tasks.sqlite3"
+
+    @app.task
+    async def note() -> None: ...
+
+    @app.get("/")
+    async def index(request: Request) -> dict[str, int]:
+        return {"id": (await note.enqueue()).id}
+
+    _, response = await app.asgi_client.get("/")
+    assert response.status == 503
+    assert "The service cannot take this on now." in response.text
+    assert "/proc" not in response.text
+
+
+def test_a_runner_without_a_spool_says_so_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    app = Vivace("lost")
+    app.config.TASKS_URL = "sqlite:////proc/none/tasks.sqlite3"
+    app.task(test_decorated_functions_stay_functions)
+    with pytest.raises(SystemExit):
+        asyncio.run(run_tasks(Context(app, app.config, "tasks")))
+    assert "no tasks can be run: the folder /proc/none" in caplog.text
+    assert "Traceback" not in caplog.text

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -199,13 +200,18 @@ async def test_a_run_whose_predecessor_is_not_done(book: Book, clock: Clock, ove
 
 
 async def test_a_spool_that_does_not_answer_is_asked_again(
-    book: Book, clock: Clock, caplog: pytest.LogCaptureFixture
+    book: Book, clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     book.declare_schedule(lambda: None, Every("1m"), name="x")
     book.config().TASKS_URL = "sqlite:////proc/none/tasks.sqlite3"
     scheduler = Scheduler(book)
     assert await scheduler.tick(clock()) - clock() <= 1
-    assert "cannot be scheduled" in caplog.text
+    await scheduler.tick(clock() + 1)
+    assert caplog.text.count("nothing can be scheduled") == 1  # it is said once, not each time
+    book.config().TASKS_URL = "sqlite:///" + str(tmp_path / "well.sqlite3")
+    with caplog.at_level("INFO"):
+        await scheduler.tick(clock() + 2)
+    assert "over: nothing can be scheduled" in caplog.text
 
 
 async def test_it_ends_when_it_is_told(book: Book) -> None:

@@ -13,6 +13,7 @@ Rules of this file:
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from vivace.tasks.declared import TaskFunction
 
 __all__ = ["Working", "run_scheduler", "run_tasks"]
+
+logger = logging.getLogger("vivace.tasks")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -213,6 +216,7 @@ class Working:
 async def run_tasks(context: Context) -> None:
     """Be a process that runs the tasks of an app, until told to stop."""
     from vivace.tasks.ephemeral import warn_of_ephemeral
+    from vivace.tasks.errors import SpoolUnavailable
     from vivace.tasks.runner import Runner
 
     book, config = context.app.work, context.config
@@ -222,7 +226,11 @@ async def run_tasks(context: Context) -> None:
         for make in book.around:
             await stack.enter_async_context(make(context.app))
         names = book.names(config.TASK_QUEUES)
-        runner = Runner(book, names, config.TASK_CONCURRENCY, config.TASK_LEASE)
+        try:
+            runner = Runner(book, names, config.TASK_CONCURRENCY, config.TASK_LEASE)
+        except SpoolUnavailable as error:
+            logger.error("no tasks can be run: %s", error)  # noqa: TRY400 - its traceback says no more
+            raise SystemExit(1) from None
         context.ready()
         grace = config.GRACEFUL_SHUTDOWN_TIMEOUT
         await runner.run(context.stopping, max(grace - CLEANUP, grace / 2))

@@ -18,7 +18,17 @@ class BadArguments(TaskError, TypeError):
 
 
 class SpoolUnavailable(TaskError, ServiceUnavailable):
-    """The spool cannot be reached or written; nothing was enqueued."""
+    """The spool cannot be reached or written; nothing was enqueued.
+
+    Args:
+        reason: For the log: it names places that clients need not know.
+    """
+
+    quiet = False
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.message = "The service cannot take this on now."  # what clients are shown
 
 
 class SpoolFull(SpoolUnavailable):

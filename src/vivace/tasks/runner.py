@@ -33,6 +33,7 @@ import msgspec
 from vivace.tasks.bells import Bell
 from vivace.tasks.book import Book
 from vivace.tasks.clerk import Clerk
+from vivace.tasks.complaint import Complaint
 from vivace.tasks.declared import TaskFunction
 from vivace.tasks.errors import Retry, SpoolUnavailable
 from vivace.tasks.records import Task
@@ -93,6 +94,7 @@ class Runner:
         self.done = 0
         self.failed = 0
         self._book = book
+        self._complaint = Complaint(logger)
         self._names = names
         self._most = concurrency
         self._lease = lease
@@ -176,8 +178,9 @@ class Runner:
                 if due is not None and wait <= 0:
                     taken = await self._claim()
                     wait = 0.0 if taken and self._free() else LOOK
+                self._complaint.over()
         except SpoolUnavailable as error:
-            logger.error("no tasks can be taken: %s", error)  # noqa: TRY400 - its traceback says no more
+            self._complaint.say(f"no tasks can be taken: {error}")
             wait = _PAUSE
         if wait > 0:
             with contextlib.suppress(TimeoutError):

@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from vivace.tasks.book import Book
+from vivace.tasks.complaint import Complaint
 from vivace.tasks.errors import SpoolUnavailable
 from vivace.tasks.records import NewTask
 from vivace.tasks.schedule import MOST_MISSED, Schedule
@@ -62,6 +63,7 @@ class Scheduler:
 
     def __init__(self, book: Book) -> None:
         self._book = book
+        self._complaint = Complaint(logger)
         self._entries = [_Entry(schedule) for schedule in book.schedules]
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -83,7 +85,10 @@ class Scheduler:
             try:
                 await self._deal_with(entry, now)
             except SpoolUnavailable as error:
-                logger.error("%s cannot be scheduled: %s", entry.schedule.name, error)  # noqa: TRY400
+                self._complaint.say(f"nothing can be scheduled: {error}")
+                break
+        else:
+            self._complaint.over()
         return min((entry.next_time(now) for entry in self._entries), default=now + LOOK)
 
     async def _deal_with(self, entry: _Entry, now: float) -> None:

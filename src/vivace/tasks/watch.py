@@ -17,6 +17,7 @@ from glob import iglob
 from typing import Final
 
 from vivace.tasks.book import Book
+from vivace.tasks.complaint import Complaint
 from vivace.tasks.errors import SpoolUnavailable
 from vivace.tasks.schedule import Watch
 
@@ -62,6 +63,7 @@ class Watcher:
 
     def __init__(self, book: Book) -> None:
         self._book = book
+        self._complaint = Complaint(logger)
         self._eyes = [_Eye(watch) for watch in book.watches]
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -92,7 +94,9 @@ class Watcher:
             await self._book.put(function, function.make((), given, None))
         except SpoolUnavailable as error:
             eye.changed.update(changed)  # it is tried again with the next look
-            logger.error("%s cannot be enqueued: %s", eye.watch.name, error)  # noqa: TRY400
+            self._complaint.say(f"{eye.watch.name} cannot be enqueued: {error}")
+        else:
+            self._complaint.over()
 
 
 def stamps(pattern: str) -> dict[str, Stamp]:
