@@ -45,7 +45,12 @@ GRAPHQL_SETTINGS: Final[tuple[Setting, ...]] = (
         "Events that a GraphQL subscription's client has not taken; with one more the subscription ends.",
         1,
     ),
-    _count("CACHE", 500, "documents", "How many checked GraphQL documents a process remembers.", 0),
+    _count(
+        "CACHE",
+        131_072,
+        "octets",
+        "Checked GraphQL documents that a process remembers; each takes 100 to 300 times its size in memory.",
+    ),
     _seconds(
         "INIT_TIMEOUT",
         10.0,

@@ -110,6 +110,7 @@ class Endpoint:
         self._engine: Engine = make_engine(self._schema, max_depth=depth, max_tokens=tokens, **self._options)
         self._cache_size = int(self.limit("CACHE"))
         self._documents.clear()
+        self._cached = 0
         self.max_message = int(self.limit("MAX_MESSAGE"))
         self.max_batch = int(self.limit("MAX_BATCH"))
         self.max_queue = int(self.limit("MAX_QUEUE"))
@@ -167,10 +168,14 @@ class Endpoint:
             known = self._engine.parse(source)
             if not known.errors:
                 known = self._engine.validate(known)
-        if self._cache_size and not known.errors:
-            self._documents[source] = known  # at the end: the first one is the oldest
-            if len(self._documents) > self._cache_size:
-                del self._documents[next(iter(self._documents))]
+            if known.errors or len(source) > self._cache_size:
+                return known
+            self._cached += len(source)
+        self._documents[source] = known  # at the end: the first one is the oldest
+        while self._cached > self._cache_size:
+            oldest = next(iter(self._documents))
+            del self._documents[oldest]
+            self._cached -= len(oldest)
         return known
 
     def choose(self, params: Params, allowed: frozenset[Kind] = _ANY) -> tuple[Document, Kind]:
