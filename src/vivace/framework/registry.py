@@ -170,17 +170,7 @@ class Registry(Hooks):
             ConfigError: The path or an option is wrong, or the handler does not take the path's parameters.
         """
         seconds = check_timeout(timeout, uri)
-        special = take_options(ctx, subprotocols, compress) if websocket else None
-        events = ctx.pop("events", None)
-
-        def wrap(handler: Callable[..., Any]) -> Callable[..., Any]:
-            if special is not None:
-                return websocket_handler(handler, special)
-            if events is None:
-                return handler
-            from vivace.framework.sse import sse_handler  # most apps never have one
-
-            return sse_handler(handler, **events)
+        wrap, second = _wrapper(ctx, websocket, subprotocols, compress)
 
         def decorate(handler: F) -> F:
             if not apply:
@@ -203,7 +193,7 @@ class Registry(Hooks):
                     static=static,
                     timeout=seconds,
                     websocket=websocket,
-                    second="WebSocket" if websocket else "event stream" if events else "",
+                    second=second,
                     ctx=_context(ctx),
                 )
             )
@@ -360,6 +350,21 @@ class Registry(Hooks):
             static=True,
             **options,
         )(files.serve)
+
+
+def _wrapper(
+    given: dict[str, Any], websocket: bool, subprotocols: Iterable[str] | None, compress: bool
+) -> tuple[Callable[[Callable[..., Any]], Callable[..., Any]], str]:
+    """What a handler is wrapped in, and what it gets beside the request; its options are taken out."""
+    if websocket:
+        special = take_options(given, subprotocols, compress)
+        return (lambda handler: websocket_handler(handler, special)), "WebSocket"
+    events = given.pop("events", None)
+    if events is None:
+        return (lambda handler: handler), ""
+    from vivace.framework.sse import sse_handler  # most apps never have one
+
+    return (lambda handler: sse_handler(handler, **events)), "event stream"
 
 
 def _context(options: dict[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from graphql import GraphQLField
 
-from tests.ext.graphql.schema import LEGACY, MODERN, make_schema, serve, talk
+from tests.ext.graphql.schema import LEGACY, MODERN, TEXT, make_schema, same, serve, talk
 from tests.framework.streams import make_app
 from vivace import Forbidden, Vivace, WebsocketClosed
 from vivace.ext.graphql import Context, Endpoint
 from vivace.ext.graphql.socket import _Connection
-from vivace.testing import WebSocketRefused
+from vivace.testing import Client, WebSocketRefused, live
 
 
 class FakeWebsocket:
@@ -268,3 +269,24 @@ async def test_other_protocols_are_refused(app: Vivace, offered: list[str]) -> N
 async def test_the_newer_protocol_is_preferred(app: Vivace) -> None:
     async with serve(app) as client, client.websocket("/graphql", subprotocols=[LEGACY, MODERN]) as ws:
         assert ws.subprotocol == MODERN
+
+
+async def test_a_client_that_does_not_read_is_not_sent_more(app: Vivace) -> None:
+    async def flood(root: Any, info: Any) -> Any:
+        for _ in range(1000):
+            app.ctx.sent += 1
+            yield "x" * 65_536
+
+    app.ctx.sent = 0
+    app.graphql("/graphql", make_schema(flood=GraphQLField(TEXT, resolve=same, subscribe=flood)))
+    with live(app) as server:
+        async with Client(server.url) as client, talk(client) as told:
+            await told.enter()
+            await told.start("subscription { flood }")
+            await until(lambda: app.ctx.sent > 0)
+            before = -1
+            while before != app.ctx.sent:
+                before = app.ctx.sent
+                await asyncio.sleep(0.2)
+            assert app.ctx.sent < 500
+            assert await told.see() == ("next", {"data": {"flood": "x" * 65_536}})

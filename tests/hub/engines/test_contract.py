@@ -1,6 +1,7 @@
 """What every engine does, whatever its server is; see `vivace.hub.engine`."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -9,6 +10,7 @@ from tests.services.postgres import Postgres
 from tests.services.redis import RedisServer
 from vivace.errors import HubUnavailable
 from vivace.hub.engines import Timing, make_engine
+from vivace.hub.engines.upkeep import CallName
 from vivace.hub.records import Outgoing, Position, Rule
 
 SERVERS = {"redis": "redis_server", "postgres": "postgres", "nats": "nats_server"}
@@ -50,6 +52,23 @@ async def test_a_message_reaches_the_machines_that_follow_its_topic(url: str, la
     assert three.payloads("room:2") == [b"second"]
     assert three.payloads("room:1") == []
     assert one.got == []
+
+
+async def test_a_hub_without_a_name_waits_for_it_and_not_for_long(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CallName, "PATIENCE", 0.1)
+    for told, called in (("shop@late/hub", "shop@late/hub"), ("", f"vivace@{socket.gethostname()}/hub")):
+        machine = Machine(make_engine(redis_server.url, name="", timing=QUICK), "a")
+        await machine.engine.start(machine)
+        if told:
+            machine.engine.rename(told)
+        await machine.up()
+        machine.engine.rename("celery@other/hub")
+        assert [client["name"] for client in await asyncio.to_thread(redis_server.clients)] == [called] * 2
+        await machine.engine.stop()
+        while await asyncio.to_thread(redis_server.clients):
+            await asyncio.sleep(0.01)
 
 
 async def test_what_is_not_followed_any_more_does_not_come(url: str, lab: Lab) -> None:

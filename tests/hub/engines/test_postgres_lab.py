@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 import pytest
 
-from tests.hub.engines.lab import FAST, RESUME, Lab, Machine, Traffic, empty, until
+from tests.hub.engines.lab import FAST, QUICK, RESUME, Lab, Machine, Traffic, empty, until
 from tests.services.postgres import Postgres
 from vivace.errors import HubUnavailable
 from vivace.hub.engines.postgres_rows import CHUNK, went_back
@@ -206,6 +206,22 @@ async def test_a_server_that_is_not_there_is_explained(lab: Lab, tmp_path: Any) 
     machine = await lab(f"postgresql://me:secret@127.0.0.1:1/shop?host={tmp_path}")
     await until(lambda: machine.problems)
     assert machine.problems[0].startswith("postgres at postgresql://me:***@127.0.0.1:1/shop: ")
+
+
+async def test_a_pooler_that_swallows_notifications_is_named_and_bridged(
+    url: str, lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def swallow(*_: object) -> None:
+        return
+
+    monkeypatch.setattr("asyncpg.Connection.add_listener", swallow)
+    monkeypatch.setattr("asyncpg.Connection.remove_listener", swallow)
+    timing = QUICK._replace(ping_after=60.0, ping_timeout=0.2)
+    machine = await (await lab(url, timing=timing)).up()
+    assert "let it lead to the server itself" in caplog.text.lower()
+    await machine.follow("room")
+    await machine.send("room", b"x")
+    await until(lambda: machine.got)
 
 
 async def test_any_prefix_makes_names(postgres: Postgres, url: str, lab: Lab) -> None:

@@ -257,6 +257,18 @@ def test_a_stop_ends_a_hook_that_still_runs(folder: Path) -> None:
         assert not psutil.pid_exists(found)
 
 
+def test_a_second_signal_to_stop_does_not_wait_for_the_hook(folder: Path) -> None:
+    configure(folder, '[hooks]\nbefore_stop = ["PYTHON", "-c", "import time; time.sleep(99)"]\n')
+    with Serving(RUN, folder) as server:
+        assert server.port
+        server.signal(signal.SIGTERM)
+        found = int(server.wait_for(r"before_stop: .* runs as pid (\d+)")[1])
+        assert server.get().startswith("HTTP/1.1 200")
+        server.signal_again(signal.SIGTERM)
+        assert server.wait(10) == 0
+        assert not psutil.pid_exists(found)
+
+
 def test_a_restart_whose_hook_fails_is_given_up(folder: Path) -> None:
     configure(folder, '[hooks]\nbefore_restart = ["PYTHON", "-c", "raise SystemExit(1)"]\n')
     with Serving(RUN, folder) as server:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.supervisor.beside.test_companions import status
 from tests.supervisor.serving import Serving, until
+from vivace.supervisor.beside.folder import LONGEST, Folder
 
 APP = """
 import asyncio, os, sys
@@ -20,7 +21,7 @@ app = Vivace("shop")
 
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    os.write(2, (text + "\\n").encode())
 
 
 @app.before_server_start
@@ -125,3 +126,16 @@ def test_the_folder_of_a_killed_server_is_removed_by_the_next(folder: Path) -> N
     with Serving(RUN, folder) as server:
         server.wait_for(r"the hub is at (\S+)")
         assert not left.parent.exists()
+
+
+def test_a_long_name_of_the_folder_above_leaves_room_for_sockets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 60)
+    long.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
+    made = Folder()
+    assert len(made.path) <= LONGEST + 30
+    assert os.stat(made.path).st_mode & 0o777 == 0o700
+    made.close({}, remove=True)
+    assert not os.path.exists(made.path)

@@ -8,9 +8,8 @@ Rules of this file:
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from functools import partial
-from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
 from vivace.errors import BadRequest, WebsocketClosed
@@ -102,8 +101,7 @@ class _Connection:
         machine, drained = self._machine, None
         try:
             for text in machine.outbox:
-                if iscoroutine(drained):
-                    drained.close()
+                _leave(drained)
                 drained = self._ws.send(text)
         except WebsocketClosed:
             machine.close(1006, "")
@@ -135,9 +133,7 @@ class _Connection:
         self._flush_only()
 
     def _flush_only(self) -> None:
-        drained = self._flush()
-        if iscoroutine(drained):
-            drained.close()
+        _leave(self._flush())
 
     async def _admit(self) -> None:
         """Judge the client, for GRAPHQL_INIT_TIMEOUT at most, and begin what it has asked for meanwhile."""
@@ -185,3 +181,9 @@ class _Connection:
             finally:
                 await close(results)
         machine.complete(operation)
+
+
+def _leave(drained: Awaitable[None] | None) -> None:
+    """Do not wait: a coroutine, also one that was compiled, complains otherwise."""
+    if isinstance(drained, Coroutine):
+        drained.close()

@@ -30,7 +30,7 @@ def make_engine(
     Args:
         url: A value of HUB_URL; see `resolve_url`.
         prefix: Of all names at the server: two applications with the same one are one.
-        name: Of the connections, as the server's lists of clients show it.
+        name: Of the connections, as the server's lists of clients show it; empty: `Engine.rename` says it.
         timing: How long what may take; the defaults if None.
 
     Raises:

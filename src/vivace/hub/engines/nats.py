@@ -24,7 +24,7 @@ from vivace.errors import HubUnavailable
 from vivace.hub.engine import Sink
 from vivace.hub.engines.envelope import Numbers, seal, stored_from, unseal
 from vivace.hub.engines.outbox import Outbox
-from vivace.hub.engines.upkeep import LinkDown, Status, Timing, keep
+from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing, keep
 from vivace.hub.engines.urls import hide_password
 from vivace.hub.records import Outgoing, Past, Position, Rule
 
@@ -47,7 +47,7 @@ class NatsEngine:
     def __init__(self, url: str, prefix: str, name: str, timing: Timing) -> None:
         self._url = url
         self._prefix = _encode(prefix)
-        self._name = name
+        self._call = CallName(name)
         self._timing = timing
         self._status = Status(_LINK)
         self._outbox: Outbox[tuple[str, bytes]] = Outbox(timing, self._reason)
@@ -72,6 +72,10 @@ class NatsEngine:
     def connections(self) -> int:
         """See `Engine.connections`."""
         return int(self._client is not None)
+
+    def rename(self, name: str) -> None:
+        """See `Engine.rename`."""
+        self._call.become(name)
 
     async def start(self, sink: Sink) -> None:
         """See `Engine.start`."""
@@ -171,7 +175,7 @@ class NatsEngine:
             await asyncio.gather(leave, return_exceptions=True)
 
     async def _connect(self) -> Any:
-        timing = self._timing
+        timing, name = self._timing, await self._call.get()
         seen: list[Exception] = []
 
         async def closed() -> None:
@@ -184,7 +188,7 @@ class NatsEngine:
             async with asyncio.timeout(timing.connect_timeout):
                 return await nats.connect(
                     self._url.split(","),
-                    name=self._name,
+                    name=name,
                     allow_reconnect=False,
                     max_reconnect_attempts=1,
                     reconnect_time_wait=0,

@@ -21,7 +21,7 @@ from vivace.hub.engines.postgres_listen import LINK as LISTENING
 from vivace.hub.engines.postgres_listen import Reader
 from vivace.hub.engines.postgres_rows import Questions, past_of
 from vivace.hub.engines.postgres_schema import Names
-from vivace.hub.engines.upkeep import Status, Timing
+from vivace.hub.engines.upkeep import CallName, Status, Timing
 from vivace.hub.records import Outgoing, Past, Position, Rule
 
 __all__ = ["PostgresEngine"]
@@ -41,9 +41,11 @@ class PostgresEngine:
         self._url = url
         names = Names(prefix)
         self._questions = Questions.of(names)
+        call = CallName(name)
         self._status = status = Status(COMMANDS, LISTENING)
-        self._writer = Writer(url, name, names, timing, status)
-        self._reader = Reader(url, name, names, timing, status)
+        self._writer = Writer(url, call, names, timing, status)
+        self._reader = Reader(url, call, names, timing, status)
+        self._call = call
         self._run = os.urandom(6).hex()
         self._number = 0
 
@@ -56,6 +58,10 @@ class PostgresEngine:
     def connections(self) -> int:
         """See `Engine.connections`."""
         return self._writer.connected + self._reader.connected
+
+    def rename(self, name: str) -> None:
+        """See `Engine.rename`."""
+        self._call.become(name)
 
     async def start(self, sink: Sink) -> None:
         """See `Engine.start`."""

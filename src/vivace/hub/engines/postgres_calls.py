@@ -18,7 +18,7 @@ from vivace.hub.engines.outbox import Job, Outbox
 from vivace.hub.engines.postgres_link import LOST, connect, explain, prepare
 from vivace.hub.engines.postgres_rows import Questions
 from vivace.hub.engines.postgres_schema import Names
-from vivace.hub.engines.upkeep import LinkDown, Status, Timing, keep
+from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing, keep
 from vivace.hub.records import Position, Rule
 
 __all__ = ["LINK", "Writer"]
@@ -57,7 +57,7 @@ class Writer:
         status: Is told.
     """
 
-    def __init__(self, url: str, name: str, names: Names, timing: Timing, status: Status) -> None:
+    def __init__(self, url: str, name: CallName, names: Names, timing: Timing, status: Status) -> None:
         self._url = url
         self._name = name
         self._names = names
@@ -116,7 +116,7 @@ class Writer:
         return self._status.why or explain(TimeoutError(), self._url)
 
     async def _session(self, settled: Callable[[], None]) -> None:
-        connection = await connect(self._url, self._name, self._timing)
+        connection = await connect(self._url, await self._name.get(), self._timing)
         try:
             await prepare(connection, self._names, self._questions)
             await connection.execute(f"SET lock_timeout = {int(self._timing.patience * 1000)}")

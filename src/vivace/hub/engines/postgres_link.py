@@ -25,6 +25,9 @@ LOST: Final = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError,
 _LOCK: Final = 0x7669_7661_6365  # any number of our own
 
 _COMMAND: Final = "python -m vivace.hub.engines.postgres_schema"
+_POOLER: Final = (
+    "a pooler that shares connections is in between (pgbouncer?): let HUB_URL lead to the server itself"
+)
 _REMEDIES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (
         asyncpg.TooManyConnectionsError,
@@ -39,6 +42,8 @@ _REMEDIES: Final[tuple[tuple[type[Exception], str], ...]] = (
         asyncpg.InsufficientPrivilegeError,
         f"the role may not create or use the hub's tables: let their owner run the output of {_COMMAND}",
     ),
+    (asyncpg.InvalidSQLStatementNameError, _POOLER),
+    (asyncpg.DuplicatePreparedStatementError, _POOLER),
     (asyncpg.DiskFullError, "its disk is full"),
     (asyncpg.AdminShutdownError, "it ended the connection: it is restarted, or somebody did"),
     (asyncpg.CrashShutdownError, "it ended the connection: it has crashed, and comes back"),

@@ -19,7 +19,7 @@ from vivace.hub.engine import Sink
 from vivace.hub.engines.postgres_link import connect, explain, prepare
 from vivace.hub.engines.postgres_rows import CHUNK, Questions, stored_of, went_back
 from vivace.hub.engines.postgres_schema import RETENTION, Names, bucket_of
-from vivace.hub.engines.upkeep import LinkDown, Status, Timing, keep
+from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing, keep
 from vivace.hub.records import Position, Rule
 
 __all__ = ["LINK", "Reader"]
@@ -27,6 +27,8 @@ __all__ = ["LINK", "Reader"]
 logger = logging.getLogger("vivace")
 
 LINK: Final = "listening"
+POLL: Final = 1.0
+"""Seconds between two looks where notifications do not arrive."""
 
 
 class _Followed:
@@ -49,7 +51,7 @@ class Reader:
         status: Is told.
     """
 
-    def __init__(self, url: str, name: str, names: Names, timing: Timing, status: Status) -> None:
+    def __init__(self, url: str, name: CallName, names: Names, timing: Timing, status: Status) -> None:
         self._url = url
         self._name = name
         self._names = names
@@ -63,6 +65,7 @@ class Reader:
         self._wake = asyncio.Event()
         self._seen: str | None = None
         self._seen_at = 0.0
+        self._pause = timing.ping_after
         self._connection: Any = None
         self._task: asyncio.Task[None] | None = None
 
@@ -114,12 +117,13 @@ class Reader:
                 await asyncio.shield(followed.ready)
 
     async def _session(self, settled: Callable[[], None]) -> None:
-        connection = await connect(self._url, self._name, self._timing)
+        connection = await connect(self._url, await self._name.get(), self._timing)
         connection.add_termination_listener(lambda _: self._wake.set())
         self._heard.clear()
         try:
             await prepare(connection, self._names, self._questions)
             self._connection = connection
+            await self._try_notifications(connection)
             await self._take_up(connection)
             settled()
             while True:
@@ -129,10 +133,35 @@ class Reader:
             self._connection = None
             connection.terminate()
 
+    async def _try_notifications(self, connection: Any) -> None:
+        """Send one to this connection; where none arrive, look often."""
+        heard = asyncio.Event()
+
+        def hear(*_: object) -> None:
+            heard.set()
+
+        channel = f"{self._names.channel(0)}_{connection.get_server_pid()}"
+        await connection.add_listener(channel, hear)
+        await connection.execute("SELECT pg_notify($1, '')", channel)
+        try:
+            async with asyncio.timeout(self._timing.ping_timeout):
+                await heard.wait()
+        except TimeoutError:
+            self._pause = min(POLL, self._timing.ping_after)
+            logger.warning(
+                "hub: notifications of postgres do not arrive: HUB_URL leads to a pooler that shares"
+                " connections (pgbouncer, pool_mode=transaction?). Let it lead to the server itself; until"
+                " then it is asked every %g s",
+                self._pause,
+            )
+        else:
+            self._pause = self._timing.ping_after
+        await connection.remove_listener(channel, hear)
+
     async def _wait(self, connection: Any) -> None:
         """Return when there may be news, or it is time for a look without."""
         try:
-            async with asyncio.timeout(self._timing.ping_after):
+            async with asyncio.timeout(self._pause):
                 await self._wake.wait()
         except TimeoutError:
             pass

@@ -22,7 +22,7 @@ from vivace.hub.engines.redis_listen import LINK as LISTENING
 from vivace.hub.engines.redis_listen import Listener
 from vivace.hub.engines.redis_scripts import PUBLISH, READ, Names, read_answer
 from vivace.hub.engines.remedies import explain
-from vivace.hub.engines.upkeep import Status, Timing
+from vivace.hub.engines.upkeep import CallName, Status, Timing
 from vivace.hub.engines.urls import Address
 from vivace.hub.records import Outgoing, Past, Position, Rule
 
@@ -42,9 +42,11 @@ class RedisEngine:
     def __init__(self, address: Address, prefix: str, name: str, timing: Timing) -> None:
         self._address = address
         self._names = names = Names(prefix, address.database)
+        call = CallName(name)
         self._status = status = Status(COMMANDS, LISTENING)
-        self._caller = Caller(address, name, names.probe, timing, status)
-        self._listener = Listener(address, name, names, timing, status, self._read_when_connected)
+        self._caller = Caller(address, call, names.probe, timing, status)
+        self._listener = Listener(address, call, names, timing, status, self._read_when_connected)
+        self._call = call
         self._run = os.urandom(6).hex()
         self._number = 0
 
@@ -57,6 +59,10 @@ class RedisEngine:
     def connections(self) -> int:
         """See `Engine.connections`."""
         return self._caller.connected + self._listener.connected
+
+    def rename(self, name: str) -> None:
+        """See `Engine.rename`."""
+        self._call.become(name)
 
     async def start(self, sink: Sink) -> None:
         """See `Engine.start`."""

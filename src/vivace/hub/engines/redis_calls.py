@@ -17,7 +17,7 @@ from vivace.hub.engines.outbox import Job, Outbox
 from vivace.hub.engines.redis_scripts import PUBLISH, READ
 from vivace.hub.engines.remedies import explain, is_about_server
 from vivace.hub.engines.resp import Connection, Word, connect
-from vivace.hub.engines.upkeep import LinkDown, Status, Timing, keep
+from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing, keep
 from vivace.hub.engines.urls import Address
 
 __all__ = ["LINK", "Caller"]
@@ -43,7 +43,7 @@ class Caller:
         status: Is told.
     """
 
-    def __init__(self, address: Address, name: str, probe: str, timing: Timing, status: Status) -> None:
+    def __init__(self, address: Address, name: CallName, probe: str, timing: Timing, status: Status) -> None:
         self._address = address
         self._name = name
         self._probe = probe
@@ -114,7 +114,7 @@ class Caller:
             job.future.set_result(answer.result())
 
     async def _session(self, settled: Callable[[], None]) -> None:
-        connection = await connect(self._address, self._name, self._timing)
+        connection = await connect(self._address, await self._name.get(), self._timing)
         try:
             await self._prepare(connection)
             self._connection = connection

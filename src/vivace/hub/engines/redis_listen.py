@@ -24,7 +24,7 @@ from vivace.hub.engines.envelope import Envelope, Numbers, stored_from, unseal
 from vivace.hub.engines.redis_scripts import Names, read_head
 from vivace.hub.engines.remedies import explain
 from vivace.hub.engines.resp import Connection, connect
-from vivace.hub.engines.upkeep import LinkDown, Status, Timing, keep
+from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing, keep
 from vivace.hub.engines.urls import Address
 from vivace.hub.records import Past, Position, Rule, Stored
 
@@ -80,7 +80,7 @@ class Listener:
     def __init__(
         self,
         address: Address,
-        name: str,
+        name: CallName,
         names: Names,
         timing: Timing,
         status: Status,
@@ -159,7 +159,7 @@ class Listener:
 
     async def _session(self, settled: Callable[[], None]) -> None:
         self._owed.clear()
-        connection = await connect(self._address, self._name, self._timing, self._take)
+        connection = await connect(self._address, await self._name.get(), self._timing, self._take)
         self._connection = connection
         work = asyncio.create_task(self._work(connection, settled))
         try:

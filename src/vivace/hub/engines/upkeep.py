@@ -9,12 +9,13 @@ Rules of this file:
 import asyncio
 import logging
 import random
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from vivace.hub.engine import Sink
 
-__all__ = ["Backoff", "LinkDown", "Status", "Timing", "keep"]
+__all__ = ["Backoff", "CallName", "LinkDown", "Status", "Timing", "keep"]
 logger = logging.getLogger("vivace")
 
 
@@ -44,6 +45,42 @@ class Timing(NamedTuple):
 
 class LinkDown(ConnectionError):
     """A connection cannot be had or is lost; its text says what was seen and what to do."""
+
+
+class CallName:
+    """What the server's list of clients calls the connections of this machine.
+
+    A hub that begins before its app is known has no name. The first process that comes brings it; the hub
+    waits for that, since a connection that listens cannot be named anew.
+
+    Args:
+        name: Such as ``shop@host/hub``; empty: it is not known yet.
+    """
+
+    PATIENCE = 30.0
+    """Seconds; until a process comes nobody needs the engine."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._known = asyncio.Event()
+        if name:
+            self._known.set()
+
+    def become(self, name: str) -> None:
+        """The name is known, if it was not before; empty: whoever came has none."""
+        if not self._name:
+            self._name = name or f"vivace@{socket.gethostname()}/hub"
+            self._known.set()
+
+    async def get(self) -> str:
+        """The name, or one for an app that nobody has named."""
+        if not self._known.is_set():
+            try:
+                async with asyncio.timeout(self.PATIENCE):
+                    await self._known.wait()
+            except TimeoutError:
+                self.become("")
+        return self._name
 
 
 class Backoff:

@@ -23,7 +23,9 @@ __all__ = ["VARIABLE", "Folder"]
 
 VARIABLE: Final = "VIVACE_RUN"
 """Where the processes of a server find the folder."""
-_BEGIN: Final = "run-"
+LONGEST: Final = 50
+"""Octets of the folder above: the path of a socket has 107, and names of services need some."""
+_BEGIN: Final = "vivace-run-"
 _LOCK: Final = "lock"
 
 
@@ -45,6 +47,8 @@ class Folder:
             self.path = inherited
         else:
             above = control_folder()
+            if len(os.fsencode(above)) > LONGEST:
+                above = tempfile.gettempdir() if len(tempfile.gettempdir()) <= LONGEST else "/tmp"  # noqa: S108
             _sweep(above)
             self.path = tempfile.mkdtemp(prefix=_BEGIN, dir=above)
         self._lock = os.open(os.path.join(self.path, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -53,7 +53,7 @@ class HubProcess:
         leave: Called in a child: closes what is the supervisor's.
 
     Attributes:
-        name: Of the app, for the title of the process.
+        name: Of the app, for the title of the process; empty: it is not known yet.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class HubProcess:
         self._chance = random.SystemRandom()
         self._place = Place("hub", "always", GRACE, now=0.0)
         self._before = 0
-        self.name = "vivace"
+        self.name = ""
 
     @property
     def listener(self) -> socket.socket | None:
@@ -217,7 +217,7 @@ class HubProcess:
         listener, self._listener = self._listener, None
         self._watched = False
         self._leave()
-        set_title(f"{self.name}: hub")
+        set_title(f"{self.name or 'vivace'}: hub")
         from vivace.hub.process import main
 
         assert listener is not None, "a hub is made for those who connect there"
