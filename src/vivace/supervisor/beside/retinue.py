@@ -38,7 +38,7 @@ logger = logging.getLogger("vivace")
 
 _INHERITED: Final = "_VIVACE_BESIDE"
 LEAST: Final = 2.0
-"""Seconds that companions have at least when the workers are gone."""
+"""Seconds that companions, and then each daemon, have at least when the workers are gone."""
 
 
 class Retinue:
@@ -270,7 +270,8 @@ class Retinue:
         if self._alone and self._companions.gone:
             self._hub.stop(now)
             if self._hub.gone:
-                self._daemons.stop(now, self._grace)
+                left = max(self._deadline - now, LEAST)
+                self._daemons.stop(now, left if self._grace is None else self._grace)
 
     def hurry(self, now: float) -> None:
         """The stop is forced."""
