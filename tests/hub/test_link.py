@@ -386,3 +386,19 @@ async def test_a_script_that_ends_at_once_has_been_heard(
         )
         assert await take(fast, 2) == ["sync", "async"]
     assert Position.parse(done.stdout.strip()) is not None
+
+
+async def test_a_hub_that_is_told_to_end_lets_those_that_use_it_go_first(
+    make_process: MakeProcess, make_hub: MakeHub
+) -> None:
+    """As when a service manager tells all processes at once."""
+    process = make_process()
+    hub = make_hub(process.url)
+    hub.topic("a", delivery="resume")
+    await hub.publish("a", 1)
+    process.signal(signal.SIGTERM)
+    process.signal(signal.SIGINT)
+    assert isinstance(await hub.publish("a", 2), Position)
+    await hub.stop()
+    assert process.process is not None
+    assert await asyncio.to_thread(process.process.wait, 5) == 0
