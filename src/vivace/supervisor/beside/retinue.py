@@ -296,6 +296,8 @@ class Retinue:
         self._hub.close(child=True)
         self._daemons.leave()
         self._hooks.leave()
+        if self._folder is not None:
+            self._folder.leave()
 
     def close(self, *, handed: bool = False) -> None:
         """The end.
