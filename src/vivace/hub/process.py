@@ -140,7 +140,7 @@ class Session(asyncio.Protocol):
         self._outlet: Outlet | None = None
         self._transport: asyncio.Transport | None = None
         self._known = False
-        self._full = False
+        self._full = self._paused = False
         self._missed: dict[str, Position | None] = {}
 
     # The connection
@@ -174,9 +174,12 @@ class Session(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.abort()
 
+    def pause_writing(self) -> None:
+        self._paused = True
+
     def resume_writing(self) -> None:
         """The process has read: give it what it missed."""
-        self._full = False
+        self._full = self._paused = False
         missed, self._missed = self._missed, {}
         for topic, position in missed.items():
             if position is None:
@@ -268,13 +271,20 @@ class Session(asyncio.Protocol):
         if outlet is None:
             return
         if self._full or outlet.waiting > self._limits.buffer:
-            self._full = True
+            if not self._full:
+                self._full = True
+                asyncio.get_running_loop().call_soon(self._look)
             if stored.topic not in self._missed:
                 position = stored.pos
                 behind = None if position is None else Position(position.epoch, position.offset - 1)
                 self._missed[stored.topic] = behind
             return
         outlet.put(_encoded(stored))
+
+    def _look(self) -> None:
+        """What was too much for one turn of the loop may be taken at once: then nobody says so."""
+        if self._full and not self._paused:
+            self.resume_writing()
 
     def gap(self, topic: str, reason: str) -> None:
         """Messages of a topic were lost."""
