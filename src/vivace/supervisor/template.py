@@ -92,7 +92,7 @@ class Template:
         place_process(self._job.config, None)
         loaded = self._job.load()
         self._app = loaded.app if loaded.kind == "native" else None
-        attach_logging(self._job.config)
+        attach_logging(self._job.config, "template")
         if self._job.config.PRELOAD == "on":
             refuse_early_connections(self._job.config)
         run_main_listeners(self._app, "main_process_start")
