@@ -1,6 +1,6 @@
 """How fast tasks go in and out, and what is left of them when everybody is killed.
 
-    python -m bench.tasks speed
+    python -m bench.tasks speed [URL]
     python -m bench.tasks kills 1000
     python -m bench.tasks slots 20
 
@@ -102,8 +102,8 @@ async def enqueue_many(book: Book) -> float:
     return COUNT / (time.perf_counter() - began)
 
 
-async def speed(folder: Path) -> None:
-    url = f"sqlite:///{folder}/tasks.sqlite3"
+async def speed(folder: Path, url: str) -> None:
+    url = url or f"sqlite:///{folder}/tasks.sqlite3"
     book = make_book(url)
     alone = await enqueue_many(book)
     print(f"enqueue, nobody takes: {alone:,.0f} a second")
@@ -138,8 +138,7 @@ def report(results: list[Path]) -> None:
 
 
 async def _left(book: Book) -> int:
-    stats: Any = await book.clerk.do(lambda spool: spool.stats(0), reads=True)
-    return sum(stats["states"].values())
+    return sum((await book.stats())["states"].values())
 
 
 def serve(folder: Path) -> subprocess.Popen[bytes]:
@@ -279,7 +278,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         if given.what == "speed":
-            asyncio.run(speed(Path(name)))
+            asyncio.run(speed(Path(name), given.arguments[0] if given.arguments else ""))
         else:
             trial, usual = (kills, 1000) if given.what == "kills" else (slots, 20)
             sys.exit(trial(Path(name), int(given.arguments[0] if given.arguments else usual)))

@@ -12,7 +12,7 @@ from vivace.errors import ConfigError
 NUMBERS = [s for s in SETTINGS if s.kind in {"int", "float", "workers", "mode"}]
 BY_NAME = {s.name: s for s in SETTINGS}
 TYPES = {"bool": bool, "choice": str, "float": float, "header": str, "int": int, "logo": str, "mode": int}
-TEXTS = ("binds", "budgets", "daemons", "hooks", "mounts", "networks", "paths", "str")
+TEXTS = ("binds", "alarms", "budgets", "daemons", "hooks", "mounts", "networks", "paths", "places", "str")
 TYPES |= dict.fromkeys(TEXTS, str) | {"workers": int}
 
 

@@ -10,6 +10,7 @@ from tests.hub.fake_engine import FakeEngine, Server
 from tests.hub.peers import Client
 from vivace.errors import HubUnavailable
 from vivace.hub import Hub, Message, Position, Subscription, places
+from vivace.hub import exchange as exchange_module
 from vivace.hub.exchange import Exchange
 from vivace.hub.limits import Limits
 from vivace.hub.records import Rule, Stored
@@ -185,3 +186,24 @@ async def test_a_process_that_comes_back_while_the_engine_is_away_waits_for_its_
     exchange.detach(client)
     assert "a" not in server.engines[0].topics
     await exchange.stop()
+
+
+async def test_a_rule_that_nobody_declares_any_more_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch, make_hub: Callable[..., Hub]
+) -> None:
+    """New code has other rules: while some process declares rules at all, those of the old one go."""
+    monkeypatch.setattr(exchange_module, "RULES_KEPT", 0.05)
+    old, new, other = make_hub(), make_hub(), make_hub()
+    old.topic("room:*", delivery="resume")
+    new.topic("price:*", delivery="latest")
+    for hub in (old, new, other):
+        await hub.start()
+    assert other.rules.of("room:1").ordered
+    await old.stop()
+    async with asyncio.timeout(5):
+        while other.rules.of("room:1").ordered or new.rules.of("room:1").ordered:
+            await asyncio.sleep(0.01)
+    assert other.rules.of("price:x").ordered
+    await new.stop()
+    await asyncio.sleep(0.15)
+    assert other.rules.of("price:x").ordered  # nobody is there who could know better

@@ -53,7 +53,7 @@ def missed(exchange: Exchange, topic: str, since: Position | None) -> Past:
     return past
 
 
-def test_a_hub_goes_on_where_the_killed_one_was(tmp_path: Path) -> None:
+async def test_a_hub_goes_on_where_the_killed_one_was(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     before = begin(path)
     positions = [say(before, text) for text in "12345"]
@@ -66,7 +66,7 @@ def test_a_hub_goes_on_where_the_killed_one_was(tmp_path: Path) -> None:
     assert say(after, "again", message_id="5") == positions[4]
 
 
-def test_it_stays_right_when_it_is_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_stays_right_when_it_is_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FLOOR", 2000)
     path = tmp_path / "journal"
     before = begin(path)
@@ -80,7 +80,7 @@ def test_it_stays_right_when_it_is_rewritten(tmp_path: Path, monkeypatch: pytest
     assert [file.name for file in tmp_path.iterdir()] == ["journal"]
 
 
-def test_a_record_that_was_being_written_is_left_out(tmp_path: Path) -> None:
+async def test_a_record_that_was_being_written_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     before = begin(path)
     first, _ = say(before, "1"), say(before, "2")
@@ -90,7 +90,7 @@ def test_a_record_that_was_being_written_is_left_out(tmp_path: Path) -> None:
     assert first.offset == 1
 
 
-def test_after_a_crash_of_the_machine_the_epoch_is_new(
+async def test_after_a_crash_of_the_machine_the_epoch_is_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "journal"
@@ -103,7 +103,7 @@ def test_after_a_crash_of_the_machine_the_epoch_is_new(
     assert not missed(after, "a", position).complete
 
 
-def test_a_file_has_one_hub(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_file_has_one_hub(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "journal"
     begin(path)
     with caplog.at_level(logging.WARNING):
@@ -114,7 +114,9 @@ def test_a_file_has_one_hub(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     assert missed(make(path), "a", None).messages == []
 
 
-def test_a_full_disk_is_said_and_the_hub_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_full_disk_is_said_and_the_hub_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     class Full:
         def write(self, data: bytes) -> int:
             raise OSError(28, "No space left on device")
@@ -132,7 +134,7 @@ def test_a_full_disk_is_said_and_the_hub_goes_on(tmp_path: Path, caplog: pytest.
     assert caplog.text.count("No space left on device: histories end with this process") == 1
 
 
-def test_it_is_for_its_user_only(tmp_path: Path) -> None:
+async def test_it_is_for_its_user_only(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     begin(path)
     assert path.stat().st_mode & 0o777 == 0o600

@@ -219,6 +219,20 @@ async def test_a_process_that_reads_too_slowly_gets_what_is_kept_and_word_of_the
     assert said == "500 True {('fast', 'hub: this process read too slowly')}\n"
 
 
+async def test_a_burst_above_a_small_buffer_is_made_up_for_at_once(
+    make_process: MakeProcess, make_hub: MakeHub
+) -> None:
+    process = make_process(HUB_BUFFER=20_000)
+    one, two = make_hub(process.url), make_hub(process.url)
+    one.topic("kept", delivery="resume", history=1000)
+    async with two.subscribe("kept", max_queue=1000) as kept, two.subscribe("fast") as fast:
+        await asyncio.gather(*(one.publish("kept", str(n) + "x" * 1000) for n in range(100)))
+        got = [int(text.rstrip("x")) for text in await take(kept, 100)]
+        assert got == list(range(100))
+        await one.publish("fast", "y")
+        assert await take(fast, 1) == ["y"]
+
+
 async def test_what_waits_for_a_hub_is_bounded_in_number_and_in_time(
     tmp_path: Path, make_hub: MakeHub
 ) -> None:
@@ -386,3 +400,19 @@ async def test_a_script_that_ends_at_once_has_been_heard(
         )
         assert await take(fast, 2) == ["sync", "async"]
     assert Position.parse(done.stdout.strip()) is not None
+
+
+async def test_a_hub_that_is_told_to_end_lets_those_that_use_it_go_first(
+    make_process: MakeProcess, make_hub: MakeHub
+) -> None:
+    """As when a service manager tells all processes at once."""
+    process = make_process()
+    hub = make_hub(process.url)
+    hub.topic("a", delivery="resume")
+    await hub.publish("a", 1)
+    process.signal(signal.SIGTERM)
+    process.signal(signal.SIGINT)
+    assert isinstance(await hub.publish("a", 2), Position)
+    await hub.stop()
+    assert process.process is not None
+    assert await asyncio.to_thread(process.process.wait, 5) == 0

@@ -49,6 +49,9 @@ async def test_a_json_line_has_the_facts(sink: Sink) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry.pop("time"))
     assert entry.pop("ms") >= 0
     assert entry == {
+        "level": "info",
+        "logger": "vivace.access",
+        "message": "GET /a?b=c 200",
         "event": "request",
         "pid": os.getpid(),
         "client": "127.0.0.1",
@@ -96,7 +99,7 @@ async def test_a_refused_message_is_logged(sink: Sink) -> None:
 
 
 def test_a_long_target_is_cut() -> None:
-    line = access._text_lines([(0.0, "1", "GET", b"/" + b"a" * 15_000, "1.1", 200, 0, 0.0)], 0.0)
+    line = access._text_lines([(0.0, "1", "GET", b"/" + b"a" * 15_000, "1.1", 200, 0, 0.0, "")], 0.0)
     assert len(line) <= access.LINE_SIZE
 
 

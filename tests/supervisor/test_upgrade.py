@@ -226,7 +226,7 @@ def test_a_stop_is_handed_on_to_nobody_once_the_new_one_serves(tmp_path: Path) -
         second = upgrade(server, server.process.pid)
         start = time.monotonic()
         server.signal(signal.SIGTERM)
-        server.signal(signal.SIGINT)
+        server.signal_again(signal.SIGINT)
         assert server.process.wait(20) == 0
         assert time.monotonic() - start < 3
         assert supervisor_of(server) == second

@@ -126,6 +126,11 @@ def test_whoever_listens_hears_what_others_enqueue(far_url: str) -> None:
     with spool.transaction():
         spool.enqueue([NewTask("heard")], START)
     until(lambda: len(heard) == 2)
+    with spool.transaction():
+        tasks = spool.claim("w", ["heard"], 1, 30.0, START)
+    with spool.transaction():
+        assert spool.release("w", tasks, START) == 1  # others may run it at once
+    until(lambda: len(heard) == 3)
     deaf()
     spool.close()
 

@@ -13,6 +13,7 @@ import pytest
 from tests.tasks.conftest import Clock
 from vivace.tasks import Retry, TaskError, TaskFailed, current_task
 from vivace.tasks.book import Book
+from vivace.tasks.errors import BadArguments
 from vivace.tasks.records import Task
 from vivace.tasks.runner import LOOK, Runner
 
@@ -64,6 +65,22 @@ async def test_tasks_run_and_their_results_are_there(book: Book) -> None:
     handles = [await one.enqueue(1), await two.enqueue("ab")]
     assert await drain(book) == 2
     assert [await handle.result(1) for handle in handles] == [3, "abab"]
+
+
+async def test_many_are_enqueued_at_once_or_none(book: Book) -> None:
+    seen: list[tuple[int, str]] = []
+
+    async def note(n: int, text: str = "") -> None:
+        seen.append((n, text))
+
+    task = book.declare(note)
+    handles = await task.enqueue_many([(1,), (2, "two"), {"n": 3, "text": "three"}])
+    assert [handle.id for handle in handles] == [1, 2, 3]
+    with pytest.raises(BadArguments):
+        await task.enqueue_many([(4,), ("five",)])
+    assert (await book.stats())["states"] == {"ready": 3}
+    await drain(book)
+    assert seen == [(1, ""), (2, "two"), (3, "three")]
 
 
 async def test_called_a_task_is_the_function_that_it_was(book: Book) -> None:

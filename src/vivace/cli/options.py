@@ -86,7 +86,7 @@ def _make_option(setting: Setting) -> click.Option:
     option = _SettingOption(
         [flag, setting.name.lower()],
         default=None,
-        multiple=setting.kind in ("binds", "networks", "paths"),
+        multiple=setting.kind in ("binds", "networks", "paths", "places"),
         type=click.BOOL if setting.kind == "bool" else click.STRING,
         metavar=None if setting.kind == "bool" else _metavar(setting),
         help=f"{setting.help}{_default_note(setting)}",

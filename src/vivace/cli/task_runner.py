@@ -36,7 +36,7 @@ def run_beside(target: str | None) -> int:
 
     config = Config.load()
     loaded = load_app(target or config.APP or find_target(Path()), config)
-    attach_logging(config)
+    attach_logging(config, "tasks")
     found = [placed for placed in all_companions(loaded.app) if placed.companion.kind in KINDS]
     if not found:
         raise StartupError(f"{loaded.target} has no tasks and no schedules", stage="tasks")

@@ -99,6 +99,11 @@ class Config(MutableMapping[str, Any]):
     LOG_FORMAT: str
     MOTD: bool
     LOGO: str | None
+    LOG_LEVEL: str
+    LOG_TO: str
+    LOG_BUFFER: int
+    LOG_REDACT: str
+    ACCESS_LOG_ID: bool
     DAEMON: str
     PROCFILE: str
     HOOKS: str

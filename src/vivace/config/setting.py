@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from vivace.config.binds import parse_bind, split_binds
 from vivace.config.budget import parse_budgets, show_budgets
 from vivace.config.daemons import parse_daemons, show_daemons
+from vivace.config.places import parse_places
 from vivace.config.stages import parse_stages, show_stages
 from vivace.config.workers import WorkerRange, parse_range, show_workers
 from vivace.errors import ConfigError
@@ -41,7 +42,8 @@ class Setting(NamedTuple):
         name: Upper case, as application code writes it.
         kind: What a value is: ``bool``, ``int``, ``float``, ``str``, ``logo`` (text of several lines),
             ``choice``, ``mode`` (permission bits, octal when written as text), ``header`` (a field name),
-            ``daemons`` and ``hooks`` (JSON text, or what it stands for),
+            ``alarms``, ``daemons`` and ``hooks`` (JSON text, or what it stands for),
+            ``places`` (see `config.places`; text or a list),
             ``budgets`` (text ``name=limit`` and so on; a list or table of it too),
             ``mounts`` (text ``/prefix=target`` and so on; a list or table of it too), ``workers`` (a number,
             two as ``2..8``, or ``auto``), ``binds`` (addresses to listen on, see `config.binds`) or
@@ -112,7 +114,7 @@ class Setting(NamedTuple):
         try:
             return _PARSERS[self.kind](self, value)
         except ConfigError as error:
-            if self.kind not in ("daemons", "hooks"):
+            if self.kind not in ("alarms", "daemons", "hooks", "places"):
                 raise
             raise ConfigError(f"{error} (from {source})", key=self.name, source=source) from None
         except (TypeError, ValueError, OverflowError):
@@ -264,6 +266,15 @@ def _parse_budgets(_: Setting, value: object) -> str:
     return show_budgets(parse_budgets(value))
 
 
+def _parse_places(_: Setting, value: object) -> str:
+    items = value.split() if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
+        raise TypeError
+    found = [place for item in items for place in item.split()]
+    parse_places(found)
+    return " ".join(found)
+
+
 def _parse_daemons(_: Setting, value: object) -> str:
     return show_daemons(parse_daemons(value))
 
@@ -307,6 +318,7 @@ _PARSERS: Final[dict[str, Callable[[Setting, object], Any]]] = {
     "mounts": _parse_mounts,
     "networks": _parse_networks,
     "paths": _parse_paths,
+    "places": _parse_places,
     "str": _parse_str,
     "workers": _parse_workers,
 }
@@ -325,6 +337,7 @@ _EXPECTED: Final = {
     "mounts": "a prefix and a target such as /old=module:app, or several with a space between them",
     "networks": "addresses, networks such as 10.0.0.0/8, unix or *, with a space between them",
     "paths": "a path, or several",
+    "places": "stdout, a URL such as syslog+tls://host, or several with a space between them",
     "str": "text on one line",
     "workers": "auto, a whole number, or two such as 2..8",
 }

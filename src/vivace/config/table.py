@@ -12,6 +12,7 @@ from vivace.config.table_clients import CLIENT_SETTINGS
 from vivace.config.table_graphql import GRAPHQL_SETTINGS
 from vivace.config.table_groups import GROUP_SETTINGS
 from vivace.config.table_hub import HUB_SETTINGS
+from vivace.config.table_logs import LOG_SETTINGS
 from vivace.config.table_tasks import TASK_SETTINGS
 
 __all__ = ["BY_NAME", "SETTINGS"]
@@ -439,6 +440,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         "LOGO", "logo", None, "Text shown above the message of the start.", _LOG, flag="-", scope="process"
     ),
+    *LOG_SETTINGS,
     *BESIDE_SETTINGS,
     *CLIENT_SETTINGS,
     *HUB_SETTINGS,

@@ -19,7 +19,6 @@ from vivace.config import Config
 from vivace.config.budget import Declaration, Plan, name_budget, parse_budgets, refusal
 from vivace.errors import ConfigError, DeclarationError
 from vivace.framework.lease import Gate, Lease
-from vivace.framework.leasing import lease_budget
 from vivace.framework.probe import watch_budget
 
 __all__ = ["Budget", "Budgeted", "all_budgets", "bound_by_budgets", "declare", "fit_threads", "forget"]
@@ -499,6 +498,8 @@ class Budgeted:
             raise DeclarationError(f"budget {name!r}: enforce={enforce!r} is none of {', '.join(_ENFORCE)}")
         budget.recycle = enforce == "recycle"
         if coordinate:
+            from vivace.framework.leasing import lease_budget  # not on every system, and seldom used
+
             lease_budget(self, budget, wait)
         watch_budget(self, budget, probe=probe)
         return budget

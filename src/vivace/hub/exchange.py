@@ -36,6 +36,8 @@ PRESENT: Final = "$present:"
 _OWN: Final = Rule("$*")
 _SWEEP: Final = 10.0
 """Seconds between two looks for what is too old."""
+RULES_KEPT: Final = 10.0
+"""Seconds for which a rule that nobody declares still holds: as long as processes may take to come back."""
 _BYE: Final = 1.0
 """Seconds in which the other machines are told of the end."""
 _RETRY: Final = 0.5
@@ -85,6 +87,7 @@ class Exchange:
         self.broker = Broker(os.urandom(6).hex(), self.rules, room)
         self.presence = Presence(self.origin, self._tell_presence)
         self.clients: set[Client] = set()
+        self._declarers: dict[str, set[Client]] = {}
         self.lost = 0
         """Messages that did not reach the other machines."""
         self.published = 0
@@ -158,6 +161,9 @@ class Exchange:
     def detach(self, client: Client) -> None:
         """A process is gone."""
         self.clients.discard(client)
+        for clients in self._declarers.values():
+            clients.discard(client)
+        self._later("rules", RULES_KEPT, self._forget_rules)
         last = self.broker.detach(client)
         self._unfollow(last)
         self.presence.detach(client)
@@ -165,6 +171,10 @@ class Exchange:
 
     def declare(self, client: Client, rules: list[Rule]) -> None:
         """A process declared rules."""
+        for rule in rules:
+            self._declarers.setdefault(rule.pattern, set()).add(client)
+        if rules:
+            self._later("rules", RULES_KEPT, self._forget_rules)
         changed = self.rules.declare(rules)
         if not changed:
             return
@@ -172,7 +182,14 @@ class Exchange:
             self._keeper.declare(changed)
         for other in tuple(self.clients):
             if other is not client:
-                other.declare(changed)
+                other.declare(self.rules.all())
+
+    def _forget_rules(self) -> None:
+        """Forget what no process declares any more: it was that of older code, or of an older hub."""
+        declared = {pattern for pattern, clients in self._declarers.items() if clients}
+        if declared and self.rules.keep(declared):
+            for client in tuple(self.clients):
+                client.declare(self.rules.all())
 
     # Interest
 

@@ -92,6 +92,8 @@ class Hub(People):
         if missing:
             self.rules_declared = [*self.rules_declared, *missing]
             self.rules.declare(missing)
+            if self._local is not None:
+                self._local.own = {rule.pattern for rule in self.rules_declared}
             loop, station = self._loop, self._station
             if loop is not None and station is not None and not loop.is_closed():
                 loop.call_soon_threadsafe(station.declare, missing)
@@ -153,6 +155,7 @@ class Hub(People):
             )
         self._loop = loop
         local = self._local = Local(self.rules, self.limits.linger)
+        local.own = {rule.pattern for rule in self.rules_declared}
         local.on_control = self._take_control
         station = self._station = local.station = make_station(
             self.url, self.engine, local, self.limits, self.name
@@ -202,6 +205,7 @@ class Hub(People):
         self.rules_declared = [*(other for other in self.rules_declared if other.pattern != pattern), rule]
         self.rules.declare((rule,))
         if self.started and self._station is not None and self._local is not None:
+            self._local.own.add(pattern)
             self._local.apply_rules()
             self._station.declare([rule])
 

@@ -206,6 +206,8 @@ class Local:
     def __init__(self, rules: Rules, linger: float) -> None:
         self.rules = rules
         self.linger = linger
+        self.own: set[str] = set()
+        """The patterns that this process declares."""
         self.channels: dict[str, Channel] = {}
         self.delivered = 0
         self.gaps = 0
@@ -315,8 +317,9 @@ class Local:
         self.on_control(payload)
 
     def declare(self, rules: list[Rule]) -> None:
-        """Take rules that another process declared."""
-        if self.rules.declare(rules):
+        """Take all the rules of the hub; what nobody declares any more is forgotten."""
+        changed = bool(self.rules.declare(rules))
+        if self.rules.keep({rule.pattern for rule in rules} | self.own) or changed:
             self.apply_rules()
 
     def apply_rules(self) -> None:

@@ -9,6 +9,7 @@ Rules of this file:
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -32,6 +33,8 @@ __all__ = ["main", "serve"]
 logger = logging.getLogger("vivace.hub")
 
 _NO_RULE: Final = Rule("*")
+LAST: Final = 0.5
+"""Seconds for which a hub that is told to end waits for the end of those that use it."""
 _SLOW: Final = "hub: this process read too slowly"
 
 
@@ -89,15 +92,22 @@ async def serve(
     await exchange.start()
     listener.setblocking(False)
     sessions: set[Session] = set()
+    gone = asyncio.Event()
     loop = asyncio.get_running_loop()
     keep: dict[str, Any] = (
         {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
     )  # the path is the supervisor's
-    server = await loop.create_unix_server(lambda: Session(exchange, limits, sessions), sock=listener, **keep)
+    server = await loop.create_unix_server(
+        lambda: Session(exchange, limits, sessions, gone), sock=listener, **keep
+    )
     ready()
     logger.debug("the hub (pid %d) serves", os.getpid())
     try:
         await stopping.wait()
+        gone.clear()
+        if sessions:  # all processes may have been told at once: those that use the hub go first
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(gone.wait(), LAST)
     finally:
         server.close()
         for session in tuple(sessions):
@@ -112,17 +122,25 @@ class Session(asyncio.Protocol):
         exchange: The hub.
         limits: Sizes and times.
         sessions: Those that are connected.
+        gone: Set when the last of them is gone.
     """
 
-    def __init__(self, exchange: Exchange, limits: Limits, sessions: "set[Session]") -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        limits: Limits,
+        sessions: "set[Session]",
+        gone: asyncio.Event | None = None,
+    ) -> None:
         self._exchange = exchange
         self._limits = limits
         self._sessions = sessions
+        self._gone = gone
         self._frames = Frames()
         self._outlet: Outlet | None = None
         self._transport: asyncio.Transport | None = None
         self._known = False
-        self._full = False
+        self._full = self._paused = False
         self._missed: dict[str, Position | None] = {}
 
     # The connection
@@ -135,6 +153,8 @@ class Session(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._sessions.discard(self)
+        if self._gone is not None and not self._sessions:
+            self._gone.set()
         self._outlet = None
         if self._known:
             self._exchange.detach(self)
@@ -154,9 +174,12 @@ class Session(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.abort()
 
+    def pause_writing(self) -> None:
+        self._paused = True
+
     def resume_writing(self) -> None:
         """The process has read: give it what it missed."""
-        self._full = False
+        self._full = self._paused = False
         missed, self._missed = self._missed, {}
         for topic, position in missed.items():
             if position is None:
@@ -248,13 +271,20 @@ class Session(asyncio.Protocol):
         if outlet is None:
             return
         if self._full or outlet.waiting > self._limits.buffer:
-            self._full = True
+            if not self._full:
+                self._full = True
+                asyncio.get_running_loop().call_soon(self._look)
             if stored.topic not in self._missed:
                 position = stored.pos
                 behind = None if position is None else Position(position.epoch, position.offset - 1)
                 self._missed[stored.topic] = behind
             return
         outlet.put(_encoded(stored))
+
+    def _look(self) -> None:
+        """What was too much for one turn of the loop may be taken at once: then nobody says so."""
+        if self._full and not self._paused:
+            self.resume_writing()
 
     def gap(self, topic: str, reason: str) -> None:
         """Messages of a topic were lost."""

@@ -6,7 +6,7 @@ Rules of this file:
 - A pattern that is declared again replaces what it said.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -41,6 +41,16 @@ class Rules:
         if changed:
             self._found.clear()
         return changed
+
+    def keep(self, patterns: Collection[str]) -> bool:
+        """Forget every other pattern; give whether there was any."""
+        gone = [rule.pattern for rule in self.all() if rule.pattern not in patterns]
+        for pattern in gone:
+            self._exact.pop(pattern, None)
+            self._patterns.pop(pattern, None)
+        if gone:
+            self._found.clear()
+        return bool(gone)
 
     def of(self, topic: str) -> Rule:
         """The rule of a topic; `fast` if nobody declared one."""

@@ -34,7 +34,7 @@ class Client(Protocol):
         ...
 
     def declare(self, rules: list[Rule]) -> None:
-        """Take rules that another process declared."""
+        """Take all the rules of the hub."""
         ...
 
     def state(self, up: bool, why: str) -> None:

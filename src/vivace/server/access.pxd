@@ -4,7 +4,8 @@ from vivace.server.stream cimport Stream
 
 cdef class AccessLog:
     cdef object __weakref__
-    cdef public object _format, _path, _queue, _thread
+    cdef public object _format, _into, _path, _queue, _thread
+    cdef public bint _ids
     cdef public list _batch
     cdef public int _file
     cdef public Py_ssize_t dropped

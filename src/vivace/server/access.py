@@ -8,7 +8,8 @@ Rules of this file:
   request: what does not fit into the queue is dropped and counted.
 - Text on a terminal, JSON lines elsewhere. Every octet of the client outside printable ASCII is
   escaped, in both; a line has at most `LINE_SIZE` octets; values of secret query keys are masked.
-- Field names follow what other servers' dashboards call them: client, method, path, status, bytes, ms.
+- Field names follow what other servers' dashboards call them: client, method, path, status, bytes, ms; with
+  those that every line has (see `vivace.server.logs.schema`), which cost nothing: they are the same for all.
 """
 
 import logging
@@ -16,9 +17,12 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from vivace.errors import ConfigError
+from vivace.server.logs.schema import here
+from vivace.server.logs.whose import request_id
 
 if TYPE_CHECKING:
     from vivace.server.stream import Stream
@@ -38,7 +42,7 @@ _SECRET: Final = (b"token", b"secret", b"password", b"passwd", b"apikey", b"api_
 
 _THOUSANDTHS: Final = tuple(f"{n:03d}" for n in range(1000))
 
-_Record = tuple[float, str, str, bytes, str, int, int, float]
+_Record = tuple[float, str, str, bytes, str, int, int, float, str]
 
 
 class AccessLog:
@@ -48,6 +52,8 @@ class AccessLog:
         json: JSON lines; else text.
         file: The descriptor to write to.
         path: A file to append to, instead.
+        into: Takes lines and their number, instead of both: what goes where LOG_TO says.
+        ids: Write the id of each request.
 
     Raises:
         ConfigError: The file cannot be opened.
@@ -56,7 +62,17 @@ class AccessLog:
         dropped: Requests whose line was not written.
     """
 
-    def __init__(self, *, json: bool, file: int = 1, path: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        json: bool,
+        file: int = 1,
+        path: str = "",
+        into: Callable[[str, int], object] | None = None,
+        ids: bool = False,
+    ) -> None:
+        self._into = into
+        self._ids = ids
         self._format = _json_lines if json else _text_lines
         # In full: the app may go to another folder.
         self._path = os.path.abspath(path) if path else ""
@@ -73,8 +89,9 @@ class AccessLog:
         host = client[0] if client is not None else "unix"
         took = now - stream.started_at
         batch = self._batch
+        name = request_id(stream) if self._ids else ""
         batch.append(
-            (now, host, head.method, head.target, head.http_version, stream.status, stream.sent, took)
+            (now, host, head.method, head.target, head.http_version, stream.status, stream.sent, took, name)
         )
         if len(batch) >= BATCH_SIZE:
             self.flush()
@@ -83,7 +100,7 @@ class AccessLog:
         """Note a message that was refused before it was a request."""
         host = client[0] if client is not None else "unix"
         self._batch.append(
-            (time.perf_counter(), host, "-", reason.encode("ascii", "replace"), "-", status, 0, 0.0)
+            (time.perf_counter(), host, "-", reason.encode("ascii", "replace"), "-", status, 0, 0.0, "")
         )
 
     def flush(self) -> None:
@@ -92,6 +109,9 @@ class AccessLog:
         if not batch:
             return
         self._batch = []
+        if self._into is not None:
+            self._into(self._format(batch, time.time() - time.perf_counter()), len(batch))
+            return
         if self._queue.qsize() * BATCH_SIZE >= QUEUE_SIZE:
             self.dropped += len(batch)
             return
@@ -190,7 +210,7 @@ def _text_lines(batch: list[_Record], wall: float) -> str:
     lines = []
     shown: dict[bytes, str] = {}
     last, stamp = 0, ""
-    for ended, client, method, target, version, status, size, took in batch:
+    for ended, client, method, target, version, status, size, took, name in batch:
         when = ended + wall
         second = int(when)
         if second != last:
@@ -202,7 +222,7 @@ def _text_lines(batch: list[_Record], wall: float) -> str:
         lines.append(
             f"{stamp}{_THOUSANDTHS[int((when - second) * 1000)]}Z {client} "
             f'"{method} {path} HTTP/{version}" {status} {size} '
-            f"{micros // 1000}.{_THOUSANDTHS[micros % 1000]}ms\n"
+            f"{micros // 1000}.{_THOUSANDTHS[micros % 1000]}ms{f' [{name}]' if name else ''}\n"
         )
     return "".join(lines)
 
@@ -212,8 +232,8 @@ def _json_lines(batch: list[_Record], wall: float) -> str:
     lines = []
     shown: dict[bytes, str] = {}
     last, stamp = 0, ""
-    facts = f'Z","event":"request","pid":{os.getpid()},"client":"'
-    for ended, client, method, target, version, status, size, took in batch:
+    facts = _facts()
+    for ended, client, method, target, version, status, size, took, name in batch:
         when = ended + wall
         second = int(when)
         if second != last:
@@ -225,6 +245,24 @@ def _json_lines(batch: list[_Record], wall: float) -> str:
         lines.append(
             f"{stamp}{_THOUSANDTHS[int((when - second) * 1000)]}{facts}{client}"
             f'","method":"{method}","path":"{path}","http":"{version}",'
-            f'"status":{status},"bytes":{size},"ms":{micros // 1000}.{_THOUSANDTHS[micros % 1000]}}}\n'
+            f'"status":{status},"bytes":{size},"ms":{micros // 1000}.{_THOUSANDTHS[micros % 1000]},'
+            f'"message":"{method} {path} {status}"{_id_field(name) if name else ""}}}\n'
         )
     return "".join(lines)
+
+
+def _facts() -> str:
+    """What all lines of this process have, between their time and the client."""
+    place = "".join(
+        f'"{key}":"{value}",' if isinstance(value, str) else f'"{key}":{value},'
+        for key, value in here.items()
+    )
+    return (
+        f'Z","level":"info","logger":"vivace.access","event":"request","pid":{os.getpid()},{place}"client":"'
+    )
+
+
+def _id_field(name: str) -> str:
+    """The id as it stands in JSON; `name` is printable ASCII."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f',"request_id":"{escaped}"'

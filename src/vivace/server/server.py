@@ -16,6 +16,8 @@ from vivace.config import Config
 from vivace.server.access import AccessLog
 from vivace.server.interface import Interface
 from vivace.server.listeners import Acceptor
+from vivace.server.logs.handler import current
+from vivace.server.logs.whose import serving
 from vivace.server.redirect import Redirect
 from vivace.server.settings import ServerSettings
 from vivace.server.state import ServerState
@@ -58,6 +60,7 @@ class Server:
         self._access = access
         self._log_format: str | None = config.LOG_FORMAT if config.ACCESS_LOG else None
         self._log_file: str = config.ACCESS_LOG_FILE
+        self._log_ids: bool = config.ACCESS_LOG_ID
         self._tls = tls
         self._tls_reload = config.TLS_RELOAD
         self._renewal: asyncio.TimerHandle | None = None
@@ -112,12 +115,11 @@ class Server:
         await self._interface.before_start()
         if self._access is None and self._log_format is not None:
             own = getattr(self._interface, "access_log", _no_log)()
-            path = self._log_file
-            json = bool(path) or _wants_json(self._log_format)
-            self._access = own if own is not None else AccessLog(json=json, path=path)
+            self._access = own if own is not None else self._make_log(self._log_format)
         state = ServerState(self._interface, self._settings, asyncio.get_running_loop(), self._access)
         self._state = state
         state.start_clock()
+        serving.add(self)
         self._acceptors = [Acceptor(listener, state, self._tls) for listener in self._sockets]
         for acceptor in self._acceptors:
             acceptor.start()
@@ -125,6 +127,18 @@ class Server:
         if self._plain is not None:
             await self._plain.start()
         await self._interface.after_start()
+
+    def _make_log(self, log_format: str) -> AccessLog:
+        """The access log: to its file, else where LOG_TO says, else to standard output."""
+        path, places = self._log_file, current()
+        if places is not None and not path:
+            return AccessLog(json=places.json, into=places.write, ids=self._log_ids)
+        return AccessLog(json=bool(path) or _wants_json(log_format), path=path, ids=self._log_ids)
+
+    @property
+    def state(self) -> ServerState | None:
+        """What its connections share, once it has started."""
+        return self._state
 
     @property
     def served(self) -> int:

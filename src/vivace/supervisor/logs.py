@@ -1,9 +1,10 @@
-"""Where log records go: to standard error, as text for people and as JSON lines for machines.
+"""Where log records go: to standard error, as text or as JSON lines, or where LOG_TO says.
 
 Rules of this file:
 
 - A handler is attached to the root logger only if the app has attached none: its own configuration wins.
   So it does for a single logger: what a handler of its own writes to a console is not written twice.
+- Where LOG_TO names places all goes there and nowhere else, whatever the app has arranged for itself.
 - Standard error is for the log, standard output for the access log, which has its own writer.
 - One record is one line of JSON, whatever the message holds; text keeps tracebacks readable.
 - Loggers: `vivace` (start, stop, processes), `vivace.error` (what a handler raised), `vivace.server`.
@@ -11,39 +12,15 @@ Rules of this file:
 
 import logging
 import sys
-import time
-from typing import Any, Final
-
-import msgspec
+from typing import Any
 
 from vivace.config import Config
+from vivace.server.logs.handler import PlacesHandler, current, redaction_of, wants_json
+from vivace.server.logs.schema import JSONFormatter, TextFormatter, place_process
 
 __all__ = ["JSONFormatter", "attach_logging", "detach_logging", "reopen_files", "wants_json"]
 
 logger = logging.getLogger("vivace")
-
-_TEXT: Final = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
-
-
-class JSONFormatter(logging.Formatter):
-    """A record as one line of JSON: time (UTC), level, logger, pid, message, and an exception if any."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line without its end."""
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        fields: dict[str, Any] = {
-            "time": f"{moment}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "pid": record.process,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        if record.stack_info:
-            fields["stack"] = record.stack_info
-        clean = {k: _encodable(v) if isinstance(v, str) else v for k, v in fields.items()}
-        return msgspec.json.encode(clean).decode()
 
 
 class _OurHandler(logging.StreamHandler[Any]):
@@ -67,38 +44,50 @@ def _is_shown(record: logging.LogRecord) -> bool:
     return False
 
 
-def wants_json(config: Config) -> bool:
-    """Whether records are written as JSON lines."""
-    if config.LOG_FORMAT == "auto":
-        return sys.stderr is None or not sys.stderr.isatty()
-    return config.LOG_FORMAT == "json"
+def attach_logging(config: Config, role: str = "", worker: int | None = None) -> None:
+    """Let records be seen, unless the app has arranged that itself; take them where LOG_TO says in any case.
 
+    Args:
+        config: Complete.
+        role: What this process is, for each line.
+        worker: Its number, from 1, if it is a worker.
 
-def attach_logging(config: Config) -> None:
-    """Let records be seen, unless the app has arranged that itself."""
-    logging.getLogger("vivace").setLevel(logging.DEBUG if config.DEBUG else logging.INFO)
+    Raises:
+        ConfigError: A place of LOG_TO cannot be used.
+    """
+    if role:
+        place_process(role, worker)
+    level = config.LOG_LEVEL.upper()
+    loud = config.DEBUG and "LOG_LEVEL" not in config.sources
+    logging.getLogger("vivace").setLevel(logging.DEBUG if loud else level)
     root = logging.getLogger()
+    if config.LOG_TO:
+        if current() is None:
+            root.addHandler(PlacesHandler(config))
+            _let_through(root, level)
+        return
     if root.handlers or sys.stderr is None:
         return
     handler = _OurHandler(sys.stderr)
-    handler.setFormatter(JSONFormatter() if wants_json(config) else _text_formatter())
+    redaction = redaction_of(config)
+    handler.setFormatter(JSONFormatter(redaction) if wants_json(config) else TextFormatter(redaction))
     root.addHandler(handler)
-    root.setLevel(logging.INFO)
+    root.setLevel(level)
 
 
-def _text_formatter() -> logging.Formatter:
-    """Text with the clock of the access log: UTC, so that lines of both can be put in order."""
-    made = logging.Formatter(_TEXT, "%Y-%m-%dT%H:%M:%S")
-    made.converter = time.gmtime
-    return made
+def _let_through(root: logging.Logger, level: str) -> None:
+    """Records of this level; an app that has set one of its own keeps it."""
+    if root.level == logging.WARNING:
+        root.setLevel(level)
 
 
 def detach_logging() -> None:
     """Take our handler away, so that an app that is imported next finds the root logger as Python left it."""
     root = logging.getLogger()
     for handler in list(root.handlers):
-        if isinstance(handler, _OurHandler):
+        if isinstance(handler, (_OurHandler, PlacesHandler)):
             root.removeHandler(handler)
+            handler.close()
             root.setLevel(logging.WARNING)
 
 
@@ -106,7 +95,9 @@ def reopen_files() -> None:
     """Let every handler that writes to a file open it anew: somebody has moved it away."""
     found = {id(handler): handler for logger in _loggers() for handler in logger.handlers}
     for handler in found.values():
-        if isinstance(handler, logging.FileHandler) and handler.stream is not None:
+        if isinstance(handler, PlacesHandler):
+            handler.reopen()
+        elif isinstance(handler, logging.FileHandler) and handler.stream is not None:
             handler.acquire()
             try:
                 handler.flush()
@@ -122,7 +113,3 @@ def reopen_files() -> None:
 def _loggers() -> list[logging.Logger]:
     made = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
     return [logging.root, *made]
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

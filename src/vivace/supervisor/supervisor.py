@@ -172,7 +172,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Start the workers and keep them until a signal ends it; the exit code."""
-        attach_logging(self._job.config)
+        attach_logging(self._job.config, "supervisor")
         self._voice.warn(self._job.config.warnings)
         if self._job.again is None and (why := why_unsafe()):
             self._voice.warn([f"{why}; workers are forked all the same"])

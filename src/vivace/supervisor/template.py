@@ -92,7 +92,7 @@ class Template:
         place_process(self._job.config, None)
         loaded = self._job.load()
         self._app = loaded.app if loaded.kind == "native" else None
-        attach_logging(self._job.config)
+        attach_logging(self._job.config, "template")
         if self._job.config.PRELOAD == "on":
             refuse_early_connections(self._job.config)
         run_main_listeners(self._app, "main_process_start")
@@ -134,19 +134,24 @@ class Template:
             reopen_files()
         elif order.what == "ready":
             self._on_ready()
+        elif order.what == "serves":
+            run_main_listeners(self._app, "main_process_ready")
+            self._declare()
         elif order.what == "changed":
             run_main_listeners(self._app, "before_reload_trigger")
             run_main_listeners(self._app, "after_reload_trigger", changed=order.names)
 
     def _on_ready(self) -> None:
         run_main_listeners(self._app, "main_process_ready")
-        declared = self._find_companions(self._job.load())
-        if declared != self._declared:  # Sanic's programs do it there
-            self._declared = declared
-            self._channel.send(Declared(declared))
+        if self._find_companions(self._job.load()) != self._declared:  # Sanic's programs do it there
+            self._declare()
         if self._job.config.AUTO_RELOAD:
             run_main_listeners(self._app, "reload_process_start")
             self._last_stages = ("reload_process_stop",)
+
+    def _declare(self) -> None:
+        self._declared = self._find_companions(self._job.load())
+        self._channel.send(Declared(self._declared))
 
     def _fork_worker(self, slot: int, descriptor: int, role: str) -> None:
         told, tell = os.pipe()

@@ -133,7 +133,7 @@ class _Worker:
         loaded = self._job.load()
         self._app = loaded.app if loaded.kind == "native" else None
         config = app_config(self._job, loaded)
-        attach_logging(config)
+        attach_logging(config, "worker", self._slot + 1)
         interface = _make_interface(loaded, config)
         main = self._app if self._job.main else None
         run_main_listeners(main, "main_process_start", "main_process_ready")

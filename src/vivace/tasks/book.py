@@ -12,7 +12,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -250,6 +250,13 @@ class Book:
         placed = await self.clerk.do(lambda spool: spool.enqueue([task], self.clock())[0])
         return Handle(self, function, placed)
 
+    async def put_many(self, function: TaskFunction[Any, Any], tasks: list[NewTask]) -> list[Handle]:
+        """Enqueue several tasks; see `TaskFunction.enqueue_many`."""
+        if self._is_carried(function):
+            return [await self.put(function, task) for task in tasks]
+        placed = await self.clerk.do(lambda spool: spool.enqueue(tasks, self.clock()))
+        return [Handle(self, function, one) for one in placed]
+
     def put_now(self, function: TaskFunction[Any, Any], task: NewTask) -> Handle:
         """The same for code that may block."""
         if self.carrier is not None and self._is_carried(function):
@@ -257,6 +264,10 @@ class Book:
             return sent
         placed = self.clerk.do_now(lambda spool: spool.enqueue([task], self.clock())[0])
         return Handle(self, function, placed)
+
+    async def stats(self) -> Mapping[str, Any]:
+        """How many tasks are in each state, of which functions, and how late the oldest is: `Spool.stats`."""
+        return await self.clerk.do(lambda spool: spool.stats(self.clock()), reads=True)
 
     def _is_carried(self, function: TaskFunction[Any, Any]) -> bool:
         return self.carrier is not None and function.name not in self._names_by_itself()

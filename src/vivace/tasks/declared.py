@@ -12,7 +12,7 @@ Rules of this file: what the options mean is decided once, when the function is 
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 
@@ -133,6 +133,22 @@ class TaskFunction(Generic[P, R]):
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> "Handle":
         """The same for code that may block: threads, scripts, WSGI."""
         return self._book.put_now(self, self.make(args, kwargs, None))
+
+    async def enqueue_many(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> "list[Handle]":
+        """Enqueue several in one transaction: all of them, or none.
+
+        Args:
+            calls: Of each its arguments, as a tuple or list, or by name as a mapping.
+
+        Raises:
+            BadArguments: One of them is not what the function takes; nothing is enqueued.
+            SpoolUnavailable: See `enqueue`.
+        """
+        made = [
+            self.make((), dict(call), None) if isinstance(call, Mapping) else self.make(tuple(call), {}, None)
+            for call in calls
+        ]
+        return await self._book.put_many(self, made)
 
     def at(self, moment: datetime) -> "Later[P, R]":
         """Not before a moment: ``await send.at(moment).enqueue(...)``.

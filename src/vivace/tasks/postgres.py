@@ -11,13 +11,13 @@ Rules of this file:
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from vivace.errors import ConfigError
 from vivace.tasks.errors import SpoolFull, SpoolUnavailable
-from vivace.tasks.records import NewTask, Placed
+from vivace.tasks.records import NewTask, Placed, Task
 from vivace.tasks.sql import SCHEMA, SqlSpool
 
 __all__ = ["PostgresSpool", "connect", "listen"]
@@ -132,6 +132,16 @@ class PostgresSpool(SqlSpool):
     def _enqueue(self, task: NewTask, now: float) -> Placed:
         self._rings = True
         return super()._enqueue(task, now)
+
+    def release(self, worker: str, tasks: Collection[Task], now: float) -> int:
+        """See `Spool`."""
+        self._rings = True
+        return super().release(worker, tasks, now)
+
+    def retry(self, number: int, now: float) -> str:
+        """See `Spool`."""
+        self._rings = True
+        return super().retry(number, now)
 
     def close(self) -> None:
         """See `Spool`."""

@@ -124,3 +124,28 @@ async def test_a_process_that_was_forked_has_its_own(layer: HubLayer) -> None:
     assert homes == 1
     assert own.partition("!")[0] != channel.partition("!")[0]
     assert child.exitcode == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "place", "engine"),
+    [
+        (None, {}, None, None),
+        (None, {"VIVACE_HUB_URL": "redis://one/0"}, None, "redis://one/0"),
+        ("redis://two/0", {"VIVACE_HUB_URL": "redis://one/0"}, "redis://two/0", "redis://one/0"),
+        (None, {"VIVACE_HUB_SOCKET": "/run/hub"}, "unix:///run/hub", None),
+        (None, {"VIVACE_HUB_SOCKET": "/run/hub", "VIVACE_HUB": "/run/own"}, None, None),
+    ],
+)
+def test_where_the_hub_is(
+    url: str | None,
+    environ: dict[str, str],
+    place: str | None,
+    engine: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("VIVACE_HUB", "VIVACE_HUB_SOCKET", "VIVACE_HUB_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    hub = home.make_hub(url)
+    assert (hub.url, hub.engine) == (place, engine)

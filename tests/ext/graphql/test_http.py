@@ -1,16 +1,19 @@
 """GraphQL over HTTP: what may be asked in which way, and what the status says about it."""
 
+import gzip
 import json
 import logging
 from typing import Any
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.ext.graphql.schema import JSON, PATH, RESPONSE, ask, make_schema, serve
 from tests.framework.streams import make_app
 from vivace import Unauthorized, Vivace
 from vivace.errors import DeclarationError
 from vivace.ext.graphql import Context
+from vivace.ext.graphql.page import FILE
 from vivace.testing import Client
 
 
@@ -358,6 +361,12 @@ async def test_browsers_get_a_page(app: Vivace, encoding: str) -> None:
         assert "connect-src 'self'" in answer.headers["content-security-policy"]
         answer = await client.get(PATH, params={"query": "{ __typename }"}, headers=headers)
         assert answer.json == {"data": {"__typename": "Query"}}
+
+
+def test_the_page_is_built_from_its_source() -> None:
+    source = (ROOT / "scripts" / "graphiql" / "page.html").read_text()
+    script = source.rpartition("<script>")[2].partition("</script>")[0]
+    assert script.replace("{{", "{").replace("}}", "}") in gzip.decompress(FILE.read_bytes()).decode()
 
 
 @pytest.mark.parametrize(

@@ -225,10 +225,11 @@ async def test_unknown_users_do_not_share_an_answer(app: Vivace, house: House) -
 
 
 async def test_who_does_not_read_is_told_that_it_was_too_slow(app: Vivace, house: House) -> None:
-    gate = asyncio.Event()
+    begun, gate = asyncio.Event(), asyncio.Event()
 
     @topics("room:a", max_queue=2)
     async def slow(root: Any, info: Any, event: Any) -> Any:
+        begun.set()
         await gate.wait()
         return str(event.data)
 
@@ -237,11 +238,9 @@ async def test_who_does_not_read_is_told_that_it_was_too_slow(app: Vivace, house
         await told.enter()
         await told.start("subscription { slow }")
         await publish(app, "a", 0)
-        await asyncio.sleep(0.05)  # the resolver has the first one
-        for number in (1, 2):
+        await begun.wait()  # the resolver has the first one
+        for number in (1, 2, 3):
             await app.hub.publish("room:a", number)
-        await asyncio.sleep(0.05)
-        await app.hub.publish("room:a", 3)
         gate.set()
         assert await told.see() == ("next", {"data": {"slow": "0"}})
         kind, (error,) = await told.see()

@@ -229,20 +229,21 @@ async def test_of_the_latest_only_one_is_kept(ordered: str, lab: Lab) -> None:
 
 async def test_history_and_what_comes_live_meet(ordered: str, lab: Lab) -> None:
     one, two = [await (await lab(ordered, name)).up() for name in "ab"]
-    running = True
+    running, number = True, 0
 
     async def talk() -> int:
-        number = 0
+        nonlocal number
         while running:
             number += 1
             await one.send("room", b"%d" % number, RESUME)
         return number
 
     talking = asyncio.ensure_future(talk())
-    await asyncio.sleep(0.05)
+    await until(lambda: number > 5)
     two.engine.follow({"room": RESUME})
     past = await two.engine.history("room", RESUME, None, 100_000)
-    await asyncio.sleep(0.05)
+    read = number
+    await until(lambda: number > read + 5)
     running = False
     total = await talking
     await until(lambda: two.got and two.got[-1].payload == b"%d" % total)

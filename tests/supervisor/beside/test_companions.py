@@ -194,12 +194,16 @@ def counter(name):
 @app.main_process_ready
 async def ready(app, _):
     app.manager.manage("counter", counter, {"name": "counter"})
+    app.manager.manage("again", counter, {"name": "again"}, transient=True)
 
 
 app.companions +=""",
     )
     with Serving(arguments, folder) as server:
-        found = pid_of(server, "counter")
+        found, first = pid_of(server, "counter"), pid_of(server, "again")
+        server.signal(signal.SIGHUP)
+        assert pid_of(server, "again", 2) != first
+        assert psutil.pid_exists(found)
         assert server.stop() == 0
         assert not psutil.pid_exists(found)
 

@@ -33,6 +33,8 @@ signal.signal(signal.SIGINT, lambda *_: (print("ticker ends", flush=True), sys.e
 if "child" in sys.argv:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"])
     print("child runs as", child.pid, flush=True)
+if "deaf" in sys.argv:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if "listen" in sys.argv:
     listener = socket.create_server(("127.0.0.1", int(sys.argv[-1])))
 if "notify" in sys.argv:
@@ -77,6 +79,17 @@ def test_a_daemon_runs_beside_one_worker_and_ends_with_all_that_it_has_started(f
         assert server.stop() == 0
         server.wait_for("ticker ends")
         until(lambda: not psutil.pid_exists(found) and not psutil.pid_exists(child))
+
+
+def test_one_that_does_not_end_is_killed_within_the_time_of_a_stop(folder: Path) -> None:
+    configure(folder, '[[daemon]]\nname = "tick"\ncmd = ["PYTHON", "ticker.py", "deaf"]\ngrace = 60\n')
+    with Serving((*RUN, "--graceful-shutdown-timeout", "0"), folder) as server:
+        found = pid_of(server)
+        assert server.port
+        server.signal(signal.SIGTERM)
+        assert server.wait(15) == 0
+        server.wait_for(rf"daemon tick \(pid {found}\) did not end in time: killed")
+        assert not psutil.pid_exists(found)
 
 
 def test_it_dies_with_a_supervisor_that_is_killed(folder: Path) -> None:

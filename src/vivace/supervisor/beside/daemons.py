@@ -153,12 +153,12 @@ class Daemons:
                 if code is not None:
                     self._bury(program, code, time.monotonic())
 
-    def stop(self, now: float, grace: float | None = None) -> None:
+    def stop(self, now: float, grace: float) -> None:
         """End them, the last one first; called again until all are gone.
 
         Args:
             now: The time.
-            grace: Seconds, if they are less than usual.
+            grace: Seconds that each has at most.
         """
         self._stopping = True
         for program in reversed(self._programs):
@@ -167,7 +167,7 @@ class Daemons:
             if program.alive and program.spec.adopt:
                 self._let_go(program)
             elif program.alive:
-                self._end(program, now, grace)
+                self._end(program, now, min(program.grace, grace))
                 return
 
     def resume(self, now: float) -> None:

@@ -62,6 +62,10 @@ class Folder:
         """
         environ[VARIABLE] = self.path
 
+    def leave(self) -> None:
+        """In a child: the lock is its parent's."""
+        os.close(self._lock)
+
     def close(self, environ: MutableMapping[str, str], *, remove: bool) -> None:
         """The end.
 

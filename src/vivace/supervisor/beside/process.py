@@ -61,7 +61,7 @@ def run_companion(job: Job, channel: Channel, role: str) -> int:
         detach_logging()
         loaded = job.load()
         config = app_config(job, loaded)
-        attach_logging(config)
+        attach_logging(config, name)
         placed, count = _find(loaded, name, config)
         place_background(job.config, (placed.companion.budget or name, placed.companion.kind), count)
     except Exception as error:  # noqa: BLE001 - the app's code may raise anything

@@ -38,7 +38,7 @@ logger = logging.getLogger("vivace")
 
 _INHERITED: Final = "_VIVACE_BESIDE"
 LEAST: Final = 2.0
-"""Seconds that companions have at least when the workers are gone."""
+"""Seconds that companions, and then each daemon, have at least when the workers are gone."""
 
 
 class Retinue:
@@ -80,6 +80,7 @@ class Retinue:
         self._folder: Folder | None = None
         self._generation = generation
         self._running = 0
+        self._awaited = 0
         self._deadline: float | None = None
         self._alone = False
         self._before = 0
@@ -173,7 +174,7 @@ class Retinue:
 
     def declared(self, generation: Generation) -> None:
         """A generation was loaded, or its app has declared more: at the start, and later where it serves."""
-        if not self._fleet.booted or generation.number == self._running:
+        if not self._fleet.booted or generation.number in (self._running, self._awaited):
             self._want(generation)
 
     def serves(self, number: int) -> None:
@@ -187,7 +188,10 @@ class Retinue:
         else:
             folder = self._folder.path if self._folder is not None else "."
             self._daemons.want(specs, folder, time.monotonic())
-        self._want(generation)
+        self._awaited = number
+        # Its app may declare more now, and one that is kept must not be told to go before.
+        if generation.channel is None or not generation.channel.send(Order("serves")):
+            self._want(generation)
 
     def _want(self, generation: Generation) -> None:
         self._running = generation.number
@@ -270,7 +274,8 @@ class Retinue:
         if self._alone and self._companions.gone:
             self._hub.stop(now)
             if self._hub.gone:
-                self._daemons.stop(now, self._grace)
+                left = max(self._deadline - now, LEAST)
+                self._daemons.stop(now, left if self._grace is None else self._grace)
 
     def hurry(self, now: float) -> None:
         """The stop is forced."""
@@ -291,6 +296,8 @@ class Retinue:
         self._hub.close(child=True)
         self._daemons.leave()
         self._hooks.leave()
+        if self._folder is not None:
+            self._folder.leave()
 
     def close(self, *, handed: bool = False) -> None:
         """The end.

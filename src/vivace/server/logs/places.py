@@ -1,0 +1,102 @@
+"""Places on this machine: standard output and error, and files; and the place that LOG_TO means.
+
+Rules of this file:
+
+- A line is appended whole, whatever other processes write.
+"""
+
+import errno
+import os
+import select
+from typing import Final
+
+from vivace.config.places import LogPlace
+from vivace.errors import ConfigError
+from vivace.server.logs.otlp import Otlp
+from vivace.server.logs.shipper import Entry, Place
+from vivace.server.logs.syslog import SyslogStream, SyslogUdp
+
+__all__ = ["FilePlace", "make_place"]
+
+PATIENCE: Final = 1.0
+"""Seconds that a full pipe is waited for at a time."""
+
+
+class FilePlace:
+    """A file, or a descriptor that is open already.
+
+    Args:
+        path: Of the file; empty: the descriptor is used.
+        descriptor: If there is no path.
+
+    Attributes:
+        name: For messages.
+
+    Raises:
+        ConfigError: The file cannot be opened.
+    """
+
+    def __init__(self, path: str = "", descriptor: int = -1) -> None:
+        # In full: the app may go to another folder.
+        self._path = os.path.abspath(path) if path else ""
+        self.name = f"file://{self._path}" if path else ("stdout" if descriptor == 1 else "stderr")
+        self._file = descriptor
+        if self._path:
+            try:
+                self._file = self._open()
+            except OSError as error:
+                text = f"LOG_TO {self.name} cannot be opened: {error.strerror}"
+                raise ConfigError(text, key="LOG_TO") from error
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+
+    def send(self, entries: list[Entry]) -> None:
+        """Append them."""
+        if self._file < 0:
+            self._file = self._open()
+        data = "".join(f"{entry.text}\n" for entry in entries).encode("utf-8", "backslashreplace")
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._file, view) :]
+            except BlockingIOError:
+                select.select([], [self._file], [], PATIENCE)
+            except OSError as error:
+                if error.errno == errno.EPIPE or len(view) == len(data):
+                    raise
+                return  # a part of it is there: sent again it would be there twice
+
+    def reopen(self) -> None:
+        """Open the file anew."""
+        if self._path:
+            old, self._file = self._file, self._open()
+            if old >= 0:
+                os.close(old)
+
+    def close(self, *, forked: bool = False) -> None:
+        """Close the file; a child opens it again when it writes."""
+        if self._path and self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def make_place(place: LogPlace, app: str) -> Place:
+    """The place that an item of LOG_TO means.
+
+    Args:
+        place: The item.
+        app: What the server is called there if the item does not say.
+
+    Raises:
+        ConfigError: It cannot be used.
+    """
+    if place.scheme in ("stdout", "stderr"):
+        return FilePlace(descriptor=1 if place.scheme == "stdout" else 2)
+    if place.scheme == "file":
+        return FilePlace(place.path)
+    if place.scheme == "syslog+udp":
+        return SyslogUdp(place, app)
+    if place.scheme.startswith("syslog"):
+        return SyslogStream(place, app)
+    return Otlp(place, app)

@@ -1,0 +1,125 @@
+"""Each line has the same fields, knows its request, and shows no secret."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.server.support import serving
+from vivace import Vivace, text
+from vivace.config import Config
+from vivace.interfaces.native import NativeInterface
+from vivace.server.logs.redact import Redaction
+from vivace.server.logs.schema import JSONFormatter, TextFormatter, place_process
+
+log = logging.getLogger("shop")
+
+
+@pytest.fixture(autouse=True)
+def nowhere() -> Iterator[None]:
+    yield
+    place_process("", None)
+
+
+def fields(message: str, **extra: Any) -> dict[str, Any]:
+    record = log.makeRecord("shop", 30, "p", 1, message, (), None, extra=extra or None)
+    found: dict[str, Any] = json.loads(JSONFormatter().format(record))
+    return found
+
+
+def test_a_line_says_whose_it_is() -> None:
+    place_process("worker", 3)
+    found = fields("hello", order=7, password="x", event="payment.failed", subject="visa", odd=object)
+    assert (found["role"], found["worker"], found["level"]) == ("worker", 3, "warning")
+    assert (found["event"], found["subject"]) == ("payment.failed", "visa")
+    assert found["extra"] == {"order": 7, "password": "***", "odd": "<class 'object'>"}
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("Authorization: Bearer abc.def", "Authorization: ***"),
+        ("{'cookie': 'a=b; c=d', 'x': 1}", "{'cookie': '***', 'x': 1}"),
+        ('{"password":"p w","user":"ann"}', '{"password":"*** w","user":"ann"}'),
+        ("access_token=abc&x=1", "access_token=***&x=1"),
+        ("postgres://ann:secret@db/x", "postgres://ann:***@db/x"),
+        ("(b'authorization', b'Basic abc')", "(b'authorization', b'***')"),
+        ("the token was refused", "the token was refused"),
+        ("pin=1234", "pin=***"),
+    ],
+)
+def test_secrets_are_masked(given: str, shown: str) -> None:
+    assert Redaction(["pin"]).text(given) == shown
+
+
+def test_masking_is_linear() -> None:
+    assert Redaction().text("password" * 50_000 + "=" * 50_000)
+
+
+def test_text_keeps_tracebacks_readable() -> None:
+    try:
+        raise ValueError("token=abc")
+    except ValueError as error:
+        record = log.makeRecord("shop", 40, "p", 1, "no", (), (ValueError, error, error.__traceback__))
+    lines = TextFormatter().format(record).splitlines()
+    assert lines[0].endswith("ERROR shop: no")
+    assert lines[-1] == "ValueError: token=***"
+
+
+@pytest.fixture
+def heard() -> Iterator[list[str]]:
+    lines: list[str] = []
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(self.format(record))
+
+    handler = Heard()
+    handler.setFormatter(JSONFormatter())
+    log.addHandler(handler)
+    yield lines
+    log.removeHandler(handler)
+
+
+def make_app(name: str) -> Vivace:
+    app = Vivace(name)
+
+    @app.get("/at-once")
+    async def at_once(request: Any) -> Any:
+        log.warning("here")
+        return text("x")
+
+    @app.get("/later")
+    async def later(request: Any) -> Any:
+        import asyncio
+
+        log.warning("first")
+        await asyncio.sleep(0.001)
+        log.warning("second")
+        return text("x")
+
+    @app.get("/thread")
+    def thread(request: Any) -> Any:
+        log.warning("here")
+        return text("x")
+
+    return app
+
+
+@pytest.mark.parametrize(("path", "count"), [("/at-once", 1), ("/later", 2), ("/thread", 1)])
+@pytest.mark.parametrize("given", ["abc-1", ""])
+async def test_records_know_their_request(path: str, count: int, given: str, heard: list[str]) -> None:
+    interface = NativeInterface(make_app(f"ids{len(path)}{len(given)}"))
+    field = f"X-Request-ID: {given}\r\n" if given else ""
+    async with serving(interface, Config(ACCESS_LOG=False, THREADS=2)) as server:
+        await server.exchange(f"GET {path} HTTP/1.1\r\nHost: x\r\n{field}Connection: close\r\n\r\n".encode())
+    log.warning("outside")
+    *inside, outside = (json.loads(line) for line in heard)
+    ids = {one["request_id"] for one in inside}
+    assert len(inside) == count
+    assert len(ids) == 1
+    assert ids == {given} if given else re.fullmatch(r"[0-9a-f]+-[0-9a-f]{16}", ids.pop())
+    assert "request_id" not in outside
