@@ -33,7 +33,9 @@ MACHINES = (1, 3, 10)
 MESSAGES = 1_000
 SIZE = 1_000
 PAUSE = 0.001
-_NET = "10.213.77"
+# Runs beside one another must not share a network.
+_NET = f"10.{192 + os.getpid() // 256 % 64}.{os.getpid() % 256}"
+_PATIENCE = 20.0
 
 
 def run(*argv: str) -> None:
@@ -148,8 +150,9 @@ async def publish(url: str, way: str, messages: int) -> None:
     """Say everything that is said: in one room, which one machine wants."""
     hub = Hub(url)
     await hub.start()
-    while not hub.up:  # noqa: ASYNC110  # there is nothing to wait for, and it happens once
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(_PATIENCE):
+        while not hub.up:  # noqa: ASYNC110  # there is nothing to wait for, and it happens once
+            await asyncio.sleep(0.01)
     data = {"room": "room:0", "text": "x" * SIZE}
     for _ in range(messages):
         await hub.publish("room:0" if way == "interest" else "everything", data)
@@ -158,27 +161,32 @@ async def publish(url: str, way: str, messages: int) -> None:
     await hub.stop()
 
 
-def start(network: Network, url: str, way: str, number: int) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def running(network: Network, url: str, way: str, number: int) -> Iterator[subprocess.Popen[str]]:
     """One machine, ready."""
     argv = [sys.executable, "-m", "bench.apps.machine", url, way, f"room:{number}"]
     process = subprocess.Popen(
         [*network.within(number), *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def measure(machines: int, way: str, messages: int = MESSAGES) -> dict[str, Any]:
     """Octets and microseconds of CPU for each message, all machines together."""
-    with Network(machines) as network, redis(network.host) as (port, pid):
+    with Network(machines) as network, redis(network.host) as (port, pid), contextlib.ExitStack() as stack:
         url = f"redis://{network.host}:{port}/0"
-        running = [start(network, url, way, number) for number in range(machines)]
+        started = [stack.enter_context(running(network, url, way, number)) for number in range(machines)]
         count = network.octets if network.apart else lambda: sent_by_redis(network.host, port)
         octets, used = count(), cpu(pid)
         asyncio.run(publish(url, way, messages))
         octets, used = count() - octets, cpu(pid) - used
-        told = [json.loads(process.communicate("\n", timeout=20)[0]) for process in running]
+        told = [json.loads(process.communicate("\n", timeout=_PATIENCE)[0]) for process in started]
     assert sum(one["wanted"] for one in told) == messages, told
     return {
         "machines": machines,

@@ -41,7 +41,7 @@ def test_an_app_that_was_replaced_does_not_take_its_successor_out() -> None:
     assert Vivace.get_app("twice") is new
 
 
-@pytest.mark.parametrize("name", ["m", "manager", "inspector", "ext"])
+@pytest.mark.parametrize("name", ["m", "inspector", "ext"])
 def test_what_sanic_has_and_we_have_not_is_told_in_a_sentence(app: Vivace, name: str) -> None:
     with pytest.raises(AttributeError, match=f"no attribute '{name}': "):
         getattr(app, name)

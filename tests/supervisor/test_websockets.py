@@ -6,9 +6,10 @@ import signal
 import socket
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.supervisor.serving import Serving
+from tests.supervisor.serving import Serving, until
 
 APP = """
 import os
@@ -99,9 +100,14 @@ def test_a_worker_that_is_recycled_waits_for_them_and_no_stop_does(tmp_path: Pat
 
 def test_a_restart_closes_with_1012(tmp_path: Path) -> None:
     with Serving([*RUN, "--workers", "2"], tmp_path) as server, open_socket(server) as client:
-        os.kill(int(re.findall(r'"supervisor":(\d+)', server.get())[0]), signal.SIGHUP)
+        supervisor = int(re.findall(r'"supervisor":(\d+)', server.get())[0])
+        old = psutil.Process(supervisor).children()
+        os.kill(supervisor, signal.SIGHUP)
         assert close_code(client) == 1012
-        server.wait_for("restarted: generation 2 serves")  # before, an old worker may take the next one
+        server.wait_for("restarted: generation 2 serves")
+        until(
+            lambda: not any(process.is_running() for process in old)
+        )  # before, one may take the next client
         with open_socket(server) as again:
             assert server.get()
             again.sendall(b"\x81\x82" + MASK + b"ok")

@@ -174,6 +174,16 @@ def test_a_stop_that_is_taken_back_starts_them_again() -> None:
     assert world.living == [("mail", 102)]
 
 
+def test_a_stop_that_is_taken_back_starts_nothing_that_was_given_up() -> None:
+    world = World()
+    world.want(1, MAIL)
+    world.want(1)
+    world.do(world.company.stop(1.0), 1.0)
+    world.do(world.company.resume(2.0), 2.0)
+    world.die(101, 0, 2.5)
+    assert world.company.members == []
+
+
 def test_what_is_never_made_counts_as_refused() -> None:
     world = World()
     world.do(world.company.want(1, [MAIL], 0.0), 0.0, makes=False)

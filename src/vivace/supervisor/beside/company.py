@@ -79,6 +79,7 @@ class Company:
         self.stopping = False
         self._chance = chance or random.SystemRandom()
         self._numbers = 0
+        self._wanted: tuple[CompanionSpec, ...] = ()
 
     # What is asked
 
@@ -107,6 +108,7 @@ class Company:
         if self.stopping:
             return []
         self.generation = generation
+        self._wanted = tuple(specs)
         wanted = {(spec.name, index): spec for spec in specs for index in range(spec.instances)}
         actions: list[Deed] = []
         known: set[tuple[str, int]] = set()
@@ -159,6 +161,8 @@ class Company:
             member.phase = Phase.STOPPING  # it is not replaced by its own kind
         wait = member.exited(code, now, self._chance)
         said = list(self._say(member, pid, code, wait, cause, asked=asked))
+        if asked:
+            self.members.remove(member)
         done = wait is None and not asked
         left = self._arrived(member, now) if done and member.generation == self.generation else []
         self._forget_empty()
@@ -219,9 +223,8 @@ class Company:
     def resume(self, now: float) -> list[Deed]:
         """The server goes on after all: whoever has ended meanwhile is started again."""
         self.stopping = False
-        specs = {member.spec.name: member.spec for member in self.members}
         self.members = [member for member in self.members if member.alive]
-        return self.want(self.generation, list(specs.values()), now)
+        return self.want(self.generation, self._wanted, now)
 
     def _dismiss(self, member: Member, now: float) -> list[Deed]:
         return self._tell(member, now, member.grace)
