@@ -15,6 +15,7 @@ from tests.conftest import find_free_port
 from tests.hub.engines.lab import FAST, QUICK, RESUME, Lab, Machine, Traffic, until
 from tests.services.redis import RedisServer, StartRedis
 from vivace.errors import ConfigError, HubUnavailable
+from vivace.hub import Hub
 from vivace.hub.engines import make_engine
 from vivace.hub.engines.resp import connect
 from vivace.hub.engines.urls import parse_address
@@ -47,6 +48,12 @@ async def test_there_are_two_connections_with_the_name_of_the_machine(
     mine = [one for one in redis_server.clients() if one["name"] == "shop@web-1-7/hub"]
     assert sorted(one["flags"] for one in mine) == ["N", "P"]
     assert machine.engine.connections == 2
+
+
+async def test_a_program_without_a_name_waits_for_none(redis_server: RedisServer) -> None:
+    async with Hub(redis_server.url) as hub:
+        await until(lambda: hub.up)
+        assert {one["name"] for one in redis_server.clients()} >= {f"vivace@{socket.gethostname()}/hub"}
 
 
 async def test_the_kernel_looks_after_the_connection_too(redis_server: RedisServer) -> None:
