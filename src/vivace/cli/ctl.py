@@ -131,10 +131,27 @@ def workers(**which: Any) -> None:
 
 
 @command.command()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["vivace", "uwsgi"]),
+    default="vivace",
+    help="uwsgi: the document of uWSGI's stats server.",
+)
 @_for_server
-def stats(**which: Any) -> None:
+def stats(form: str, **which: Any) -> None:
     """Show sums, with the memory that workers share counted once (PSS)."""
-    _Server(**which).ask("stats", _stats)
+    if form == "uwsgi":
+        _Server(**which).ask("stats", _as_document, format=form)
+    else:
+        _Server(**which).ask("stats", _stats)
+
+
+@command.command()
+@_for_server
+def memory(**which: Any) -> None:
+    """Show the memory of each process: resident (RSS), its share (PSS), what is its alone (USS)."""
+    _Server(**which).ask("memory", lambda answer: _memory(answer["processes"]))
 
 
 @command.command()
@@ -277,6 +294,18 @@ def _stats(answer: dict[str, Any]) -> list[str]:
     memory = f"memory {show_size(totals['pss'])} (resident {show_size(totals['rss'])})"
     lag = f"largest lag {totals['lag'] * 1000:.0f}ms"
     return [*_server(answer["server"]), sums, f"{memory}, {lag}", *_table(answer["workers"])]
+
+
+def _as_document(answer: dict[str, Any]) -> list[str]:
+    document = {name: value for name, value in answer.items() if name != "ok"}
+    return [msgspec.json.format(msgspec.json.encode(document), indent=1).decode()]
+
+
+def _memory(processes: Sequence[dict[str, Any]]) -> list[str]:
+    sizes = ("rss", "pss", "uss")
+    rows = [[p["process"], str(p["pid"]), *(show_size(p[size]) for size in sizes)] for p in processes]
+    sums = [show_size(sum(p[size] or 0 for p in processes)) for size in sizes]
+    return align([["PROCESS", "PID", "RSS", "PSS", "USS"], *rows, ["in all", "", *sums]])
 
 
 def _restarted(answer: dict[str, Any]) -> list[str]:

@@ -104,6 +104,9 @@ class Config(MutableMapping[str, Any]):
     LOG_BUFFER: int
     LOG_REDACT: str
     ACCESS_LOG_ID: bool
+    ADMIN_TOKEN: str
+    STATS_BIND: str
+    MEMORY_REPORT: float
     DAEMON: str
     PROCFILE: str
     HOOKS: str

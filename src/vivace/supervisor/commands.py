@@ -19,8 +19,10 @@ from vivace.supervisor.actions import Action, Done
 from vivace.supervisor.control import Reply
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.handle import State, WorkerHandle
+from vivace.supervisor.memory import weigh
 from vivace.supervisor.messages import Order, Told
 from vivace.supervisor.status import Status
+from vivace.supervisor.uwsgi_stats import uwsgi_shape
 from vivace.supervisor.workforce import send_signal
 
 __all__ = ["ABORTED", "LEVELS", "Commands"]
@@ -97,6 +99,7 @@ class Commands:
             "status": self._tell_status,
             "workers": self._tell_workers,
             "stats": self._tell_stats,
+            "memory": self._tell_memory,
             "restart": self._restart,
             "reload": self._restart,
             "stop": self._stop,
@@ -126,12 +129,35 @@ class Commands:
     def _tell_workers(self, _request: Mapping[str, Any], reply: Reply) -> None:
         reply({"ok": True, "workers": self._status.workers(time.monotonic())})
 
-    def _tell_stats(self, _request: Mapping[str, Any], reply: Reply) -> None:
+    def _tell_stats(self, request: Mapping[str, Any], reply: Reply) -> None:
+        form = request.get("format", "vivace")
+        if form not in ("vivace", "uwsgi"):
+            raise _Refusal(f"format is vivace or uwsgi, not {form!r}", 2)
+        reply({"ok": True, **self.document(str(form), weigh=True)})
+
+    def document(self, form: str = "", *, weigh: bool = False) -> dict[str, Any]:
+        """All figures as one document.
+
+        Args:
+            form: ``uwsgi`` is the shape of that server's; anything else is ours.
+            weigh: The proportional memory too; it costs milliseconds for a large process.
+        """
         now = time.monotonic()
-        workers = self._status.workers(now, weigh=True)
-        totals = self._status.totals(workers)
+        uwsgi = form == "uwsgi"
+        workers = self._status.workers(now, weigh=weigh and not uwsgi)
         server, beside = self._status.server(now), self._status.beside(now)
-        reply({"ok": True, "server": server, "totals": totals, "workers": workers, "beside": beside})
+        if uwsgi:
+            return uwsgi_shape(server, workers, beside)
+        totals = self._status.totals(workers)
+        return {"server": server, "totals": totals, "workers": workers, "beside": beside}
+
+    def _tell_memory(self, _request: Mapping[str, Any], reply: Reply) -> None:
+        reply({"ok": True, "processes": self.memory()})
+
+    def memory(self) -> list[dict[str, Any]]:
+        """What each process takes."""
+        now = time.monotonic()
+        return weigh(self._status.workers(now), self._status.beside(now))
 
     # Restart, stop, number
 
