@@ -53,6 +53,7 @@ class Config(MutableMapping[str, Any]):
     DEBUG: bool
     INTERFACE: str
     MOUNTS: str
+    STATIC: str
     LIFESPAN: str
     ROOT_PATH: str
     EARLY_HINTS: bool

@@ -13,6 +13,7 @@ from vivace.config.table_graphql import GRAPHQL_SETTINGS
 from vivace.config.table_groups import GROUP_SETTINGS
 from vivace.config.table_hub import HUB_SETTINGS
 from vivace.config.table_logs import LOG_SETTINGS
+from vivace.config.table_static import STATIC_SETTINGS
 from vivace.config.table_stats import STATS_SETTINGS
 from vivace.config.table_tasks import TASK_SETTINGS
 
@@ -59,6 +60,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         flag="-",
         scope="process",
     ),
+    *STATIC_SETTINGS,
     Setting(
         "LIFESPAN",
         "choice",
