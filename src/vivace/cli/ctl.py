@@ -206,6 +206,26 @@ def dump(worker: int | None, **which: Any) -> None:
     _Server(**which).ask("dump", _dumps, worker=worker)
 
 
+@command.command()
+@click.argument("worker", type=int, required=False)
+@_for_server
+def requests(worker: int | None, **which: Any) -> None:
+    """Show the requests in progress, the oldest of each worker first."""
+    _Server(**which).ask("requests", lambda answer: _requests(answer["workers"]), worker=worker)
+
+
+@command.command()
+@click.argument("worker", type=int)
+@_for_server
+def recycle(worker: int, **which: Any) -> None:
+    """Replace one worker: a new one serves before the old one ends what it has."""
+    _Server(**which).ask(
+        "recycle",
+        lambda answer: [f"worker {answer['worker']} (pid {answer['pid']}) is replaced"],
+        worker=worker,
+    )
+
+
 @command.command("log-level")
 @click.argument("level", type=click.Choice(LEVELS, case_sensitive=False))
 @_for_server
@@ -310,6 +330,15 @@ def _memory(processes: Sequence[dict[str, Any]]) -> list[str]:
 
 def _restarted(answer: dict[str, Any]) -> list[str]:
     return [answer.get("text") or f"generation {answer['generation']} is loaded; --wait tells how it ends"]
+
+
+def _requests(workers: Sequence[dict[str, Any]]) -> list[str]:
+    rows = [
+        [str(w["worker"]), f"{one['age']:.1f}s", str(one["status"] or "-"), one["request"], one["handler"]]
+        for w in workers
+        for one in w["requests"]
+    ]
+    return align([["WORKER", "AGE", "STATUS", "REQUEST", "AT"], *rows])
 
 
 def _dumps(answer: dict[str, Any]) -> list[str]:
