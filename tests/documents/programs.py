@@ -36,4 +36,5 @@ def program(name: str, **replaced: str) -> str:
         was, _, now = change.partition("=")
         assert text.count(was) == 1, f"{was} stands {text.count(was)} times in {name}"
         text = text.replace(was, now)
-    return (TEXTS / f"{name}.prelude").read_text() + text
+    prelude = TEXTS / f"{name}.prelude"
+    return (prelude.read_text() if prelude.exists() else "") + text

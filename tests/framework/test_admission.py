@@ -269,3 +269,27 @@ async def test_a_check_may_say_why(house: House) -> None:
     house.options = {"allow": allow}
     async with Client(house.app) as client, client.websocket("/ws/ann") as ws:
         assert await out(ws) == ([], 1008)
+
+
+async def test_who_joins_while_the_first_join_is_judged_is_judged_too(house: House) -> None:
+    said: list[str] = []
+
+    @house.app.websocket("/twice/<user>")
+    async def twice(request: Request, ws: Websocket, user: str) -> None:
+        ws.user = user
+        both = [ws.join("room", allow=house.allow_slowly) for _ in range(2)]
+        outcomes = await asyncio.gather(*both, return_exceptions=True)
+        said.extend(type(outcome).__name__ for outcome in outcomes)
+        said.append(",".join(ws.groups))
+        if ws.groups:
+            said.extend([str(await ws.leave("room")) for _ in range(2)])
+
+    async with Client(house.app) as client:
+        async with client.websocket("/twice/eve") as ws:
+            assert await out(ws) == ([], 1000)
+        assert said == ["Forbidden", "Forbidden", ""]
+        said.clear()
+        async with client.websocket("/twice/ann") as ws:
+            assert await out(ws) == ([], 1000)
+        assert said == ["Joined", "Joined", "room", "False", "True"]
+        await house.is_empty()

@@ -1,6 +1,7 @@
 """The fan-out of a group without sockets: one write for each turn, one check for each user."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from vivace import Vivace
 from vivace.framework.groups.encoding import plain
 from vivace.framework.groups.fanout import Fanout, JoinOptions, fanout_of
 from vivace.framework.groups.outlet import Outlet
+from vivace.framework.groups.room import REST
 from vivace.protocols.broadcast import Broadcast
 
 
@@ -73,6 +75,67 @@ async def test_what_is_gathered_within_a_turn_is_bounded(fanout: Fanout) -> None
         fanout.hub.publish_sync("room", "x" * 30_000)
     await until(lambda: sum(map(len, client.got)) == 5)
     assert [len(messages) for messages in client.got] == [3, 2]
+
+
+def write_takes(seconds: float, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
+    """Let every write to a client take so long; when each began and ended."""
+    push = Fake.push
+    writes: list[tuple[float, float]] = []
+
+    def slow(self: Fake, broadcast: Broadcast) -> bool:
+        began = time.monotonic()
+        time.sleep(seconds)
+        writes.append((began, time.monotonic()))
+        return push(self, broadcast)
+
+    monkeypatch.setattr(Fake, "push", slow)
+    return writes
+
+
+async def test_messages_behind_a_long_fan_out_wait_as_long_and_leave_together(
+    fanout: Fanout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = write_takes(REST, monkeypatch)
+    client, _ = await enter(fanout, 1)
+    fanout.hub.publish_sync("room", "first")
+    await until(lambda: len(client.got) == 1)
+    for message in ("a", "b", "c"):
+        fanout.hub.publish_sync("room", message)
+        await asyncio.sleep(0)
+    await until(lambda: len(client.got) == 2)
+    assert client.got == [["first"], ["a", "b", "c"]]
+    assert writes[1][0] - writes[0][1] >= REST * 0.9
+
+
+async def test_behind_a_short_fan_out_and_after_a_rest_nothing_waits(
+    fanout: Fanout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, _ = await enter(fanout, 1)
+    room = fanout.rooms["room"]
+    monkeypatch.setattr("vivace.framework.groups.room.LONG", 1.0)
+    for message in ("a", "b"):
+        fanout.hub.publish_sync("room", message)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert client.got == [["a"], ["b"]]
+    monkeypatch.setattr("vivace.framework.groups.room.LONG", 0.0)
+    fanout.hub.publish_sync("room", "c")
+    room.flush()
+    await asyncio.sleep(2 * REST)
+    fanout.hub.publish_sync("room", "d")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert client.got[2:] == [["c"], ["d"]]
+
+
+async def test_a_rest_has_a_bound(fanout: Fanout, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes = write_takes(10 * REST, monkeypatch)
+    client, _ = await enter(fanout, 1)
+    fanout.hub.publish_sync("room", "first")
+    await until(lambda: len(client.got) == 1)
+    fanout.hub.publish_sync("room", "second")
+    await until(lambda: len(client.got) == 2)
+    assert REST * 0.9 <= writes[1][0] - writes[0][1] < 8 * REST
 
 
 async def test_who_sent_a_message_gets_the_others_of_the_turn(fanout: Fanout) -> None:

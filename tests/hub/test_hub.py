@@ -212,7 +212,7 @@ async def test_publish_sync_works_on_and_beside_the_loop(make_hub: MakeHub) -> N
     assert second == Position(first.epoch, first.offset + 1)
 
 
-@pytest.mark.parametrize("topic", ["", "x" * 201, "é" * 101, "$control", "a\nb", "a\x7f"])
+@pytest.mark.parametrize("topic", ["", "x" * 201, "é" * 101, "$control", "a\nb", "a\x7f", "a\ud800"])
 async def test_a_name_that_no_topic_can_have_is_refused(make_hub: MakeHub, topic: str) -> None:
     hub = make_hub()
     with pytest.raises(DeclarationError, match="cannot be the name of a topic"):

@@ -233,6 +233,20 @@ async def test_a_burst_above_a_small_buffer_is_made_up_for_at_once(
         assert await take(fast, 1) == ["y"]
 
 
+async def test_what_cannot_be_asked_leaves_no_receiver_behind(
+    make_process: MakeProcess, make_hub: MakeHub
+) -> None:
+    hub = make_hub(make_process().url, limits=Limits(linger=0.0))
+    await hub.start()
+    for _ in range(2):
+        with pytest.raises(OverflowError):
+            hub.follow("a", lambda _: None, history=2**64)
+    assert hub.stats()["receivers"] == 0
+    async with patience():
+        while hub.stats()["topics"]:
+            await asyncio.sleep(0.01)
+
+
 async def test_what_waits_for_a_hub_is_bounded_in_number_and_in_time(
     tmp_path: Path, make_hub: MakeHub
 ) -> None:

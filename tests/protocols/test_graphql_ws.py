@@ -334,6 +334,20 @@ def test_legacy_queue_before_the_welcome_is_limited() -> None:
     assert len(legacy.machine.accept(None, 0.0)) == 1
 
 
+def test_legacy_queue_before_the_welcome_has_a_largest_size() -> None:
+    size = len('{"query":"{a}"}')
+    legacy = Client(LEGACY, max_message=100 + 2 * size)
+    payload = {"query": "{a}" + " " * 50}
+    for key in ("1", "2", "3"):
+        legacy.say({"type": "start", "id": key, "payload": payload})
+    assert [(one["type"], one["id"]) for one in legacy.seen()] == [("error", "3")]
+    legacy.say({"type": "stop", "id": "1"})
+    legacy.say({"type": "start", "id": "3", "payload": payload})
+    legacy.say(INIT)
+    started = [event for event in legacy.machine.accept(None, 0.0) if isinstance(event, Start)]
+    assert [event.operation.id for event in started] == ["2", "3"]
+
+
 def test_legacy_refusal_says_why_and_closes(legacy: Client) -> None:
     legacy.say({"type": "start", "id": "1", "payload": QUERY})
     legacy.say(INIT)

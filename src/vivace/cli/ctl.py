@@ -131,10 +131,27 @@ def workers(**which: Any) -> None:
 
 
 @command.command()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["vivace", "uwsgi"]),
+    default="vivace",
+    help="uwsgi: the document of uWSGI's stats server.",
+)
 @_for_server
-def stats(**which: Any) -> None:
+def stats(form: str, **which: Any) -> None:
     """Show sums, with the memory that workers share counted once (PSS)."""
-    _Server(**which).ask("stats", _stats)
+    if form == "uwsgi":
+        _Server(**which).ask("stats", _as_document, format=form)
+    else:
+        _Server(**which).ask("stats", _stats)
+
+
+@command.command()
+@_for_server
+def memory(**which: Any) -> None:
+    """Show the memory of each process: resident (RSS), its share (PSS), what is its alone (USS)."""
+    _Server(**which).ask("memory", lambda answer: _memory(answer["processes"]))
 
 
 @command.command()
@@ -187,6 +204,26 @@ def scale(number: int, **which: Any) -> None:
 def dump(worker: int | None, **which: Any) -> None:
     """Show what workers are doing: requests, tasks and threads, each with its stack."""
     _Server(**which).ask("dump", _dumps, worker=worker)
+
+
+@command.command()
+@click.argument("worker", type=int, required=False)
+@_for_server
+def requests(worker: int | None, **which: Any) -> None:
+    """Show the requests in progress, the oldest of each worker first."""
+    _Server(**which).ask("requests", lambda answer: _requests(answer["workers"]), worker=worker)
+
+
+@command.command()
+@click.argument("worker", type=int)
+@_for_server
+def recycle(worker: int, **which: Any) -> None:
+    """Replace one worker: a new one serves before the old one ends what it has."""
+    _Server(**which).ask(
+        "recycle",
+        lambda answer: [f"worker {answer['worker']} (pid {answer['pid']}) is replaced"],
+        worker=worker,
+    )
 
 
 @command.command("log-level")
@@ -279,8 +316,29 @@ def _stats(answer: dict[str, Any]) -> list[str]:
     return [*_server(answer["server"]), sums, f"{memory}, {lag}", *_table(answer["workers"])]
 
 
+def _as_document(answer: dict[str, Any]) -> list[str]:
+    document = {name: value for name, value in answer.items() if name != "ok"}
+    return [msgspec.json.format(msgspec.json.encode(document), indent=1).decode()]
+
+
+def _memory(processes: Sequence[dict[str, Any]]) -> list[str]:
+    sizes = ("rss", "pss", "uss")
+    rows = [[p["process"], str(p["pid"]), *(show_size(p[size]) for size in sizes)] for p in processes]
+    sums = [show_size(sum(p[size] or 0 for p in processes)) for size in sizes]
+    return align([["PROCESS", "PID", "RSS", "PSS", "USS"], *rows, ["in all", "", *sums]])
+
+
 def _restarted(answer: dict[str, Any]) -> list[str]:
     return [answer.get("text") or f"generation {answer['generation']} is loaded; --wait tells how it ends"]
+
+
+def _requests(workers: Sequence[dict[str, Any]]) -> list[str]:
+    rows = [
+        [str(w["worker"]), f"{one['age']:.1f}s", str(one["status"] or "-"), one["request"], one["handler"]]
+        for w in workers
+        for one in w["requests"]
+    ]
+    return align([["WORKER", "AGE", "STATUS", "REQUEST", "AT"], *rows])
 
 
 def _dumps(answer: dict[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "exec": "vivace.cli.execute",
     "budget": "vivace.cli.budget",
     "ctl": "vivace.cli.ctl",
+    "top": "vivace.cli.top",
     "tasks": "vivace.cli.tasks",
     "schedule": "vivace.cli.schedule",
 }

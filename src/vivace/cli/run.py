@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vivace.cli.from_uwsgi import is_uwsgi_file, uwsgi_reader
 from vivace.cli.options import SettingsCommand, given, setting_options
 from vivace.cli.procfile import is_procfile, run_procfile
 from vivace.config import Config
@@ -23,6 +24,12 @@ __all__ = ["command"]
     help="Serve another app below a path, such as /old=legacy.wsgi; may be given several times.",
 )
 @click.option(
+    "--static",
+    multiple=True,
+    metavar="PREFIX=FOLDER",
+    help="Send files below a path without the app, such as /static=build; may be given several times.",
+)
+@click.option(
     "--budget",
     multiple=True,
     metavar="NAME=LIMIT",
@@ -36,13 +43,14 @@ def command(
     /,
     target: str | None,
     mount: tuple[str, ...],
+    static: tuple[str, ...],
     budget: tuple[str, ...],
     sanic: bool,
     **options: Any,
 ) -> None:
     """Serve TARGET, a Vivace, ASGI or WSGI app: module:app, module, file.py:app, file.py, or a factory,
     module:create_app. A Django project: project.asgi or project.wsgi. Or a Procfile whose web line says
-    vivace run ...: its other processes run beside the workers.
+    vivace run ...: its other processes run beside the workers. Or a file of uWSGI, such as uwsgi.ini.
 
     Without TARGET: app of [tool.vivace] in pyproject.toml or of vivace.toml, VIVACE_APP, else app.py, main.py
     or web.py. The environment may set PORT, WEB_CONCURRENCY and DEBUG, and VIVACE_<NAME> for every setting.
@@ -59,12 +67,22 @@ def command(
     overrides = given(options)
     if mount:
         overrides["MOUNTS"] = list(mount)
-    config = Config.load(overrides=overrides)
+    if static:
+        overrides["STATIC"] = list(static)
     if budget:
-        overrides["BUDGETS"] = config.add_budgets(list(budget))
-    named = target or config.APP or find_target(Path())
+        overrides["BUDGETS"] = Config.load(overrides=overrides).add_budgets(list(budget))
+    uwsgi = uwsgi_reader(target) if target is not None and is_uwsgi_file(target) else None
 
-    def job(config: Config, wanted: Mapping[str, Any]) -> Job:
+    def start(wanted: dict[str, Any]) -> Job:
+        if uwsgi is None:
+            config = Config.load(overrides=wanted)
+            return job(config, wanted, target or config.APP or find_target(Path()))
+        named, wanted, warn = uwsgi(wanted)
+        config = Config.load(overrides=wanted)
+        warn(config)
+        return job(config, wanted, named or config.APP or find_target(Path()))
+
+    def job(config: Config, wanted: Mapping[str, Any], named: str) -> Job:
         def load() -> Loaded:
             from vivace.supervisor.budgets import load_with_budgets  # never in the supervisor
 
@@ -73,7 +91,6 @@ def command(
         return Job(load, config, wanted, again=again)
 
     def again(settings: Mapping[str, Any]) -> Job:
-        wanted = {**overrides, **settings}
-        return job(Config.load(overrides=wanted), wanted)
+        return start({**overrides, **settings})
 
-    ctx.exit(launch(job(config, overrides)))
+    ctx.exit(launch(start(overrides)))

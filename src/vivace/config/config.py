@@ -53,6 +53,7 @@ class Config(MutableMapping[str, Any]):
     DEBUG: bool
     INTERFACE: str
     MOUNTS: str
+    STATIC: str
     LIFESPAN: str
     ROOT_PATH: str
     EARLY_HINTS: bool
@@ -104,6 +105,9 @@ class Config(MutableMapping[str, Any]):
     LOG_BUFFER: int
     LOG_REDACT: str
     ACCESS_LOG_ID: bool
+    ADMIN_TOKEN: str
+    STATS_BIND: str
+    MEMORY_REPORT: float
     DAEMON: str
     PROCFILE: str
     HOOKS: str

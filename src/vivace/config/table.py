@@ -13,6 +13,8 @@ from vivace.config.table_graphql import GRAPHQL_SETTINGS
 from vivace.config.table_groups import GROUP_SETTINGS
 from vivace.config.table_hub import HUB_SETTINGS
 from vivace.config.table_logs import LOG_SETTINGS
+from vivace.config.table_static import STATIC_SETTINGS
+from vivace.config.table_stats import STATS_SETTINGS
 from vivace.config.table_tasks import TASK_SETTINGS
 
 __all__ = ["BY_NAME", "SETTINGS"]
@@ -58,6 +60,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         flag="-",
         scope="process",
     ),
+    *STATIC_SETTINGS,
     Setting(
         "LIFESPAN",
         "choice",
@@ -228,7 +231,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "ADMIN_BIND",
         "binds",
         "",
-        "Where the supervisor answers /-/live and /-/ready: host:port or unix:/path; empty is nowhere.",
+        "Where the supervisor answers /-/live, /-/ready, /metrics and /stats: host:port or unix:/path;"
+        " empty is nowhere.",
         _PROCESS,
         scope="process",
     ),
@@ -441,6 +445,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "LOGO", "logo", None, "Text shown above the message of the start.", _LOG, flag="-", scope="process"
     ),
     *LOG_SETTINGS,
+    *STATS_SETTINGS,
     *BESIDE_SETTINGS,
     *CLIENT_SETTINGS,
     *HUB_SETTINGS,

@@ -238,13 +238,17 @@ class Local:
         if tail is not None:
             tail.wait()
         channel.add(following)
-        if new:
-            channel.tail.wait()
-            station.subscribe(topic, None)
-        if tail is not None:
-            limit = history if since is None else max(channel.rule.history, history) or _MOST
-            asked = station.past(topic, since, limit)
-            asked.add_done_callback(lambda done: _give_past(following, done, since is not None))
+        try:
+            if new:
+                channel.tail.wait()
+                station.subscribe(topic, None)
+            if tail is not None:
+                limit = history if since is None else max(channel.rule.history, history) or _MOST
+                asked = station.past(topic, since, limit)
+                asked.add_done_callback(lambda done: _give_past(following, done, since is not None))
+        except BaseException:  # what was asked for cannot be said: a number of more than 64 bits
+            following.close()
+            raise
         return following
 
     def leave(self, channel: Channel) -> None:

@@ -34,7 +34,7 @@ Delivery = Literal["fast", "resume", "latest"]
 RESERVED: Final = "$"
 """Topics that begin with it are the hub's own."""
 
-_is_topic: Final = re.compile(r"[^$\x00-\x1f\x7f][^\x00-\x1f\x7f]*").fullmatch
+_is_topic: Final = re.compile(r"[^$\x00-\x1f\x7f\ud800-\udfff][^\x00-\x1f\x7f\ud800-\udfff]*").fullmatch
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder()
 

@@ -298,7 +298,7 @@ class _Legacy(Machine):
 
     def __init__(self, limits: Limits, now: float) -> None:
         super().__init__(limits, now)
-        self._waiting: list[tuple[str, dict[str, Any]]] = []
+        self._waiting: list[tuple[str, dict[str, Any], int]] = []
         self._beat: float | None = None
         """When the next sign of life is due; None: there are none."""
 
@@ -332,13 +332,20 @@ class _Legacy(Machine):
         if self._accepted:
             before = self.live.pop(key, None)
             return ([Stop(before)] if before else []) + self._begin(key, payload)
-        self._waiting = [one for one in self._waiting if one[0] != key]
-        if len(self._waiting) < self.limits.max_operations:
-            self._waiting.append((key, payload))
-        else:
-            most = self.limits.max_operations
-            self._put("error", key, {"message": f"a connection may run {most} operations at a time"})
+        self._wait(key, payload)
         return []
+
+    def _wait(self, key: str, payload: dict[str, Any]) -> None:
+        """Keep what comes before the client was let in: no more than one message may have."""
+        self._waiting = [one for one in self._waiting if one[0] != key]
+        size, most = len(_encoder.encode(payload)), self.limits.max_operations
+        if len(self._waiting) >= most:
+            self._put("error", key, {"message": f"a connection may run {most} operations at a time"})
+        elif size + sum(one[2] for one in self._waiting) > self.limits.max_message:
+            largest = self.limits.max_message
+            self._put("error", key, {"message": f"before connection_ack {largest} octets may wait"})
+        else:
+            self._waiting.append((key, payload, size))
 
     def _stop(self, key: str | None) -> list[Event]:
         if key is None:
@@ -359,7 +366,7 @@ class _Legacy(Machine):
             self._put("ka")
             self._beat = now + self.limits.keep_alive
         waiting, self._waiting = self._waiting, []
-        return [event for key, one in waiting for event in self._begin(key, one)]
+        return [event for key, one, _ in waiting for event in self._begin(key, one)]
 
     def refuse(self, message: str) -> None:
         self._put("connection_error", payload={"message": message})

@@ -14,13 +14,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from vivace.config.workers import MOST_WORKERS, is_possible
 from vivace.supervisor.actions import Action, Done
 from vivace.supervisor.control import Reply
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.handle import State, WorkerHandle
+from vivace.supervisor.memory import weigh
 from vivace.supervisor.messages import Order, Told
 from vivace.supervisor.status import Status
+from vivace.supervisor.uwsgi_stats import uwsgi_shape
 from vivace.supervisor.workforce import send_signal
 
 __all__ = ["ABORTED", "LEVELS", "Commands"]
@@ -43,9 +47,10 @@ class _Refusal(Exception):
 
 
 class _Dump:
-    """Stacks that are waited for."""
+    """Stacks, or requests in progress, that are waited for."""
 
-    def __init__(self, workers: Mapping[int, WorkerHandle], reply: Reply, until: float) -> None:
+    def __init__(self, what: str, workers: Mapping[int, WorkerHandle], reply: Reply, until: float) -> None:
+        self.what = what
         self.missing = {pid: worker.slot + 1 for pid, worker in workers.items()}
         self.found: list[dict[str, Any]] = []
         self.reply = reply
@@ -97,11 +102,14 @@ class Commands:
             "status": self._tell_status,
             "workers": self._tell_workers,
             "stats": self._tell_stats,
+            "memory": self._tell_memory,
             "restart": self._restart,
             "reload": self._restart,
             "stop": self._stop,
             "scale": self._scale,
             "dump": self._dump,
+            "requests": self._dump,
+            "recycle": self._recycle,
             "log-level": self._set_level,
         }
 
@@ -126,12 +134,35 @@ class Commands:
     def _tell_workers(self, _request: Mapping[str, Any], reply: Reply) -> None:
         reply({"ok": True, "workers": self._status.workers(time.monotonic())})
 
-    def _tell_stats(self, _request: Mapping[str, Any], reply: Reply) -> None:
+    def _tell_stats(self, request: Mapping[str, Any], reply: Reply) -> None:
+        form = request.get("format", "vivace")
+        if form not in ("vivace", "uwsgi"):
+            raise _Refusal(f"format is vivace or uwsgi, not {form!r}", 2)
+        reply({"ok": True, **self.document(str(form), weigh=True)})
+
+    def document(self, form: str = "", *, weigh: bool = False) -> dict[str, Any]:
+        """All figures as one document.
+
+        Args:
+            form: ``uwsgi`` is the shape of that server's; anything else is ours.
+            weigh: The proportional memory too; it costs milliseconds for a large process.
+        """
         now = time.monotonic()
-        workers = self._status.workers(now, weigh=True)
-        totals = self._status.totals(workers)
+        uwsgi = form == "uwsgi"
+        workers = self._status.workers(now, weigh=weigh and not uwsgi)
         server, beside = self._status.server(now), self._status.beside(now)
-        reply({"ok": True, "server": server, "totals": totals, "workers": workers, "beside": beside})
+        if uwsgi:
+            return uwsgi_shape(server, workers, beside)
+        totals = self._status.totals(workers)
+        return {"server": server, "totals": totals, "workers": workers, "beside": beside}
+
+    def _tell_memory(self, _request: Mapping[str, Any], reply: Reply) -> None:
+        reply({"ok": True, "processes": self.memory()})
+
+    def memory(self) -> list[dict[str, Any]]:
+        """What each process takes."""
+        now = time.monotonic()
+        return weigh(self._status.workers(now), self._status.beside(now))
 
     # Restart, stop, number
 
@@ -185,7 +216,8 @@ class Commands:
     # What workers are asked for
 
     def _dump(self, request: Mapping[str, Any], reply: Reply) -> None:
-        """A thread of each worker formats stacks: some milliseconds of its time."""
+        """A thread of each worker formats stacks, or lists requests: some milliseconds of its time."""
+        what = str(request["command"])
         asked = request.get("worker")
         workers = {
             pid: worker
@@ -195,16 +227,16 @@ class Commands:
         if not workers:
             which = "no worker" if asked is None else f"no worker {asked!r}"
             raise _Refusal(f"there is {which} that serves")
-        dump = _Dump(workers, reply, time.monotonic() + DUMP_PATIENCE)
+        dump = _Dump(what, workers, reply, time.monotonic() + DUMP_PATIENCE)
         self._dumps.append(dump)
         self.due = min(self.due, dump.until)
         for pid in workers:
-            self._send(pid, Order("dump"))
+            self._send(pid, Order(what))
 
     def told(self, pid: int, told: Told) -> None:
         """A worker shows its stacks."""
         for dump in self._dumps:
-            if pid in dump.missing:
+            if pid in dump.missing and dump.what == told.what:
                 dump.found.append({"worker": dump.missing.pop(pid), "pid": pid, "text": told.text})
         self._finish_dumps(0.0)
 
@@ -214,8 +246,10 @@ class Commands:
             if dump.until > now:
                 continue
             for pid, worker in dump.missing.items():
-                send_signal(pid, signal.SIGUSR2)
-                text = f"no answer within {DUMP_PATIENCE:g} s: its stacks go to its standard error"
+                text = "[]"
+                if dump.what == "dump":
+                    send_signal(pid, signal.SIGUSR2)
+                    text = f"no answer within {DUMP_PATIENCE:g} s: its stacks go to its standard error"
                 dump.found.append({"worker": worker, "pid": pid, "text": text})
             dump.missing = {}
         self._finish_dumps(now)
@@ -225,7 +259,21 @@ class Commands:
         self._dumps = [dump for dump in self._dumps if dump not in over]
         self.due = min((dump.until for dump in self._dumps), default=float("inf"))
         for dump in over:
-            dump.reply({"ok": True, "dumps": sorted(dump.found, key=lambda one: one["worker"])})
+            found = sorted(dump.found, key=lambda one: one["worker"])
+            if dump.what == "requests":
+                for one in found:
+                    one["requests"] = msgspec.json.decode(one.pop("text"))
+            dump.reply({"ok": True, ("dumps" if dump.what == "dump" else "workers"): found})
+
+    def _recycle(self, request: Mapping[str, Any], reply: Reply) -> None:
+        asked = request.get("worker")
+        ready = [one for one in self._fleet.workers.values() if one.state is State.READY]
+        worker = next((one for one in ready if one.slot + 1 == asked), None)
+        if worker is None:
+            raise _Refusal(f"there is no worker {asked!r} that serves")
+        reason = "a client of the control socket asks for it"
+        self._do(self._fleet.recycle(worker.pid, reason, time.monotonic()))
+        reply({"ok": True, "worker": asked, "pid": worker.pid})
 
     def _set_level(self, request: Mapping[str, Any], reply: Reply) -> None:
         level = request.get("level")

@@ -5,8 +5,12 @@ Rules of this file:
 - One place for the moments of a supervisor's life that concern who asks from outside.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
 
 from vivace.config import Config
 from vivace.supervisor.actions import Action, Done
@@ -15,9 +19,13 @@ from vivace.supervisor.commands import Commands
 from vivace.supervisor.control import Control
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.health import Health
+from vivace.supervisor.memory import MemoryReport
 from vivace.supervisor.messages import Order, Report, Told
+from vivace.supervisor.metrics import CONTENT_TYPE, render_metrics
 from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.status import Status
+from vivace.supervisor.usage import Usage
+from vivace.supervisor.uwsgi_stats import StatsSocket
 from vivace.supervisor.voice import Voice
 from vivace.supervisor.workforce import Workforce
 
@@ -28,7 +36,7 @@ class Desk:
     """Answers whoever asks a supervisor.
 
     Args:
-        config: Names CONTROL and ADMIN_BIND.
+        config: Names CONTROL, ADMIN_BIND and STATS_BIND.
         addresses: Where the server listens.
         fleet: Its workers.
         board: What they say.
@@ -40,6 +48,7 @@ class Desk:
         stop: Stops, by force if it is called with True.
         beside: Gives what there is to show of processes beside the workers.
         tell_others: Sends them an order.
+        usages: Gives the connections that workers hold of budgets, as of the last look.
     """
 
     def __init__(
@@ -56,6 +65,7 @@ class Desk:
         stop: Callable[[bool], None],
         beside: Callable[[float], list[dict[str, Any]]] = lambda _: [],
         tell_others: Callable[[Order], object] = lambda _: None,
+        usages: Callable[[], Iterable[Usage]] = tuple,
     ) -> None:
         self._before = 0
         self._status = Status(fleet, board, workforce.exits, addresses, beside)
@@ -63,7 +73,36 @@ class Desk:
             fleet, do, workforce.send, restart, stop, self._status, lambda: voice.complaint, tell_others
         )
         self._control = Control(config.CONTROL, channels.selector, self._commands.answer)
-        self._health = Health(config.ADMIN_BIND, config.UNIX_MODE, channels.selector, fleet, board)
+        self._board = board
+        self._usages = usages
+        self._health = Health(
+            config.ADMIN_BIND,
+            config.UNIX_MODE,
+            channels.selector,
+            fleet,
+            board,
+            {"/metrics": self._metrics, "/stats": self._figures},
+            config.ADMIN_TOKEN,
+        )
+        self._stats = StatsSocket(
+            config.STATS_BIND,
+            config.UNIX_MODE,
+            channels.selector,
+            lambda: self._commands.document("uwsgi"),
+        )
+        self._memory = MemoryReport(config.MEMORY_REPORT, self._commands.memory)
+
+    def _metrics(self, _query: str) -> tuple[str, bytes]:
+        now = time.monotonic()
+        status = self._status
+        body = render_metrics(
+            status.server(now), status.workers(now), status.beside(now), self._board.counts(), self._usages()
+        )
+        return CONTENT_TYPE, body
+
+    def _figures(self, query: str) -> tuple[str, bytes]:
+        form = parse_qs(query).get("format", [""])[-1]
+        return "application/json", msgspec.json.encode(self._commands.document(form))
 
     def open(self, before: int = 0) -> None:
         """Begin to listen.
@@ -72,12 +111,13 @@ class Desk:
             before: The supervisor that this one replaces, which has both addresses until this one serves.
 
         Raises:
-            StartupError: ADMIN_BIND cannot be used; exit code 4.
+            StartupError: ADMIN_BIND or STATS_BIND cannot be used; exit code 4.
         """
         self._before = before
         if not before:
             self._control.open()
         self._health.open(patient=bool(before))
+        self._stats.open(patient=bool(before))
 
     def serving(self, report: Report) -> None:
         """The server serves, as its first worker told."""
@@ -89,11 +129,11 @@ class Desk:
     @property
     def due(self) -> float:
         """See `vivace.supervisor.housekeeping.Chore`."""
-        return min(self._commands.due, self._health.due)
+        return min(one.due for one in (self._commands, self._health, self._stats, self._memory))
 
     def look(self, now: float) -> None:
         """See `vivace.supervisor.housekeeping.Chore`."""
-        for one in (self._commands, self._health):
+        for one in (self._commands, self._health, self._stats, self._memory):
             if one.due <= now:
                 one.look(now)
 
@@ -116,18 +156,22 @@ class Desk:
     def replaced(self) -> None:
         """Another supervisor takes over, and answers probes."""
         self._health.stop()
+        self._stats.stop()
 
     def taken_back(self) -> None:
         """The other supervisor is gone again."""
         self._health.open(patient=True)
+        self._stats.open(patient=True)
         self._control.reopen()
 
     def leave(self) -> None:
         """In a child: nothing of this is its own."""
         self._control.close(remove=False)
         self._health.close(remove=False)
+        self._stats.close(remove=False)
 
     def close(self) -> None:
         """The end."""
         self._control.close()
         self._health.close()
+        self._stats.close()

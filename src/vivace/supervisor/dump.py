@@ -17,7 +17,7 @@ from typing import Any, Final
 from vivace.server.stacks import await_chain, thread_stack
 from vivace.server.stream import Stream
 
-__all__ = ["LONGEST_DUMP", "MOST_TASKS", "describe_worker"]
+__all__ = ["LONGEST_DUMP", "MOST_TASKS", "describe_worker", "list_requests"]
 
 LONGEST_DUMP: Final = 262_144
 """Characters of a dump at most; the rest is cut."""
@@ -44,6 +44,25 @@ def describe_worker(loop: asyncio.AbstractEventLoop, streams: Mapping[Stream, fl
         lines += ["", f"task {task.get_name()!r}", *_chain(task)]
     lines += _threads()
     return "\n".join(lines)[:LONGEST_DUMP]
+
+
+def list_requests(streams: Mapping[Stream, float]) -> list[dict[str, Any]]:
+    """The requests in progress, the oldest first: what was asked, for how many seconds, where it is.
+
+    Args:
+        streams: Since when they are (monotonic seconds).
+    """
+    now = time.monotonic()
+    oldest = sorted(streams.items(), key=lambda pair: pair[1])[:MOST_TASKS]
+    return [
+        {
+            "request": stream.head.describe(),
+            "age": now - since,
+            "status": stream.status,
+            "handler": chain[0].strip() if (chain := _chain(stream.task)) else "",
+        }
+        for stream, since in oldest
+    ]
 
 
 def _tasks(loop: asyncio.AbstractEventLoop) -> list["asyncio.Task[Any]"]:

@@ -17,7 +17,7 @@ from vivace.supervisor.handle import State
 from vivace.supervisor.messages import Order
 from vivace.supervisor.scoreboard import Scoreboard
 from vivace.supervisor.service import Service, supervisor_title
-from vivace.supervisor.usage import UsageWatch, Watched, measure
+from vivace.supervisor.usage import Usage, UsageWatch, Watched, measure
 
 __all__ = ["Chore", "Extending", "Looking", "Recycling", "Telling", "UsageCheck", "Watching"]
 
@@ -166,6 +166,7 @@ class UsageCheck:
 
     Attributes:
         due: See `Chore`.
+        found: What workers held at the last look.
     """
 
     def __init__(self, fleet: Fleet, recycle: Callable[[int, str, float], object]) -> None:
@@ -173,6 +174,7 @@ class UsageCheck:
         self._fleet = fleet
         self._recycle = recycle
         self._usage = UsageWatch()
+        self.found: list[Usage] = []
         self._watched: tuple[Watched, ...] = ()
 
     def watch(self, watched: tuple[Watched, ...]) -> None:
@@ -184,8 +186,8 @@ class UsageCheck:
     def look(self, now: float) -> None:
         """See `Chore`."""
         slots = {worker.slot: pid for pid, worker in self._fleet.workers.items()}
-        found = [usage for one in self._watched for usage in measure(one.plan, one.place, slots)]
-        for line in self._usage.judge(found):
+        self.found = [usage for one in self._watched for usage in measure(one.plan, one.place, slots)]
+        for line in self._usage.judge(self.found):
             logger.warning("%s", line)
         enforced = {one.plan.name for one in self._watched if one.recycle}
         for usage in self._usage.staying:

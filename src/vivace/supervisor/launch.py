@@ -80,7 +80,7 @@ def needs_supervisor(job: Job, *, told: bool) -> bool:
     if "LOOP_TIMEOUT" in config.sources:
         limits = limits or config.LOOP_TIMEOUT
     # The first process of a container has orphans to reap, which a worker must not do under its app's hands.
-    asked = told or os.getpid() == 1 or config.SUPERVISE == "on" or config.ADMIN_BIND
+    asked = told or os.getpid() == 1 or config.SUPERVISE == "on" or config.ADMIN_BIND or config.STATS_BIND
     asked = bool(os.environ.pop(_VARIABLE, "")) or asked or config.DAEMON or config.PROCFILE or config.HOOKS
     asked = asked or config.HUB_SOCKET  # others want to find the hub: it has to be a process
     return bool(config.WORKERS > 1 or asked or config.AUTO_RELOAD or limits) and job.signals

@@ -122,7 +122,7 @@ class Told(msgspec.Struct, tag=True, frozen=True):
     """What a worker answers to an order.
 
     Attributes:
-        what: The order: ``dump``.
+        what: The order: ``dump`` or ``requests``.
         text: The answer.
     """
 
@@ -135,9 +135,9 @@ class Order(msgspec.Struct, tag=True, frozen=True):
 
     Attributes:
         what: To a worker: ``retire``, ``recycle`` (retire with patience), ``force`` (the stop), ``look`` (at
-            what its loop does), ``dump`` (what it does), ``log-level``. To a template: ``fork`` (with the
-            worker's channel), ``ready`` (all workers serve), ``changed`` (files were), ``reopen`` (logs),
-            ``end``.
+            what its loop does), ``dump`` (what it does), ``requests`` (in progress), ``log-level``. To a
+            template: ``fork`` (with the worker's channel), ``ready`` (all workers serve), ``changed`` (files
+            were), ``reopen`` (logs), ``end``.
         slot: For ``fork``.
         names: For ``changed``; the level, for ``log-level``.
         role: For ``fork``, of a companion; empty: a worker is meant.

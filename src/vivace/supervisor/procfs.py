@@ -3,14 +3,23 @@
 Rules of this file:
 
 - What the system does not tell is None; a process that is gone is no error.
-- Follows proc_pid_stat(5), proc_pid_statm(5), proc_pid_status(5).
+- Follows proc_pid_stat(5), proc_pid_statm(5), proc_pid_status(5), proc_pid_smaps(5).
 """
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-__all__ = ["catches", "is_traced", "processor_time", "resident_memory"]
+__all__ = [
+    "Memory",
+    "address_space",
+    "catches",
+    "children",
+    "is_traced",
+    "memory_of",
+    "processor_time",
+    "resident_memory",
+]
 
 _PROC: Final = Path("/proc")
 
@@ -30,6 +39,50 @@ def resident_memory(pid: int) -> int | None:
         return int((_PROC / str(pid) / "statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return None
+
+
+class Memory(NamedTuple):
+    """The memory of a process, in octets.
+
+    Attributes:
+        rss: All that is resident, also what others have too.
+        pss: Each page divided by the number of processes that have it.
+        uss: What nobody else has: the end of the process would free it.
+        vsz: Addresses in use, resident or not.
+    """
+
+    rss: int
+    pss: int
+    uss: int
+    vsz: int
+
+
+def address_space(pid: int) -> int | None:
+    """Addresses that a process has in use, in octets, resident or not."""
+    try:
+        return int((_PROC / str(pid) / "statm").read_text("ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def memory_of(pid: int) -> Memory | None:
+    """All that can be told of a process's memory; it costs milliseconds where that is large."""
+    folder = _PROC / str(pid)
+    try:
+        lines = (folder / "smaps_rollup").read_text("ascii").splitlines()[1:]
+    except (OSError, ValueError, IndexError):
+        return None
+    sizes = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+    own = sum(size for name, size in sizes.items() if name.startswith("Private_"))
+    return Memory(sizes.get("Rss", 0), sizes.get("Pss", 0), own, address_space(pid) or 0)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that the main thread of a process has started and not waited for yet."""
+    try:
+        return [int(one) for one in (_PROC / f"{pid}/task/{pid}/children").read_text("ascii").split()]
+    except (OSError, ValueError):
+        return []
 
 
 def is_traced(pid: int) -> bool:

@@ -12,10 +12,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from vivace.protocols.threads import count_threads
 from vivace.server import Server
 from vivace.server.stream import Stream
-from vivace.supervisor.dump import describe_worker
+from vivace.supervisor.dump import describe_worker, list_requests
 from vivace.supervisor.scoreboard import Entry, Phase
 
 __all__ = ["BEAT", "Pulse"]
@@ -89,12 +91,22 @@ class Pulse:
             if stream.task is task:
                 self._entry.blocked_by(stream.head.describe())
 
+    def requests(self) -> str:
+        """The requests in progress, as JSON; from another thread."""
+        try:
+            found = list_requests(self._streams())
+        except Exception:  # noqa: BLE001 - it is read while it changes, and the thread has more to hear
+            found = []
+        return msgspec.json.encode(found).decode()
+
+    def _streams(self) -> dict[Stream, float]:
+        seen, now = self._seen, self._loop.time()
+        return {stream: seen.get(stream, now) for stream in self._server.streams()}
+
     def describe(self) -> str:
         """What this worker is doing; from another thread."""
-        seen, now = self._seen, self._loop.time()
-        streams = {stream: seen.get(stream, now) for stream in self._server.streams()}
         try:
-            text = describe_worker(self._loop, streams)
+            text = describe_worker(self._loop, self._streams())
         except Exception as error:  # noqa: BLE001 - the thread that asks has more to hear
             text = f"this cannot be told: {error!r}"
         return text.encode("utf-8", "replace").decode("utf-8")

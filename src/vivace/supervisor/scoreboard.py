@@ -45,6 +45,10 @@ _BEAT_AT: Final = 32
 _OLDEST_AT: Final = 128
 _NEWEST_AT: Final = 384
 _BLOCKING_AT: Final = 640
+_PAST_AT: Final = 896
+_COUNTS: Final = struct.Struct("=QQ")
+_COUNTS_AT: Final = _BEAT_AT + 16
+"""Where the requests and errors of a beat are."""
 _TRIES: Final = 3
 
 
@@ -130,7 +134,9 @@ class Entry:
         self._at = offset
         self._generation = generation
         self._sequence = 0
+        past = _sum_up(memory, offset)
         memory[offset : offset + _SIZE] = bytes(_SIZE)
+        _COUNTS.pack_into(memory, offset + _PAST_AT, *past)
         self._note = _NEWEST.pack_into
         self._newest_at = offset + _NEWEST_AT
         self.enter(Phase.BOOTING)
@@ -239,6 +245,17 @@ class Scoreboard:
         reading = _decode(record)
         return reading if reading is not None and reading.pid == pid else None
 
+    def counts(self) -> dict[int, tuple[int, int]]:
+        """Requests and errors of each slot that ever had a worker, with those of the workers before.
+
+        They never become less. What a worker did after its last beat is not counted.
+        """
+        return {
+            slot: _sum_up(self._memory, slot * _SIZE)
+            for slot in range(PLACES)
+            if _SEQUENCE.unpack_from(self._memory, slot * _SIZE)[0]
+        }
+
     def close(self) -> None:
         """Give the memory back."""
         self.leave()
@@ -256,6 +273,13 @@ def _reserve(size: int) -> int:
         return -1
     os.ftruncate(descriptor, size)
     return descriptor
+
+
+def _sum_up(memory: mmap.mmap, offset: int) -> tuple[int, int]:
+    """Requests and errors of a place: of its worker, and of those before."""
+    served, errors = _COUNTS.unpack_from(memory, offset + _COUNTS_AT)
+    served_before, errors_before = _COUNTS.unpack_from(memory, offset + _PAST_AT)
+    return served + served_before, errors + errors_before
 
 
 def _decode(record: bytes) -> Reading | None:

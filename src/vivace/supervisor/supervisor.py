@@ -168,6 +168,7 @@ class Supervisor:
             lambda force: self._stop(forced=force),
             self._retinue.rows,
             self._retinue.order,
+            lambda: self._usage.found,
         )
 
     def run(self) -> int:

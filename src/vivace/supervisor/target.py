@@ -96,29 +96,35 @@ def load_target(target: str, wanted: str = "auto") -> Loaded:
 
 
 def load_app(target: str, config: Config) -> Loaded:
-    """Import the app that `target` names and those of MOUNTS.
+    """Import the app that `target` names and those of MOUNTS, and mount these and the folders of STATIC.
 
     Raises:
         StartupError: One of them cannot be found, its code fails, or it is no app; exit code 3.
-        ConfigError: A prefix of MOUNTS cannot be used, or is taken.
+        ConfigError: A prefix of MOUNTS or STATIC cannot be used or is taken, or there is no such folder.
     """
     return mount_all(load_target(target, config.INTERFACE), config)
 
 
 def mount_all(loaded: Loaded, config: Config) -> Loaded:
-    """Import the apps of MOUNTS, and mount them."""
+    """Import the apps of MOUNTS, and mount them and the folders of STATIC."""
+    wanted = [_mount(*item.partition("=")[::2]) for item in config.MOUNTS.split()]
+    if config.STATIC:
+        from vivace.supervisor.folders import static_mounts
+
+        wanted += static_mounts(config)
     mounts: dict[str, Mount] = {}
-    for item in config.MOUNTS.split():
-        prefix, _, target = item.partition("=")
-        other = load_target(target)
-        spec = Mount(check_prefix(prefix), other.app, None)
+    for spec in wanted:
         if loaded.kind == "native":
-            loaded.app.mount(prefix, other.app)
+            loaded.app.mount(spec.prefix or "/", spec.app)
         elif spec.prefix in mounts:
-            raise ConfigError(f"two apps are mounted at {prefix!r}", key="MOUNTS")
+            raise ConfigError(f"two apps are mounted at {spec.prefix or '/'!r}", key="MOUNTS")
         else:
             mounts[spec.prefix] = spec
     return loaded._replace(mounts=tuple(mounts.values()))
+
+
+def _mount(prefix: str, target: str) -> Mount:
+    return Mount(check_prefix(prefix), load_target(target).app, None)
 
 
 @contextmanager

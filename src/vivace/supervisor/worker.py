@@ -271,6 +271,8 @@ class _Worker:
             self._pulse.look()
         elif order.what == "dump" and self._pulse is not None and self._channel is not None:
             self._channel.send(Told("dump", self._pulse.describe()))
+        elif order.what == "requests" and self._pulse is not None and self._channel is not None:
+            self._channel.send(Told("requests", self._pulse.requests()))
         elif order.what == "log-level":
             for name in ("vivace", None):
                 logging.getLogger(name).setLevel(order.names[0])

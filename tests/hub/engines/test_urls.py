@@ -1,5 +1,6 @@
 """What HUB_URL may say."""
 
+import re
 import ssl
 
 import pytest
@@ -101,6 +102,29 @@ def test_no_password_is_shown() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_address("redis://:secret@h?what=1")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://me:sec/ret@h/0",
+        "redis://me:sec?ret@h/0",
+        "redis://me:sec@ret@h/0",
+        "nats://me:secret@a,nats://me:secret@b",
+        "nats://me:secret@a,me:secret@b",
+        "nats://secret@a",
+        "postgres://h/db?user=me&password=secret&sslpassword=secret",
+    ],
+)
+def test_no_part_of_a_password_is_shown(url: str) -> None:
+    assert not {"sec", "ret", "secret"} & set(re.split(r"\W", hide_password(url)))
+
+
+def test_a_password_that_was_not_quoted_is_not_told_but_how_to_write_it() -> None:
+    with pytest.raises(ConfigError, match="%2F") as caught:
+        parse_address("redis://me:sec/ret@h/0")
+    assert "sec/" not in str(caught.value)
+    assert "'sec'" not in str(caught.value)
 
 
 def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,8 +124,10 @@ class Fanout:
         check_topic(topic)
         if outlet.closed:
             raise WebsocketClosed(f"the connection is closed: it cannot join {topic}", 1006)
-        known = outlet.members.get(topic)
-        if known is not None:
+        while (known := outlet.members.get(topic)) is not None:
+            if known.joining is not None and not known.joining.done():
+                await asyncio.wait((known.joining,))  # it may not be let in: then this one has to ask
+                continue
             known.count += 1
             room = known.room
             return Joined(topic, None, None if room is None else room.following.position)
@@ -133,6 +135,7 @@ class Fanout:
             self._unhear = self.hub.on_control(self._hear)
         member = self._make(outlet, topic, options)
         outlet.members[topic] = member
+        joining = member.joining = self.loop.create_future()
         try:
             if options.allow is not None:
                 await self.admission.admit(member, options.allow, options.recheck, options.grace)
@@ -147,6 +150,8 @@ class Fanout:
             member.leave()
             self._end(outlet)
             raise
+        finally:
+            joining.set_result(None)
 
     def _make(self, outlet: Outlet, topic: str, options: JoinOptions) -> Member:
         return Member(

@@ -9,6 +9,7 @@ Rules of this file:
 - Everything runs on the loop; nothing here waits.
 """
 
+import asyncio
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -60,6 +61,7 @@ class Member:
         user: Who it is, as text; None: not known.
         on_revoke: ``close``, ``leave``, or a function of the topic.
         count: How many times it has joined.
+        joining: Is done when it has joined, or has not been let in; None: nobody has begun to.
         gone: It has left.
         lost: Messages that were left out and of which it was not told.
         room: Where it is; None: not yet.
@@ -70,6 +72,7 @@ class Member:
         "count",
         "form",
         "gone",
+        "joining",
         "key",
         "lost",
         "max_bytes",
@@ -106,6 +109,7 @@ class Member:
         self.user = user
         self.on_revoke = on_revoke
         self.count = 1
+        self.joining: asyncio.Future[None] | None = None
         self.gone = False
         self.lost = 0
         self.room: Room | None = None

@@ -6,10 +6,13 @@ Rules of this file:
   one write.
 - A client that asked for the past gets it by itself and joins the others where that ends: nothing twice and
   nothing left out between.
+- After a long fan-out the rest of the program has its turn for as long, but not for long: messages that come
+  faster than many clients can be written to gather, and cost one write for each client together.
 - The hub is followed while there are members, and no longer.
 """
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 from vivace.framework.groups.encoding import Form, Item, encode_all
@@ -23,6 +26,10 @@ __all__ = ["Room"]
 
 BATCH: Final = 65_536
 """Octets that are gathered at most within a turn."""
+LONG: Final = 0.001
+"""Seconds from which a fan-out is long: about a hundred clients."""
+REST: Final = 0.02
+"""Seconds for which messages wait at most behind a long fan-out."""
 
 
 class Room:
@@ -38,6 +45,7 @@ class Room:
         "_fanout",
         "_members",
         "_pending",
+        "_rests_until",
         "_size",
         "_tuples",
         "count",
@@ -53,6 +61,7 @@ class Room:
         self._tuples: dict[Form, tuple[Member, ...]] = {}
         self._pending: list[tuple[Item, set[Member] | None]] = []
         self._size = 0
+        self._rests_until = 0.0
         self._ahead: dict[Member, Position] = {}
         self.following = fanout.hub.follow(topic, self.receive)
 
@@ -97,7 +106,16 @@ class Room:
         if self._size > BATCH:
             self.flush()
         elif len(self._pending) == 1:
-            asyncio.get_running_loop().call_soon(self.flush)
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        """Send what has come in the next turn of the loop, or when the last fan-out is long enough ago."""
+        loop = asyncio.get_running_loop()
+        wait = self._rests_until and self._rests_until - time.monotonic()
+        if wait > 0:
+            loop.call_later(wait, self.flush)
+        else:
+            loop.call_soon(self.flush)
 
     def _left_out(self, message: Message) -> set[Member] | None:
         """Who is not to get a message: the one that it came from, and who has got it already."""
@@ -125,12 +143,16 @@ class Room:
         for _, skip in pending:
             if skip is not None:
                 special |= skip
+        began = time.monotonic()
         for form in tuple(self._members):
             self._send(form, items, special)
         for member in special:
             own = [item for item, skip in pending if skip is None or member not in skip]
             if not member.gone and own:
                 member.outlet.take_items(member, own)
+        ended = time.monotonic()
+        took = ended - began
+        self._rests_until = ended + min(took, REST) if took >= LONG else 0.0
 
     def _send(self, form: Form, items: list[Item], special: set[Member]) -> None:
         """Send the same to all who want it in one form."""

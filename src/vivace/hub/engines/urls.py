@@ -11,6 +11,7 @@ Rules of this file:
 
 import logging
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -33,6 +34,10 @@ _TLS: Final = {"rediss", "valkeys"}
 _UNIX: Final = {"redis+unix", "valkey+unix"}
 _VERIFY: Final = ("full", "ca", "none")
 _PORT: Final = 6379
+_TOKEN: Final = {"nats", "tls", "ws", "wss"}
+"""Where a name without a password is a secret."""
+_between_urls: Final = re.compile(r",(?=[A-Za-z+]+://)")
+_in_options: Final = re.compile(r"(?<=password=)[^&]*")
 
 
 class Address(NamedTuple):
@@ -120,12 +125,18 @@ def _whereabouts(url: str) -> tuple[object, ...]:
 
 
 def hide_password(url: str) -> str:
-    """The URL, fit for a log."""
+    """The URL, or the several with a comma between them, fit for a log."""
+    return ",".join(_hide(one) for one in _between_urls.split(url))
+
+
+def _hide(url: str) -> str:
     scheme, mark, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    login, at, host = authority.rpartition("@")
+    # The last one: a password that was not quoted may have any of "/?@".
+    login, at, place = rest.rpartition("@")
     user, colon, _ = login.partition(":")
-    return f"{scheme}{mark}{user}{':***' if colon else ''}{at}{host}{slash}{path}"
+    if at and not colon and scheme.lower() in _TOKEN:
+        user = "***"
+    return _in_options.sub("***", f"{scheme}{mark}{user}{':***' if colon else ''}{at}{place}")
 
 
 def parse_address(url: str) -> Address:
@@ -145,7 +156,11 @@ def parse_address(url: str) -> Address:
         database = options.pop("db", "") or ("" if parts.scheme in _UNIX else parts.path.strip("/")) or "0"
         port, number = parts.port or _PORT, int(database)
     except ValueError as error:
-        raise ConfigError(f"HUB_URL {shown} cannot be read: {error}", key="HUB_URL") from None
+        # What went wrong may name a part of a password.
+        why = (
+            "is the port a number, and / ? # of the password written as %2F %3F %23?" if "@" in url else error
+        )
+        raise ConfigError(f"HUB_URL {shown} cannot be read: {why}", key="HUB_URL") from None
     tls, verified = _make_tls(parts.scheme.lower(), options, shown)
     if options:
         raise ConfigError(

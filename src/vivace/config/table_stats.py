@@ -1,0 +1,46 @@
+"""The settings about figures: who is told them, and how often memory is written down.
+
+A part of `vivace.config.table`, which says what a declaration is for.
+"""
+
+from typing import Final
+
+from vivace.config.setting import Setting
+
+__all__ = ["STATS_SETTINGS"]
+
+_STATS: Final = "Figures"
+
+STATS_SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting(
+        "ADMIN_TOKEN",
+        "str",
+        "",
+        "What /metrics and /stats of ADMIN_BIND want as authorization: Bearer; without it only this machine"
+        " is told.",
+        _STATS,
+        flag="-",
+        scope="process",
+        secret=True,
+    ),
+    Setting(
+        "STATS_BIND",
+        "binds",
+        "",
+        "Where uwsgitop gets its figures: 127.0.0.1:port or unix:/path, nothing that other machines reach;"
+        " empty is nowhere.",
+        _STATS,
+        scope="process",
+    ),
+    Setting(
+        "MEMORY_REPORT",
+        "float",
+        0.0,
+        "A line of the log with the memory of each process is written so often; 0 is never.",
+        _STATS,
+        "seconds",
+        minimum=0.0,
+        maximum=86400.0,
+        scope="process",
+    ),
+)

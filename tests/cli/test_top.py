@@ -1,0 +1,163 @@
+"""`vivace top`: what it shows of a server, and what its keys do."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.supervisor.serving import APP, PATIENCE, Serving, ask, clean_environment, until
+from vivace.supervisor.servers import Line, NotFound, find_server
+
+pytest.importorskip("textual", reason="vivace top draws with textual, which is not installed")
+
+from textual.pilot import Pilot
+from textual.widgets import DataTable, Static
+
+from vivace.cli.top_screen import Requests, Stacks, Top, rows_of
+
+RUN = ("-m", "vivace", "run", "sample.py", "--port", "0", "--workers", "2", "--no-access-log")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Serving]:
+    (tmp_path / "sample.py").write_text(APP)
+    with Serving([*RUN, "--control", str(tmp_path / "c")], tmp_path) as made:
+        made.wait_for("Listening on")
+        yield made
+
+
+def asking(server: Serving, folder: Path) -> Any:
+    place = find_server(str(folder / "c"))
+
+    def question(name: str, **arguments: Any) -> dict[str, Any]:
+        with Line(place, 5.0) as line:
+            return line.ask(name, **arguments)
+
+    until(lambda: question("status")["server"]["ready"] == 2)
+    return question
+
+
+async def wait_for(pilot: Pilot[None], condition: Any) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        await pilot.pause(0.05)
+    raise AssertionError("the condition did not come true")
+
+
+async def test_workers_requests_stacks_and_a_new_worker(server: Serving, tmp_path: Path) -> None:
+    question = asking(server, tmp_path)
+    app = Top(question, 0.2)
+    with server.connect() as client:
+        ask(client, "/slow?password=x")
+        until(lambda: any(one["active"] for one in question("workers")["workers"]))
+        async with app.run_test(size=(150, 20)) as pilot:
+            table = app.screen.query_one("#workers", DataTable)
+            await wait_for(pilot, lambda: table.row_count == 2)
+            await pilot.press("a")
+            await wait_for(pilot, lambda: "GET /slow" in str(table.get_row_at(0)[-1]))
+            row = [str(cell) for cell in table.get_row_at(0)]
+            assert row[3] == "ready"
+            assert "password" not in row[-1]
+            head = str(app.screen.query_one("#head", Static).render())
+            assert "sample: serving, 2 of 2 workers ready" in head
+            assert "by active" in head
+            await pilot.press("enter")
+            await wait_for(pilot, lambda: isinstance(app.screen, Requests))
+            shown = app.screen.query_one("#requests", DataTable)
+            await wait_for(pilot, lambda: shown.row_count == 1)
+            age, _status, request, where = (str(cell) for cell in shown.get_row_at(0))
+            assert float(age.rstrip("s")) >= 0.0
+            assert request == "GET /slow"
+            assert where.endswith("in slow")
+            await pilot.press("d")
+            await wait_for(pilot, lambda: isinstance(app.screen, Stacks))
+            assert "asyncio.sleep(0.01)" in str(app.screen.query_one("#stacks", Static).render())
+            await pilot.press("q")
+            await wait_for(pilot, lambda: isinstance(app.screen, Requests))
+            chosen = app.screen
+            assert isinstance(chosen, Requests)
+            old = next(one["pid"] for one in question("workers")["workers"] if one["worker"] == chosen.worker)
+            await pilot.press("c")
+            await wait_for(pilot, lambda: old not in _ready(question))
+            await pilot.press("escape")
+            said = app.screen.query_one("#said", Static)
+            await wait_for(pilot, lambda: f"(pid {old}) is replaced" in str(said.render()))
+            (tmp_path / "go").touch()
+            await pilot.press("q")
+    assert app.return_code == 0
+
+
+def _ready(question: Any) -> list[int]:
+    return [one["pid"] for one in question("workers")["workers"] if one["state"] == "ready"]
+
+
+async def test_a_server_that_is_gone_is_told_and_no_end() -> None:
+    gone = threading.Event()
+
+    def question(name: str, **_: Any) -> dict[str, Any]:
+        gone.set()
+        raise NotFound("no server answers here")
+
+    app = Top(question, 0.2)
+    async with app.run_test(size=(120, 20)) as pilot:
+        said = app.screen.query_one("#said", Static)
+        await wait_for(pilot, lambda: "no server answers here" in str(said.render()))
+        await pilot.press("d", "c", "s")
+        assert gone.is_set()
+        await pilot.press("q")
+    assert app.return_code == 0
+
+
+def test_rates_and_orders() -> None:
+    def row(worker: int, up: float, served: int, **more: Any) -> dict[str, Any]:
+        return {"worker": worker, "pid": 100 + worker, "uptime": up, "served": served, "restarts": 0, **more}
+
+    before: dict[int, tuple[float, int]] = {}
+    rows_of([row(1, 1.0, 10), row(2, 1.0, 10)], before, "w")
+    found = rows_of([row(1, 3.0, 20), row(2, 3.0, 110), {"worker": 3, "restarts": 1}], before, "s")
+    assert [(one["worker"], one["rate"]) for one in found] == [(2, 50.0), (1, 5.0), (3, 0.0)]
+    found = rows_of([row(1, 4.0, 20, rss=1, cpu=0.5), row(2, 4.0, 110, rss=9, cpu=0.1)], before, "m")
+    assert [one["worker"] for one in found] == [2, 1]
+    assert sorted(before) == [101, 102]
+
+
+def test_without_a_server_it_says_so(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "vivace", "top", "--socket", str(tmp_path / "none")],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 1
+    assert "Error: no server answers at" in done.stderr
+
+
+def test_requests_and_recycle_from_the_command_line(server: Serving, tmp_path: Path) -> None:
+    question = asking(server, tmp_path)
+    assert question("recycle", worker=9)["error"] == "there is no worker 9 that serves"
+    with server.connect() as client:
+        ask(client, "/slow")
+        until(lambda: any(one["requests"] for one in question("requests")["workers"]))
+        (one,) = [one for worker in question("requests")["workers"] for one in worker["requests"]]
+        assert (one["request"], one["status"]) == ("GET /slow", 0)
+        (tmp_path / "go").touch()
+    before = set(_ready(question))
+    assert question("recycle", worker=1)["ok"]
+    until(lambda: len(set(_ready(question)) - before) == 1 and len(_ready(question)) == 2)
+
+
+def test_a_blocked_worker_lists_its_requests_all_the_same(server: Serving, tmp_path: Path) -> None:
+    question = asking(server, tmp_path)
+    with server.connect() as client:
+        ask(client, "/block")
+        server.wait_for("block began")
+        found = [one for worker in question("requests")["workers"] for one in worker["requests"]]
+        assert [one["request"] for one in found] == ["GET /block"]

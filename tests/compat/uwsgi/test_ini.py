@@ -1,0 +1,101 @@
+"""The files of uWSGI are read as its manual says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vivace.compat.uwsgi.ini import MAX_INCLUDES, read_options
+from vivace.errors import ConfigError
+
+
+def read(folder: Path, text: str, name: str = "uwsgi.ini", section: str = "") -> list[tuple[str, str]]:
+    (folder / name).write_text(text)
+    found, _ = read_options(f"{folder / name}{section}")
+    return [(one.name, one.value) for one in found]
+
+
+def test_options_keep_their_order_and_may_stand_twice(tmp_path: Path) -> None:
+    text = "; a comment\n[other]\nx = 1\n[uwsgi]\n# another\n env = A=1\nenv=B=2\nmaster\n[more]\ny = 2\n"
+    assert read(tmp_path, text) == [("env", "A=1"), ("env", "B=2"), ("master", "true")]
+
+
+def test_a_section_and_a_line_that_goes_on(tmp_path: Path) -> None:
+    text = "[uwsgi]\nini = :web\n[web]\ncron = a \\\n   b\n"
+    assert read(tmp_path, text, section=":web") == [("cron", "a b")]
+    assert read(tmp_path, text) == [("cron", "a b")]
+
+
+def test_placeholders_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1234")
+    (tmp_path / "name").write_text("shop\n")
+    text = "[uwsgi]\nbase = /srv\nchdir = %(base)/@(name)\nhttp-socket = :$(PORT)\nlogto = %d%n.log\n"
+    assert read(tmp_path, text)[1:] == [
+        ("chdir", "/srv/shop"),
+        ("http-socket", ":1234"),
+        ("logto", f"{tmp_path}/uwsgi.log"),
+    ]
+    assert read(tmp_path, "[uwsgi]\nlog-format = %(method) %d\n") == [("log-format", "%(method) %d")]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("http = :$(NOBODY_SETS)", "line 2: there is no variable NOBODY_SETS"),
+     ("http = @(none)", "cannot be read"), ("ini = none.ini", "none.ini cannot be read"),
+     ("http = %(x)", "nothing above gives x"),
+     ("if-env = HOME", "if-env has no endif"), ("if-moon = full\nendif =", "no condition if-moon")],
+)  # fmt: skip
+def test_what_is_not_there_is_an_error_that_names_the_line(tmp_path: Path, line: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        read(tmp_path, f"[uwsgi]\n{line}\n")
+
+
+def test_conditions_and_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HERE", "yes")
+    text = """[uwsgi]
+if-env = HERE
+a = %(_)
+endif =
+if-not-env = HERE
+b = 1
+endif =
+if-file = uwsgi.ini
+c = 1
+endif =
+if-dir = nothing
+d = $(NOBODY_SETS)
+endif =
+if-opt = a=yes
+e = 1
+endif =
+for = x y
+f = %(_)
+endfor =
+"""
+    assert read(tmp_path, text) == [("a", "yes"), ("c", "1"), ("e", "1"), ("f", "x"), ("f", "y")]
+
+
+def test_files_bring_in_files_but_not_in_a_circle(tmp_path: Path) -> None:
+    for number in range(MAX_INCLUDES):
+        more = f"ini = {number + 1}.ini" if number < MAX_INCLUDES - 1 else "last = 1"
+        (tmp_path / f"{number}.ini").write_text(f"[uwsgi]\n{more}\n")
+    assert read_options(str(tmp_path / "0.ini"))[0][-1].name == "last"
+    (tmp_path / f"{MAX_INCLUDES - 1}.ini").write_text("[uwsgi]\nini = 0.ini\n")
+    with pytest.raises(ConfigError, match="in a circle"):
+        read_options(str(tmp_path / "0.ini"))
+
+
+def test_other_formats_say_the_same(tmp_path: Path) -> None:
+    wanted = [("master", "true"), ("env", "A=1"), ("env", "B=2")]
+    table = {"uwsgi": {"master": True, "env": ["A=1", "B=2"]}}
+    assert read(tmp_path, json.dumps(table), "a.json") == wanted
+    xml = "<uwsgi><master/><env>A=1</env><env>B=2</env></uwsgi>"
+    assert read(tmp_path, xml, "a.xml") == wanted
+    pytest.importorskip("yaml")
+    assert read(tmp_path, "uwsgi:\n  master: true\n  env: [A=1, B=2]\n", "a.yaml") == wanted
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.json", "{"), ("a.json", "[]"), ("a.xml", "<uwsgi>")])
+def test_a_file_that_is_none_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match="a\\."):
+        read(tmp_path, text, name)
