@@ -7,6 +7,7 @@ of the command line and the tables of the documentation. The order is that of he
 from typing import Final
 
 from vivace.config.setting import Setting
+from vivace.config.table_alarms import ALARM_SETTINGS
 from vivace.config.table_beside import BESIDE_SETTINGS
 from vivace.config.table_clients import CLIENT_SETTINGS
 from vivace.config.table_graphql import GRAPHQL_SETTINGS
@@ -445,6 +446,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "LOGO", "logo", None, "Text shown above the message of the start.", _LOG, flag="-", scope="process"
     ),
     *LOG_SETTINGS,
+    *ALARM_SETTINGS,
     *STATS_SETTINGS,
     *BESIDE_SETTINGS,
     *CLIENT_SETTINGS,
