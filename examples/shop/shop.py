@@ -99,6 +99,13 @@ def voucher(name: str) -> str:
     return pbkdf2_hmac("sha256", name.encode(), b"shop", 200_000).hex()[:12]
 
 
+@app.on_alarm("task.dead", "daemon.down")
+async def tell(alarm: Any) -> None:
+    """Write down what somebody should look at; a chat or a mail would do too."""
+    with (DATA / "alarms.txt").open("a") as told:
+        print("over" if alarm.resolved else "new", alarm.event, alarm.subject, alarm.message, file=told)
+
+
 @app.get("/")
 async def index(request: Request) -> Any:
     """The page."""

@@ -92,3 +92,5 @@ def test_a_letter_waits_until_the_mail_server_is_back(shop: ServerProcess, tmp_p
     daemon_of(shop).send_signal(signal.SIGKILL)
     buy(shop, "bob@example.org")
     until(lambda: "bob@example.org" in letters(tmp_path), shop.output)
+    told = tmp_path / "data" / "alarms.txt"
+    until(lambda: told.exists() and "new daemon.down" in told.read_text(), shop.output)
