@@ -232,8 +232,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "ADMIN_BIND",
         "binds",
         "",
-        "Where the supervisor answers /-/live, /-/ready, /metrics and /stats: host:port or unix:/path;"
-        " empty is nowhere.",
+        "Where the supervisor answers probes, /metrics and /stats: host:port, unix:/path, or nowhere.",
         _PROCESS,
         scope="process",
     ),
