@@ -38,6 +38,7 @@ EVENTS: Final = {
     "hub.down": "the process of the groups ended by itself",
     "task.dead": "a task failed for the last time",
     "cron.missed": "a run of a schedule was left out",
+    "tls.expiring": "a certificate ends within two weeks",
     "log.dropped": "lines of the log were dropped",
 }
 """What the server tells of by itself; an app may add its own."""
