@@ -86,7 +86,7 @@ def fan_out(port: int, sockets: int) -> tuple[float, float]:
 
 
 def rate(port: int, sockets: int, burst: int) -> float:
-    """Deliveries for each second of the server's CPU, so many messages at a time."""
+    """Deliveries for each second of the server's CPU, so many messages each 2 ms."""
     swarm = Swarm(port, f"/join/rate{burst}", sockets)
     size, rounds = 64, 40
     found = []

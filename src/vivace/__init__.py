@@ -11,6 +11,7 @@ from vivace._build import PURE, force_pure
 
 if TYPE_CHECKING:
     from vivace.config import Config
+    from vivace.config.alarms import Alarm
     from vivace.errors import (
         BadRequest,
         ConfigError,
@@ -62,6 +63,7 @@ if PURE:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Alarm",
     "BadRequest",
     "Blueprint",
     "BlueprintGroup",
@@ -111,6 +113,7 @@ __all__ = [
 
 _PLACES = {
     "vivace.config": ("Config",),
+    "vivace.config.alarms": ("Alarm",),
     "vivace.framework.app": ("Vivace",),
     "vivace.framework.blueprint": ("Blueprint", "BlueprintGroup"),
     "vivace.framework.files": ("file", "file_stream"),

@@ -1,6 +1,8 @@
 """The files of the document on uWSGI, as real servers: `vivace run uwsgi.ini` for `uwsgi uwsgi.ini`."""
 
+import json
 import shutil
+import socket
 import sys
 import time
 from pathlib import Path
@@ -46,7 +48,11 @@ def test_the_second_file_tells_its_figures_to_this_machine_only(
     text = program("uwsgi_stats", port=f":22222=:{figures}")
     server = start(launch, tmp_path, text, free_port)
     wait_for(server, f"127.0.0.1:{figures} is taken")
+    wait_for(server, "4 worker processes")
     assert server.get("/")[0] == 200
+    with socket.create_connection(("127.0.0.1", figures), 10) as client:  # as uwsgitop does
+        told = json.loads(client.makefile("rb").read())
+    assert [worker["id"] for worker in told["workers"]] == [1, 2, 3, 4]
     assert server.stop() == 0
 
 

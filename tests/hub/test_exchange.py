@@ -170,6 +170,34 @@ async def test_who_may_stay_is_said_to_every_machine(server: Server, machine: Ca
     assert heard == [("revoke", "7", "room")] * 2
 
 
+async def test_a_machine_that_may_have_missed_who_was_taken_out_asks_again(
+    server: Server, machine: Callable[[str], Hub], caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = machine("one"), machine("two")
+    heard: list[Any] = []
+    two.on_control(heard.append)
+    await one.start()
+    await two.start()
+    server.turn(up=False)
+    await one.revoke(user=7)
+    await asyncio.sleep(0.01)
+    assert heard == []
+    assert "was not told to the other machines" in caplog.text
+    server.turn(up=True)
+    assert heard == [("recheck", None, None)]
+
+
+async def test_on_one_machine_nobody_has_to_be_told_who_is_present() -> None:
+    exchange, client = Exchange(), Client()
+    await exchange.start()
+    exchange.attach(client)
+    for number in range(3):
+        exchange.track(client, "room", "7", str(number), None)
+        exchange.untrack(client, "room", "7", str(number))
+    assert not exchange.presence.changed  # what is kept for others would grow for ever
+    await exchange.stop()
+
+
 async def test_a_process_that_comes_back_while_the_engine_is_away_waits_for_its_past(server: Server) -> None:
     exchange, client = Exchange(FakeEngine(server, "one")), Client()
     await exchange.start()

@@ -247,6 +247,31 @@ async def test_what_cannot_be_asked_leaves_no_receiver_behind(
             await asyncio.sleep(0.01)
 
 
+def test_an_engine_that_cannot_be_is_said_in_a_line(
+    make_process: MakeProcess, capfd: pytest.CaptureFixture[str]
+) -> None:
+    process = make_process(HUB_URL="foo://me:secret@h").process
+    assert process is not None
+    assert process.wait(10) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("the hub cannot start: HUB_URL foo://me:***@h: there is no engine for foo://")
+    assert "Traceback" not in said
+
+
+async def test_who_may_stay_is_asked_again_when_the_hub_was_lost(
+    make_process: MakeProcess, make_hub: MakeHub
+) -> None:
+    process = make_process()
+    hub = make_hub(process.url)
+    await hub.start()
+    heard: asyncio.Queue[Control] = asyncio.Queue()
+    hub.on_control(heard.put_nowait)
+    process.kill()
+    process.start()
+    async with patience():
+        assert await heard.get() == Control("recheck", None, None)
+
+
 async def test_what_waits_for_a_hub_is_bounded_in_number_and_in_time(
     tmp_path: Path, make_hub: MakeHub
 ) -> None:

@@ -64,7 +64,7 @@ class Rsyslog(Daemon):
         until = time.monotonic() + patience
         found: list[str] = []
         while time.monotonic() < until:
-            found = self._file.read_text().splitlines() if self._file.exists() else []
+            found = self._file.read_text().split("\n")[:-1] if self._file.exists() else []
             if len(found) >= count:
                 return found
             time.sleep(0.02)

@@ -105,6 +105,8 @@ class Config(MutableMapping[str, Any]):
     LOG_BUFFER: int
     LOG_REDACT: str
     ACCESS_LOG_ID: bool
+    ALARM: str
+    ALARM_INTERVAL: float
     ADMIN_TOKEN: str
     STATS_BIND: str
     MEMORY_REPORT: float

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from vivace.config.alarms import parse_alarms, show_alarms
 from vivace.config.binds import parse_bind, split_binds
 from vivace.config.budget import parse_budgets, show_budgets
 from vivace.config.daemons import parse_daemons, show_daemons
@@ -275,6 +276,10 @@ def _parse_places(_: Setting, value: object) -> str:
     return " ".join(found)
 
 
+def _parse_alarms(_: Setting, value: object) -> str:
+    return show_alarms(parse_alarms(value))
+
+
 def _parse_daemons(_: Setting, value: object) -> str:
     return show_daemons(parse_daemons(value))
 
@@ -304,6 +309,7 @@ def _parse_workers(setting: Setting, value: object) -> int:
 
 
 _PARSERS: Final[dict[str, Callable[[Setting, object], Any]]] = {
+    "alarms": _parse_alarms,
     "binds": _parse_binds,
     "bool": _parse_bool,
     "budgets": _parse_budgets,
@@ -323,6 +329,7 @@ _PARSERS: Final[dict[str, Callable[[Setting, object], Any]]] = {
     "workers": _parse_workers,
 }
 _EXPECTED: Final = {
+    "alarms": "tables, each with on and to",
     "binds": "host:port, [address]:port, *:port, unix:/path or fd://3, or several with a space between them",
     "bool": "yes or no (true, on, 1; false, off, 0)",
     "budgets": "a name and a limit such as postgres=20 or postgres=20,reserve=2, or several with a space"

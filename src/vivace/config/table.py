@@ -7,6 +7,7 @@ of the command line and the tables of the documentation. The order is that of he
 from typing import Final
 
 from vivace.config.setting import Setting
+from vivace.config.table_alarms import ALARM_SETTINGS
 from vivace.config.table_beside import BESIDE_SETTINGS
 from vivace.config.table_clients import CLIENT_SETTINGS
 from vivace.config.table_graphql import GRAPHQL_SETTINGS
@@ -231,8 +232,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "ADMIN_BIND",
         "binds",
         "",
-        "Where the supervisor answers /-/live, /-/ready, /metrics and /stats: host:port or unix:/path;"
-        " empty is nowhere.",
+        "Where the supervisor answers probes, /metrics and /stats: host:port, unix:/path, or nowhere.",
         _PROCESS,
         scope="process",
     ),
@@ -445,6 +445,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "LOGO", "logo", None, "Text shown above the message of the start.", _LOG, flag="-", scope="process"
     ),
     *LOG_SETTINGS,
+    *ALARM_SETTINGS,
     *STATS_SETTINGS,
     *BESIDE_SETTINGS,
     *CLIENT_SETTINGS,

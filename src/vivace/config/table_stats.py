@@ -16,8 +16,7 @@ STATS_SETTINGS: Final[tuple[Setting, ...]] = (
         "ADMIN_TOKEN",
         "str",
         "",
-        "What /metrics and /stats of ADMIN_BIND want as authorization: Bearer; without it only this machine"
-        " is told.",
+        "The Bearer token that /metrics and /stats want; without one only this machine is told.",
         _STATS,
         flag="-",
         scope="process",
@@ -27,8 +26,7 @@ STATS_SETTINGS: Final[tuple[Setting, ...]] = (
         "STATS_BIND",
         "binds",
         "",
-        "Where uwsgitop gets its figures: 127.0.0.1:port or unix:/path, nothing that other machines reach;"
-        " empty is nowhere.",
+        "Where uwsgitop gets figures: 127.0.0.1:port or unix:/path, none that others reach; or nowhere.",
         _STATS,
         scope="process",
     ),

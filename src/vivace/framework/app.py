@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 from vivace.config import Config
 from vivace.config.setting import PREFIX
 from vivace.errors import DeclarationError
+from vivace.framework.alarms.declare import Alarmed
 from vivace.framework.announce import announce_stage, make_announcer
 from vivace.framework.automatic import AUTOMATIC, Automatic
 from vivace.framework.background import Background
@@ -80,6 +81,7 @@ _apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
 
 class Vivace(
     Composed,
+    Alarmed,
     Background,
     Beside,
     Budgeted,
@@ -117,6 +119,7 @@ class Vivace(
         state: What is going on.
         signal_router: The signals.
         blueprints: The blueprints by name.
+        alarm_functions: What is called for alarms, each with its events (`on_alarm`).
         companions: What runs in processes beside the workers (`vivace.framework.beside`).
         ready_checks: What says whether it can do its work (`vivace.framework.ready`).
         placed: The same by the name with its prefix, as routes know it.
@@ -139,6 +142,7 @@ class Vivace(
         "_running",
         "_tasks",
         "_work",
+        "alarm_functions",
         "answer_stream",
         "companions",
         "config",
@@ -220,6 +224,7 @@ class Vivace(
         self.error_handler = error_handler or ErrorHandler()
         self.response_chain: Chain = ()
         self.companions: list[Companion] = []
+        self.alarm_functions: list[Any] = []
         self.ready_checks = ReadyChecks()
         self._amenders: list[Amender] = []
         self._amending = False

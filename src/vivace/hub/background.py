@@ -18,7 +18,7 @@ from vivace.hub.records import Position
 if TYPE_CHECKING:
     from vivace.hub.hub import Hub
 
-__all__ = ["publish_behind"]
+__all__ = ["publish_behind", "warn_if_alone"]
 
 logger = logging.getLogger("vivace.hub")
 
@@ -69,12 +69,17 @@ def _twin_of(hub: "Hub") -> "Hub":
             for old in [one for one in _twins if one[0] != os.getpid()]:
                 del _twins[old]
             twin = _twins[key] = hub.twin()
-            _warn_if_alone(twin)
+            warn_if_alone(twin)
     twin.adopt(hub)
     return twin
 
 
-def _warn_if_alone(hub: "Hub") -> None:
+def warn_if_alone(hub: "Hub") -> None:
+    """Say that nobody hears what this process publishes, if that is so.
+
+    Args:
+        hub: What it publishes by.
+    """
     if not (hub.engine or hub.url or socket_path(None)):
         logger.warning(
             "this process has no hub: what it publishes reaches nobody else. Give it and the server the same"

@@ -21,7 +21,7 @@ from vivace.errors import HubUnavailable
 from vivace.hub.broker import Broker
 from vivace.hub.engine import Engine
 from vivace.hub.presence import DELTA, DIGEST, Presence
-from vivace.hub.records import RESERVED, Outgoing, Past, Position, Rule, Stored, encode_payload
+from vivace.hub.records import ASK_AGAIN, RESERVED, Outgoing, Past, Position, Rule, Stored, encode_payload
 from vivace.hub.rules import Rules
 from vivace.hub.station import Client
 
@@ -253,6 +253,8 @@ class Exchange:
             await self._engine_publish(outgoing)
         except HubUnavailable:
             self.lost += not outgoing.topic.startswith(RESERVED)
+            if outgoing.topic == CONTROL:
+                logger.warning("who may stay in a group was not told to the other machines: %s", self._why)
 
     async def _engine_publish(self, outgoing: Outgoing) -> Position | None:
         assert self.engine is not None
@@ -320,7 +322,10 @@ class Exchange:
         """Messages of a topic were lost on the way."""
         if topic == PRESENCE:
             self._publish_own(PRESENCE, self.presence.ask())
-        elif topic != CONTROL:
+        elif topic == CONTROL:  # somebody may have been taken out meanwhile
+            for client in tuple(self.clients):
+                client.control(ASK_AGAIN)
+        else:
             self.broker.gap(topic, reason)
 
     def state(self, up: bool, why: str) -> None:
@@ -368,7 +373,9 @@ class Exchange:
             self.broker.route(Stored(name, encode_payload([key, came, meta]), None))
 
     def _presence_changed(self) -> None:
-        if self.engine is not None and self.presence.changed:
+        if self.engine is None:
+            self.presence.forget_changes()
+        elif self.presence.changed:
             self._later("delta", DELTA, self._say_delta)
 
     def _say_delta(self) -> None:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from vivace.hub.records import Gap, Message, Past, Position, Rule, Stored
+from vivace.hub.records import ASK_AGAIN, Gap, Message, Past, Position, Rule, Stored
 from vivace.hub.rules import Rules
 from vivace.hub.station import Station
 from vivace.hub.tail import Tail, message_of
@@ -309,7 +309,8 @@ class Local:
         channel.settle()
 
     def lost_hub(self, reason: str) -> None:
-        """The hub was away and is back: what is `fast` has a gap, the rest is asked for."""
+        """The hub was away and is back: what is `fast` has a gap, the rest is asked for, and who may stay."""
+        self.on_control(ASK_AGAIN)
         for name, channel in list(self.channels.items()):
             if channel.known and (not channel.rule.ordered or channel.tail.last is None):
                 self.gap(name, reason)

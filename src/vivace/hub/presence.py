@@ -99,6 +99,10 @@ class Presence:
         """Whether the other hubs do not know everything yet."""
         return bool(self._joins or self._leaves)
 
+    def forget_changes(self) -> None:
+        """There are no other hubs: nobody is to be told."""
+        self._joins, self._leaves = {}, {}
+
     def delta(self) -> bytes:
         """What changed since the last one, for the other hubs."""
         self._version += 1

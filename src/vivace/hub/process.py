@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from vivace.errors import HubUnavailable
+from vivace.errors import ConfigError, HubUnavailable
 from vivace.hub.exchange import Exchange
 from vivace.hub.limits import Limits
 from vivace.hub.outlet import Outlet
@@ -56,8 +56,12 @@ def main(listener: socket.socket, config: Any, name: str = "") -> int:
     # Where an app is not known yet, the first of its processes says the name.
     full_name = f"{name}@{socket.gethostname()}/hub" if name else ""
     # the plain loop: it is small, and the hub is not what a message waits for
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        runner.run(_live(listener, config.HUB_URL or None, limits, full_name))
+    try:
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(_live(listener, config.HUB_URL or None, limits, full_name))
+    except ConfigError as error:
+        logger.error("the hub cannot start: %s", error)  # noqa: TRY400  the line says all
+        return 2
     return 0
 
 

@@ -16,6 +16,7 @@ import msgspec
 from vivace.errors import DeclarationError
 
 __all__ = [
+    "ASK_AGAIN",
     "RESERVED",
     "Delivery",
     "Gap",
@@ -188,6 +189,10 @@ def encode_payload(data: Any) -> bytes:
         TypeError: It is made of something that cannot go through the hub.
     """
     return _encoder.encode(data)
+
+
+ASK_AGAIN: Final = encode_payload(["recheck", None, None])
+"""The control message for a process that may have missed one: whoever may not stay is found by asking."""
 
 
 def decode_payload(payload: bytes) -> Any:

@@ -66,6 +66,7 @@ class GuestStream:
 
     Attributes:
         complete: The response was handed over whole.
+        status: The status of the response; 0 before it was chosen.
     """
 
     __slots__ = (
@@ -94,6 +95,7 @@ class GuestStream:
         "head",
         "memo",
         "response_started",
+        "status",
         "timed_out",
     )
 
@@ -105,6 +107,7 @@ class GuestStream:
         self.complete = False
         self.disconnected = False
         self.response_started = False
+        self.status = 0
         self.timed_out = False
         self._scope = scope
         self._extensions: dict[str, Any] = scope.get("extensions") or {}
@@ -387,6 +390,7 @@ class GuestStream:
             raise LocalProtocolError("the response was started before: a request has one response")
         if status.__class__ is not int or not 200 <= status <= 999:
             raise LocalProtocolError(f"{status!r} is not the status of a final response")
+        self.status = status
         head_only = self.head.method == "HEAD"
         framing, length = (WITH_LENGTH, size) if size >= 0 else (WITH_CHUNKS, 0)
         if status in (204, 304):

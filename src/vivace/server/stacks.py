@@ -64,6 +64,7 @@ class StuckLog:
             age,
             f", request id {given}" if given else "",
             self._once(_safe_place(stream, task)),
+            extra={"event": "request.timeout", "subject": head.describe()},
         )
 
     def _id_of(self, head: Any) -> str:

@@ -12,18 +12,21 @@ Rules of this file:
 import logging
 import os
 import ssl
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 from vivace.config import Config
 from vivace.errors import ConfigError
 from vivace.server.certificates import (
+    EXPIRES_SOON,
     TlsContext,
     TlsError,
     TlsFiles,
     TlsObject,
     check_files,
     make_context,
+    read_certificate,
     read_source,
 )
 from vivace.server.local_certificate import local_certificate
@@ -32,6 +35,8 @@ __all__ = ["Tls", "make_tls", "matches", "read_ssl", "select"]
 
 logger = logging.getLogger("vivace.server")
 
+ENDS_TOLD: Final = 86_400.0
+"""Seconds between two lines about a certificate that expires soon."""
 LOCAL_PORT: Final = 8443
 """PORT of AUTO_TLS if nothing else says one."""
 
@@ -56,6 +61,7 @@ class Tls:
         self._strict = strict
         _check_rules(self._sources)
         self._stamps = self._look()
+        self._ends_due = 0.0
         self.warnings: list[str] = []
         self._names: list[tuple[str, ...]] = []
         self.context = self._load()
@@ -86,6 +92,7 @@ class Tls:
         """Take over files that were replaced; whether there were any that can be used."""
         found = self._look()
         if found == self._stamps:
+            self._tell_ends()
             return False
         self._stamps = found
         try:
@@ -97,6 +104,24 @@ class Tls:
             logger.warning("%s", warning)
         logger.info("the certificate was replaced: %s", ", ".join(found))
         return True
+
+    def _tell_ends(self) -> None:
+        """Once a day, which certificates expire soon."""
+        now = time.monotonic()
+        if now < self._ends_due:
+            return
+        self._ends_due = now + ENDS_TOLD
+        for source in self._sources:
+            if not isinstance(source, TlsFiles):
+                continue
+            try:
+                ends = read_certificate(source.cert)["ends"]
+            except (OSError, ValueError):
+                continue
+            if ends < time.time() + EXPIRES_SOON:
+                when = time.strftime("%Y-%m-%d", time.gmtime(ends))
+                event = {"event": "tls.expiring", "subject": source.cert}
+                logger.warning("the certificate %s ends on %s: renew it", source.cert, when, extra=event)
 
 
 def _check_rules(sources: Sequence[TlsFiles | ssl.SSLContext]) -> None:

@@ -1,5 +1,6 @@
 """What the fleet can ask the supervisor to do."""
 
+import logging
 from typing import NamedTuple
 
 __all__ = ["Abandon", "Action", "Done", "Force", "Load", "Retire", "Say", "Send", "Spawn", "Unload"]
@@ -56,10 +57,26 @@ class Force(NamedTuple):
 
 
 class Say(NamedTuple):
-    """Write a line to the log."""
+    """Write a line to the log.
+
+    Attributes:
+        level: Of `logging`.
+        text: The line.
+        event: What alarms call it (`vivace.config.alarms.EVENTS`); empty: it is none.
+        subject: Whom it is about.
+        resolved: It is over.
+    """
 
     level: int
     text: str
+    event: str = ""
+    subject: str = ""
+    resolved: bool = False
+
+    def write(self, logger: logging.Logger) -> None:
+        """Do so."""
+        extra = {"event": self.event, "subject": self.subject, "resolved": self.resolved}
+        logger.log(self.level, "%s", self.text, extra=extra if self.event else None)
 
 
 class Done(NamedTuple):

@@ -208,7 +208,8 @@ class Fleet:
             self._load_due = now + LONGEST_DELAY
             return [Say(logging.ERROR, f"no workers can be made; next try in {LONGEST_DELAY:g} s")]
         text = "the new code cannot be loaded: the old one goes on serving"
-        return [Say(logging.ERROR, text), Unload(generation), Done(generation, False, text)]
+        said = Say(logging.ERROR, text, "restart.aborted")
+        return [said, Unload(generation), Done(generation, False, text)]
 
     def lost(self, generation: int, now: float) -> list[Action]:
         """What workers of a generation are made of is gone, after it was loaded."""
@@ -250,7 +251,15 @@ class Fleet:
         self._nobody_since = None
         said: list[Action] = []
         if self.booted:
-            said = [Say(logging.INFO, f"{worker.name} serves as pid {pid}")]
+            said = [
+                Say(
+                    logging.INFO,
+                    f"{worker.name} serves as pid {pid}",
+                    "worker.crash",
+                    worker.name,
+                    resolved=True,
+                )
+            ]
         elif self.ready_count >= self.size:
             self.booted = True
             self._proven = self.target
@@ -292,7 +301,8 @@ class Fleet:
             return []
         worker.doomed = f"over {limit}"
         text = f"{worker.name} (pid {pid}) is killed ({limit}): {why}"
-        return [Say(logging.ERROR, text), Send(pid, signal.SIGKILL), *self.tick(now)]
+        event = "memory.hard" if "MEMORY" in limit else "worker.blocked"
+        return [Say(logging.ERROR, text, event, worker.name), Send(pid, signal.SIGKILL), *self.tick(now)]
 
     def exited(self, pid: int, code: int, now: float, cause: str = "", facts: str = "") -> list[Action]:
         """A worker is gone. Processes that are none of ours are ignored.
@@ -476,7 +486,8 @@ class Fleet:
         old, self._proven = self._proven, self.target
         self._loaded.discard(old)
         text = f"restarted: generation {self.target} serves"
-        return [Say(logging.INFO, text), Unload(old), Done(self.target, True, text)]
+        said = Say(logging.INFO, text, "restart.aborted", resolved=True)
+        return [said, Unload(old), Done(self.target, True, text)]
 
     def _abort_restart(self, why: str, now: float) -> list[Action]:
         bad, self.target = self.target, self._proven
@@ -484,7 +495,11 @@ class Fleet:
         self._loaded.discard(bad)
         self._slots.forget()
         text = f"{why}; the restart is given up, the old code goes on serving"
-        said: list[Action] = [Say(logging.ERROR, text), Unload(bad), Done(bad, False, text)]
+        said: list[Action] = [
+            Say(logging.ERROR, text, "restart.aborted"),
+            Unload(bad),
+            Done(bad, False, text),
+        ]
         if self.target not in self._loaded:
             said += self._load_again(now)
         return [*said, *self.tick(now)]
@@ -502,7 +517,12 @@ class Fleet:
         wait = self._slots.died(worker.slot, worker.lived(now), now)
         when = f"in {wait:.1f} s" if wait else "now"
         facts = f"; {worker.facts}" if worker.facts else ""
-        return [Say(logging.ERROR, f"{how}; it is replaced {when}{facts}"), *self.tick(now)]
+        event = "worker.crash" if worker.ready is not None else "worker.boot_failed"
+        if self._too_many_deaths():
+            event = "crash_loop"
+        subject = "" if event == "crash_loop" else worker.name
+        text = f"{how}; it is replaced {when}{facts}"
+        return [Say(logging.ERROR, text, "" if worker.doomed else event, subject), *self.tick(now)]
 
     def _too_many_deaths(self) -> bool:
         while self._deaths and self._deaths[0] < self._now - INTENSITY_PERIOD:
@@ -548,7 +568,7 @@ class Fleet:
         if (since := self._nobody_since) is not None and now >= since + NOBODY and self._too_many_deaths():
             text = f"no worker was ready for {NOBODY:g} s, {len(self._deaths)} died within a minute: it ends"
             self.exit_code = 5
-            actions += [Say(logging.ERROR, text), *self._begin_stop(now)]
+            actions += [Say(logging.ERROR, text, "crash_loop"), *self._begin_stop(now)]
         return actions
 
     def _judge_coming(self, now: float) -> list[Action]:

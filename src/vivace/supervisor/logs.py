@@ -16,6 +16,7 @@ from typing import Any
 
 from vivace.config import Config
 from vivace.server.logs.handler import PlacesHandler, current, redaction_of, wants_json
+from vivace.server.logs.notes import notes
 from vivace.server.logs.schema import JSONFormatter, TextFormatter, place_process
 
 __all__ = ["JSONFormatter", "attach_logging", "detach_logging", "reopen_files", "wants_json"]
@@ -60,6 +61,7 @@ def attach_logging(config: Config, role: str = "", worker: int | None = None) ->
     level = config.LOG_LEVEL.upper()
     loud = config.DEBUG and "LOG_LEVEL" not in config.sources
     logging.getLogger("vivace").setLevel(logging.DEBUG if loud else level)
+    logging.getLogger("vivace").addHandler(notes)
     root = logging.getLogger()
     if config.LOG_TO:
         if current() is None:

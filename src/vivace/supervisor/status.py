@@ -16,7 +16,7 @@ import vivace
 from vivace.supervisor.chores import proportional_memory
 from vivace.supervisor.fleet import Fleet
 from vivace.supervisor.handle import State, WorkerHandle
-from vivace.supervisor.procfs import address_space, processor_time, resident_memory
+from vivace.supervisor.procfs import processor_time, resident_memory
 from vivace.supervisor.scoreboard import Phase, Reading, Scoreboard
 from vivace.supervisor.workforce import Exit
 
@@ -139,8 +139,6 @@ class Status:
             **_said(reading, now),
             "suspect": reading.suspect if reading is not None and state == "blocked" else "",
             "cpu": self._cpu_of(worker, now),
-            "cpu_seconds": processor_time(worker.pid),
-            "vsz": address_space(worker.pid),
             "rss": resident_memory(worker.pid),
             **({"pss": proportional_memory(worker.pid) or None} if weigh else {}),
             **self._past(worker.slot, now),

@@ -45,6 +45,7 @@ from vivace.supervisor.limits import BlockGuard, MemoryGuard
 from vivace.supervisor.logs import attach_logging, reopen_files
 from vivace.supervisor.messages import Channel, Order, Report, Told, Wish
 from vivace.supervisor.reaper import Reaper
+from vivace.supervisor.retelling import Retelling
 from vivace.supervisor.rota import Rota
 from vivace.supervisor.scaling import Change, Scaler
 from vivace.supervisor.scoreboard import Scoreboard
@@ -150,6 +151,7 @@ class Supervisor:
         chores.add(Extending(self._service, self._fleet))
         chores.add(Looking(self._board, self._fleet, self._workforce.send))
         chores.add(MemoryGuard(config.WORKER_MEMORY_LIMIT, self._fleet, self._condemn))
+        chores.add(Retelling())
         if self._scaling is not None:
             chores.add(self._scaling)
         return chores
@@ -477,7 +479,7 @@ class Supervisor:
             self._leave()
         for action in actions:
             if isinstance(action, Say):
-                logger.log(action.level, "%s", action.text)
+                action.write(logger)
             elif isinstance(action, Send):
                 send_signal(action.pid, action.signal)
             elif isinstance(action, Spawn):

@@ -107,17 +107,17 @@ def load_app(target: str, config: Config) -> Loaded:
 
 def mount_all(loaded: Loaded, config: Config) -> Loaded:
     """Import the apps of MOUNTS, and mount them and the folders of STATIC."""
-    wanted = [_mount(*item.partition("=")[::2]) for item in config.MOUNTS.split()]
+    wanted = [(item.partition("=")[0], _mount(*item.partition("=")[::2])) for item in config.MOUNTS.split()]
     if config.STATIC:
         from vivace.supervisor.folders import static_mounts
 
-        wanted += static_mounts(config)
+        wanted += [(mount.prefix or "/", mount) for mount in static_mounts(config)]
     mounts: dict[str, Mount] = {}
-    for spec in wanted:
+    for prefix, spec in wanted:
         if loaded.kind == "native":
-            loaded.app.mount(spec.prefix or "/", spec.app)
+            loaded.app.mount(prefix, spec.app)
         elif spec.prefix in mounts:
-            raise ConfigError(f"two apps are mounted at {spec.prefix or '/'!r}", key="MOUNTS")
+            raise ConfigError(f"two apps are mounted at {prefix!r}", key="MOUNTS")
         else:
             mounts[spec.prefix] = spec
     return loaded._replace(mounts=tuple(mounts.values()))

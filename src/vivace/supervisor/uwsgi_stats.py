@@ -19,6 +19,7 @@ import msgspec
 
 from vivace.errors import StartupError
 from vivace.supervisor.listening import Client, Listening
+from vivace.supervisor.procfs import address_space, processor_time
 
 __all__ = ["StatsSocket", "uwsgi_shape"]
 
@@ -57,10 +58,10 @@ def _worker(one: Mapping[str, Any]) -> dict[str, Any]:
     active = one.get("active") or 0
     status = "busy" if active or one["state"] == "blocked" else _STATUS.get(one["state"], "busy")
     served = one.get("served") or 0
-    alive = bool(one.get("pid"))
+    pid = one.get("pid") or 0
     return {
         "id": one["worker"],
-        "pid": one.get("pid") or 0,
+        "pid": pid,
         "accepting": int(one["state"] == "ready"),
         "requests": served,
         "delta_requests": served,
@@ -70,10 +71,10 @@ def _worker(one: Mapping[str, Any]) -> dict[str, Any]:
         "signal_queue": 0,
         "status": status,
         "rss": one.get("rss") or 0,
-        "vsz": one.get("vsz") or 0,
-        "running_time": int((one.get("cpu_seconds") or 0.0) * 1_000_000),
-        "last_spawn": int(time.time() - one["uptime"]) if alive else 0,
-        "respawn_count": one["restarts"] + int(alive),
+        "vsz": (address_space(pid) or 0) if pid else 0,
+        "running_time": int(((processor_time(pid) or 0.0) if pid else 0.0) * 1_000_000),
+        "last_spawn": int(time.time() - one["uptime"]) if pid else 0,
+        "respawn_count": one["restarts"] + int(bool(pid)),
         "tx": 0,
         "avg_rt": 0,
         "apps": [],

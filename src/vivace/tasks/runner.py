@@ -316,7 +316,8 @@ class Runner:
         last = error.strip().splitlines()[-1]
         what = f"attempt {task.attempts} of {task.max_attempts} of task {task.id} ({task.name})"
         if again_at is None:
-            logger.error("%s failed, it is dead: %s", what, error.strip())
+            extra = {"event": "task.dead", "subject": task.name}
+            logger.error("%s failed, it is dead: %s", what, error.strip(), extra=extra)
         elif not quiet:
             logger.warning(
                 "%s failed, the next one is in %.3g s: %s", what, again_at - self._book.clock(), last

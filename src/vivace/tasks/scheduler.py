@@ -104,7 +104,8 @@ class Scheduler:
             if outcome == "busy" and waits:
                 return
             if outcome == "busy":
-                logger.warning("%s: the run before is not done, that of %s is left out", name, _show(slot))
+                text = "%s: the run before is not done, that of %s is left out"
+                logger.warning(text, name, _show(slot), extra={"event": "cron.missed", "subject": name})
             entry.waiting.popleft()
 
     def _put(self, schedule: Schedule, slot: float, waits: bool, now: float) -> Callable[[Spool], str]:

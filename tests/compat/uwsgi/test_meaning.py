@@ -127,6 +127,7 @@ def test_an_option_without_a_counterpart_is_named_once(meaning: Any, name: str) 
     found = meaning(f"{name} = x", f"{name} = y")
     (warning,) = found.warnings
     assert f"{name} has no effect here: " in warning
+    assert len(meaning(f"{name} =").warnings) == 1
     assert not meaning(f"{name} = false").warnings
 
 
@@ -136,7 +137,7 @@ def test_of_what_is_not_needed_nothing_is_said(meaning: Any, name: str) -> None:
 
 
 def test_an_unknown_option_is_named_unless_it_is_a_name_of_the_file(meaning: Any) -> None:
-    found = meaning("base = /srv", "chdir = %(base)", "harakri = 3", "zzz = 1")
+    found = meaning("base = /srv", "chdir = %(base)", "harakri = 3", "zzz = 0")
     assert found.folder == "/srv"
     first, second = found.warnings
     assert first.endswith("line 4: harakri is no option of uWSGI that is known here; did you mean harakiri?")

@@ -149,3 +149,16 @@ def test_where_the_hub_is(
         monkeypatch.setenv(name, value)
     hub = home.make_hub(url)
     assert (hub.url, hub.engine) == (place, engine)
+
+
+def test_a_process_without_a_hub_says_that_nobody_hears_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("VIVACE_HUB", "VIVACE_HUB_SOCKET", "VIVACE_HUB_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(home, "_homes", {})
+    find_home(None).end()
+    assert "this process has no hub: what it publishes reaches nobody else" in caplog.text
+    caplog.clear()
+    find_home("unix:///run/hub").end()
+    assert not caplog.text

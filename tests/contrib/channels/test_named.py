@@ -88,3 +88,16 @@ async def test_a_named_channel_may_be_a_member_of_a_group(make: Make) -> None:
     await sender.send("thumbnails", number(9))
     await until(lambda: taken == [7, 9])
     task.cancel()
+
+
+async def test_names_to_which_nobody_sends_any_more_are_forgotten(make: Make) -> None:
+    layer = make(expiry=0.01)
+    for value in range(3):
+        await layer.send(f"job-{value}", number(value))
+    _, post = await layer._here()
+    post.sweep()
+    assert len(post._named._channels) == 3  # what waits is not
+    async with asyncio.timeout(SECONDS):
+        while post._named._channels:
+            await asyncio.sleep(0.01)
+            post.sweep()

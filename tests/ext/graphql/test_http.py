@@ -1,5 +1,6 @@
 """GraphQL over HTTP: what may be asked in which way, and what the status says about it."""
 
+import asyncio
 import gzip
 import json
 import logging
@@ -195,6 +196,18 @@ async def test_a_list_is_answered_by_a_list(app: Vivace) -> None:
         assert (answer.status, "GRAPHQL_MAX_BATCH" in answer.text) == (400, True)
         answer = await client.post(PATH, json=queries, headers={"accept": "text/event-stream"})
         assert answer.status == 400
+
+
+async def test_a_list_lets_others_come_in_between(app: Vivace) -> None:
+    turns: list[int] = []
+
+    def root(context: Context) -> int:
+        asyncio.get_running_loop().call_soon(turns.append, 1)
+        return len(turns)
+
+    async with serve(app, max_batch=3, root=root) as client:
+        answer = await client.post(PATH, json=[{"query": "{ where }"}] * 3)
+    assert [one["data"]["where"][0] for one in answer.json] == ["0", "1", "2"]
 
 
 async def test_lists_can_be_off(app: Vivace) -> None:

@@ -100,11 +100,10 @@ def _take(sketch: Sketch, given: Given, used: set[str]) -> None:
     name = ALIASES.get(name, name)
     if name in ACTS:
         ACTS[name](sketch, given)
-    elif name in NOT_NEEDED or not is_true(given.value):
-        return
     elif name in ELSEWHERE:
-        _say(sketch, name, given)
-    elif given.name not in used:
+        if is_true(given.value):
+            _say(sketch, name, given)
+    elif name not in NOT_NEEDED and given.name not in used:
         close = get_close_matches(name, [*ACTS, *NOT_NEEDED, *ELSEWHERE, *ALIASES], n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         sketch.warnings.append(f"{given.place}: {given.name} is no option of uWSGI that is known here{hint}")

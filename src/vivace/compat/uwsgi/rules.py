@@ -190,7 +190,7 @@ def _daemon_by_keys(sketch: Sketch, given: Given) -> None:
     if not command:
         raise fail(given, "cmd=program and its arguments")
     more: dict[str, object] = {"adopt": True} if "pidfile" in keys else {"keep_on_reload": False}
-    if is_true(keys.get("control", "")):
+    if is_true(keys.get("control", "false")):
         more["critical"] = True
     if "stopsignal" in keys:
         import signal

@@ -83,8 +83,8 @@ class Sketch:
 
 
 def is_true(value: str) -> bool:
-    """Whether a value switches an option on."""
-    return value.strip().lower() not in ("false", "0", "no", "off", "")
+    """Whether a value switches an option on; an empty one does, as in ``mule =``."""
+    return value.strip().lower() not in ("false", "0", "no", "off")
 
 
 def fail(given: Given, expected: str) -> ConfigError:

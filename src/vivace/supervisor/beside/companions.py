@@ -136,7 +136,7 @@ class Companions:
     def _do(self, deeds: Iterable[Deed]) -> None:
         for deed in deeds:
             if isinstance(deed, Say):
-                logger.log(deed.level, "%s", deed.text)
+                deed.write(logger)
             elif isinstance(deed, Send):
                 send_signal(deed.pid, deed.signal)
             elif isinstance(deed, Make):

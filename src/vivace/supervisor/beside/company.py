@@ -176,11 +176,16 @@ class Company:
             if code:
                 yield Say(logging.WARNING, f"{how} while it stopped")
         elif wait is None:
-            yield Say(logging.ERROR if code else logging.INFO, f"{how}; it is not started again")
+            event = "companion.down" if code else ""
+            yield Say(
+                logging.ERROR if code else logging.INFO, f"{how}; it is not started again", event, member.name
+            )
         else:
             often = f", the {member.deaths}th time in a row" if member.deaths >= OFTEN else ""
             when = f"in {wait:.1f} s" if wait else "now"
-            yield Say(logging.ERROR, f"{how}{often}; it is started again {when}")
+            yield Say(
+                logging.ERROR, f"{how}{often}; it is started again {when}", "companion.down", member.name
+            )
 
     def tick(self, now: float) -> list[Deed]:
         """Time passed: make who is due, kill who did not leave in time."""

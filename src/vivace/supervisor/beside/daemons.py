@@ -245,12 +245,14 @@ class Daemons:
             if program.probe.look():
                 program.ready()
                 if program.spec.ready:
-                    logger.info("%s is ready after %.1f s", program.name, now - program.started)
+                    over = {"event": "daemon.down", "subject": program.name, "resolved": True}
+                    logger.info("%s is ready after %.1f s", program.name, now - program.started, extra=over)
             elif now >= program.patience:
                 program.ready()
                 seconds = program.spec.ready_timeout
                 logger.error("%s is not ready (%s) after %g s; the server goes on without waiting for it",
-                             program.name, program.spec.ready, seconds)  # fmt: skip
+                             program.name, program.spec.ready, seconds,
+                             extra={"event": "daemon.down", "subject": program.name})  # fmt: skip
             else:
                 program.look_at = now + EVERY
                 return
@@ -276,7 +278,14 @@ class Daemons:
         else:
             when = f"in {wait:.1f} s" if wait else "now"
             how = describe_exit(code)
-            logger.error("%s (pid %d) ended with %s; it is started again %s", program.name, pid, how, when)
+            logger.error(
+                "%s (pid %d) ended with %s; it is started again %s",
+                program.name,
+                pid,
+                how,
+                when,
+                extra={"event": "daemon.down", "subject": program.name},
+            )
 
     def _renew(self, program: _Program, spec: Daemon, now: float) -> None:
         program.spec, program.fresh = spec, None

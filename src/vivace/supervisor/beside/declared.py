@@ -1,15 +1,43 @@
 """The companions that an app declares, as the supervisor is told of them."""
 
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from vivace.config import Config
 from vivace.supervisor.app_config import app_config
 from vivace.supervisor.beside.spec import CompanionSpec
 from vivace.supervisor.job import Job
 from vivace.supervisor.target import Loaded
 
-__all__ = ["NeedsSupervisor", "specs_of"]
+if TYPE_CHECKING:
+    from vivace.framework.beside import Placed
+
+__all__ = ["NeedsSupervisor", "placed_of", "specs_of"]
 
 
 class NeedsSupervisor(Exception):
     """An app that was to be served in one process has processes beside its workers."""
+
+
+def placed_of(loaded: Loaded, config: Config) -> "list[Placed]":
+    """The companions of an app, and the process that tells of alarms if anybody is to be told.
+
+    Args:
+        loaded: The app.
+        config: Complete.
+
+    Raises:
+        DeclarationError: Two have one name.
+    """
+    # Late: a worker that hosts another's app never loads the framework.
+    from vivace.framework.alarms.declare import companion
+    from vivace.framework.beside import Placed, all_companions
+
+    native = loaded.kind == "native"
+    found = list(all_companions(loaded.app)) if native else []
+    if config.ALARM or (native and any(one.alarm_functions for one in loaded.app.mounted_apps())):
+        found.append(Placed(loaded.app if native else SimpleNamespace(name=loaded.target), companion()))
+    return found
 
 
 def specs_of(job: Job, loaded: Loaded) -> tuple[CompanionSpec, ...]:
@@ -22,14 +50,10 @@ def specs_of(job: Job, loaded: Loaded) -> tuple[CompanionSpec, ...]:
     Raises:
         DeclarationError: Two have one name.
     """
-    if loaded.kind != "native":
-        return ()
-    from vivace.framework.beside import all_companions  # a worker that hosts another's app never loads it
-
-    placed = list(all_companions(loaded.app))
-    if not placed:
+    if loaded.kind != "native" and not job.config.ALARM:
         return ()
     config = app_config(job, loaded)
+    placed = placed_of(loaded, config)
     return tuple(
         CompanionSpec(
             one.name,

@@ -146,7 +146,14 @@ class HubProcess:
         wait = self._place.exited(code, now, self._chance)
         if wait is not None:
             when = f"in {wait:.1f} s" if wait else "now"
-            logger.error("hub (pid %d) ended with %s; it is started again %s", pid, describe_exit(code), when)
+            extra = {"event": "hub.down"}
+            logger.error(
+                "hub (pid %d) ended with %s; it is started again %s",
+                pid,
+                describe_exit(code),
+                when,
+                extra=extra,
+            )
 
     def stop(self, now: float, grace: float | None = None) -> None:
         """The server stops, and nobody needs it any more.

@@ -22,8 +22,9 @@ from typing import Any, Final
 
 from vivace.config import Config
 from vivace.errors import ConfigError
-from vivace.framework.beside import Companion, Context, Placed, all_companions
+from vivace.framework.beside import Companion, Context, Placed
 from vivace.supervisor.app_config import app_config
+from vivace.supervisor.beside.declared import placed_of
 from vivace.supervisor.budgets import place_background
 from vivace.supervisor.children import noted
 from vivace.supervisor.failure import describe_failure
@@ -77,7 +78,7 @@ def run_companion(job: Job, channel: Channel, role: str) -> int:
 
 
 def _find(loaded: Loaded, name: str, config: Config) -> tuple[Placed, int]:
-    for placed in all_companions(loaded.app):
+    for placed in placed_of(loaded, config):
         if placed.companion.name == name:
             return placed, placed.companion.count(config)
     raise ConfigError(f"the app has no process {name!r} beside its workers any more")

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from vivace.config import Config
 from vivace.hub import Hub
+from vivace.hub.background import warn_if_alone
 from vivace.hub.limits import Limits
 from vivace.hub.places import VARIABLE
 from vivace.interfaces.hosted import serving
@@ -134,6 +135,7 @@ def _make_home(hub: Hub) -> Home:
         home = Home(loop, hub, None)
         serving.at_stop.append(home.leave)
         return home
+    warn_if_alone(hub)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=_run, args=(loop,), name="vivace-channels", daemon=True)
     thread.start()

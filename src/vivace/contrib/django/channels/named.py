@@ -32,13 +32,14 @@ LINGER_SECONDS: Final = 10.0
 class _Channel:
     """What a sender knows of a channel."""
 
-    __slots__ = ("looked_at", "readers", "task", "turn", "waiting")
+    __slots__ = ("looked_at", "readers", "senders", "task", "turn", "waiting")
 
     def __init__(self, waiting: Box) -> None:
         self.waiting = waiting
         self.readers: list[str] = []
         self.looked_at = float("-inf")
         self.turn = 0
+        self.senders = 0
         self.task: asyncio.Task[None] | None = None
 
 
@@ -102,6 +103,13 @@ class Named:
         channel = self._channels.get(name)
         if channel is None:
             channel = self._channels[name] = _Channel(self._make_box(name))
+        channel.senders += 1
+        try:
+            return await self._send(name, channel, payload)
+        finally:
+            channel.senders -= 1
+
+    async def _send(self, name: str, channel: _Channel, payload: bytes) -> bool:
         if channel.task is None:
             await self._look(name, channel)
             if channel.readers:
@@ -111,6 +119,14 @@ class Named:
         if channel.task is None:
             channel.task = asyncio.ensure_future(self._wait(name, channel))
         return True
+
+    def sweep(self) -> None:
+        """Forget channels to which nobody has sent lately and where nothing waits."""
+        now = self._clock()
+        for name, channel in list(self._channels.items()):
+            idle = channel.task is None and not channel.senders and channel.waiting.empty
+            if idle and now - channel.looked_at >= LOOK_SECONDS:
+                del self._channels[name]
 
     def forget(self) -> None:
         """Forget what waits."""

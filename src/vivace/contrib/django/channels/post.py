@@ -287,6 +287,7 @@ class Post:
                 del found.members[channel]
             self._leave_if_empty(group, found)
         self._full = {channel: until for channel, until in self._full.items() if until > now}
+        self._named.sweep()
         with self._lock:
             for channel in [channel for channel, box in self._boxes.items() if box.idle]:
                 del self._boxes[channel]

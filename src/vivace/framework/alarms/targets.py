@@ -1,0 +1,175 @@
+"""How an alarm is told: a function of the app, a command, a webhook, or a service that apprise knows.
+
+Rules of this file:
+
+- Every attempt has an end; whoever fails is tried again a few times, then the log says so.
+- A webhook is signed: ``vivace-signature: t=SECONDS,v1=HEX``, the HMAC-SHA256 (RFC 2104) of ``SECONDS.BODY``.
+  Whoever checks it refuses times that are long past.
+- Secrets are in targets: messages name a target by its kind and host alone.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import inspect
+import os
+import shlex
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from vivace.config.alarms import Alarm, AlarmRule
+from vivace.errors import ConfigError
+
+__all__ = ["Target", "signature", "targets_of"]
+
+TIMEOUT: Final = 10.0
+"""Seconds that a webhook may take."""
+LONG: Final = 30.0
+"""Seconds that a command or a function may take."""
+
+
+class Tell(Protocol):
+    """Tells of an alarm; raises OSError if that may go well another time."""
+
+    async def __call__(self, alarm: Alarm, /) -> None: ...
+
+
+class Target(NamedTuple):
+    """Who is told of what.
+
+    Attributes:
+        name: For messages.
+        on: Patterns of events.
+        tell: See `Tell`.
+    """
+
+    name: str
+    on: tuple[str, ...]
+    tell: Tell
+
+
+def targets_of(rule: AlarmRule) -> list[Target]:
+    """The targets of a rule.
+
+    Raises:
+        ConfigError: One needs apprise, which is not there or does not know it.
+    """
+    return [Target(*_named(target, rule.secret, tuple(rule.on))) for target in rule.to]
+
+
+def _named(target: str, secret: str, on: tuple[str, ...]) -> tuple[str, tuple[str, ...], Tell]:
+    kind, _, rest = target.partition(":")
+    if kind == "exec":
+        argv = shlex.split(rest)
+        return f"command {argv[0]}", on, _Command(argv)
+    host = urlsplit(target).hostname or ""
+    if kind in ("http", "https"):
+        return f"webhook {host}", on, _Webhook(target, secret)
+    return f"{kind} {host}".strip(), on, _Apprise(target, kind)
+
+
+def signature(secret: str, body: bytes, seconds: int) -> str:
+    """The value of ``vivace-signature``.
+
+    Args:
+        secret: That both sides know.
+        body: Of the request.
+        seconds: Since the epoch.
+    """
+    made = hmac.new(secret.encode(), b"%d." % seconds + body, hashlib.sha256)
+    return f"t={seconds},v1={made.hexdigest()}"
+
+
+class Function:
+    """A function of the app."""
+
+    def __init__(self, function: Callable[[Alarm], Any]) -> None:
+        self._function = function
+
+    async def __call__(self, alarm: Alarm, /) -> None:
+        async with asyncio.timeout(LONG):
+            if inspect.iscoroutinefunction(self._function):
+                await self._function(alarm)
+            else:
+                await asyncio.to_thread(self._function, alarm)
+
+
+class _Command:
+    def __init__(self, argv: list[str]) -> None:
+        self._argv = argv
+
+    async def __call__(self, alarm: Alarm, /) -> None:
+        told = {
+            "ALARM_EVENT": alarm.event,
+            "ALARM_SUBJECT": alarm.subject,
+            "ALARM_MESSAGE": alarm.message,
+            "ALARM_STATE": "resolved" if alarm.resolved else "firing",
+        }
+        process = await asyncio.create_subprocess_exec(
+            *self._argv,
+            stdin=asyncio.subprocess.PIPE,
+            env={**os.environ, **{name: value.replace("\0", "") for name, value in told.items()}},
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(LONG):
+                await process.communicate(msgspec.json.encode(alarm))
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        if process.returncode:
+            raise OSError(f"it ended with exit code {process.returncode}")
+
+
+class _Webhook:
+    def __init__(self, url: str, secret: str) -> None:
+        self._url = url
+        self._secret = secret
+
+    async def __call__(self, alarm: Alarm, /) -> None:
+        await asyncio.to_thread(self._post, msgspec.json.encode(alarm))
+
+    def _post(self, body: bytes) -> None:
+        fields = {"content-type": "application/json", "user-agent": "vivace-alarms"}
+        if self._secret:
+            fields["vivace-signature"] = signature(self._secret, body, int(time.time()))
+        request = urllib.request.Request(self._url, body, fields)  # noqa: S310 - http and https only
+        try:
+            urllib.request.urlopen(request, timeout=TIMEOUT).close()  # noqa: S310
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code < 500 and error.code != 429:
+                raise ValueError(f"it answered {error.code}") from None
+            raise OSError(f"it answered {error.code}") from None
+
+
+class _Apprise:
+    def __init__(self, url: str, kind: str) -> None:
+        try:
+            import apprise
+        except ImportError:
+            text = f"ALARM: {kind}://... needs apprise: pip install 'vivace[alarms]'"
+            raise ConfigError(text, key="ALARM") from None
+        self._apprise = apprise.Apprise()
+        if not self._apprise.add(url):
+            raise ConfigError(f"ALARM: apprise does not know the URL {kind}://...", key="ALARM")
+
+    async def __call__(self, alarm: Alarm, /) -> None:
+        state = "resolved: " if alarm.resolved else ""
+        about = f" ({alarm.subject})" if alarm.subject else ""
+        title = f"{state}{alarm.event}{about} on {alarm.host}"
+        kind = "success" if alarm.resolved else "failure"
+        async with asyncio.timeout(LONG):
+            good = await self._apprise.async_notify(
+                body=alarm.message or title, title=title, notify_type=kind
+            )
+        if not good:
+            raise OSError("apprise could not deliver it")

@@ -1,0 +1,259 @@
+"""Each alarm is told once in a while, to whom it concerns, signed, and again if that fails."""
+
+import asyncio
+import hashlib
+import hmac
+import http.server
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from vivace import Vivace
+from vivace.config import Config
+from vivace.config.alarms import EVENTS, Alarm, parse_alarms, show_alarms
+from vivace.errors import ConfigError, DeclarationError
+from vivace.framework.alarms import keeper
+from vivace.framework.alarms.book import AlarmBook
+from vivace.framework.alarms.declare import companion
+from vivace.framework.alarms.targets import signature, targets_of
+from vivace.framework.beside import Context
+from vivace.server.logs.notes import WAITING, Notes
+
+PATIENCE = 10.0
+CRASH = Alarm(event="worker.crash", subject="worker 1", message="it died", host="web1")
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_an_alarm_is_told_once_in_an_interval_and_its_end_once() -> None:
+    book = AlarmBook(300.0)
+    over = Alarm(event="worker.crash", subject="worker 1", resolved=True)
+    assert book.note(over, 0.0) is None
+    assert book.note(CRASH, 0.0) is CRASH
+    assert book.note(Alarm(event="worker.crash", subject="worker 2"), 1.0) is not None
+    assert book.note(over, 2.0) is over
+    assert book.note(over, 3.0) is None
+    assert book.note(CRASH, 4.0) is None
+    assert book.note(CRASH, 299.9) is None
+    assert book.note(over, 299.9) is None
+    told = book.note(CRASH, 300.0)
+    assert told is not None
+    assert told.held_back == 2
+
+
+def test_an_interval_of_zero_holds_nothing_back() -> None:
+    book = AlarmBook(0.0)
+    assert [book.note(CRASH, 1.0) is not None for _ in range(3)] == [True] * 3
+
+
+def test_a_book_forgets_the_oldest() -> None:
+    book = AlarmBook(300.0)
+    for number in range(1001):
+        book.note(Alarm(event="x", subject=str(number)), float(number))
+    assert book.note(Alarm(event="x", subject="0"), 1002.0) is not None
+    assert book.note(Alarm(event="x", subject="1000"), 1002.0) is None
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ({"to": "https://x"}, "missing required field `on`"),
+        ({"on": "Worker!", "to": "https://x"}, "is no event"),
+        ({"on": "worker.*", "to": "me"}, "expected https://host/path"),
+        ({"on": "worker.*", "to": "exec:"}, "expected exec:program"),
+        ({"on": "worker.*", "to": "exec:a 'b"}, "cannot be split"),
+        ({"on": [], "to": "https://x"}, "cannot be empty"),
+        ({"on": "*", "to": "https://x", "when": 1}, "unknown field `when`"),
+        ("[", "no JSON"),
+        (5, "expected tables"),
+    ],
+)
+def test_a_rule_that_cannot_be_is_refused(table: Any, why: str) -> None:
+    with pytest.raises(ConfigError, match=why.replace("*", r"\*")):
+        Config(ALARM=table)
+
+
+def test_a_rule_is_read_and_shown() -> None:
+    (rule,) = parse_alarms(Config(ALARM=[{"on": "worker.*", "to": "https://x", "secret": "s"}]).ALARM)
+    assert (rule.on, rule.to, rule.secret) == (["worker.*"], ["https://x"], "s")
+    assert parse_alarms(show_alarms([rule])) == [rule]
+    assert CRASH.fits(["task.dead", "worker.*"])
+    assert not CRASH.fits(["worker"])
+    assert "worker.crash" in EVENTS
+    for bad in (-1, 86_401):
+        with pytest.raises(ConfigError):
+            Config(ALARM_INTERVAL=bad)
+
+
+class Hook(http.server.BaseHTTPRequestHandler):
+    """Takes what webhooks send."""
+
+    seen: "list[tuple[str, bytes]]" = []
+    answers: "list[int]" = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.seen.append((self.headers.get("vivace-signature", ""), body))
+        self.send_response(self.answers.pop(0) if self.answers else 204)
+        self.end_headers()
+
+    def log_message(self, format: str, *_: Any) -> None:  # noqa: A002 - that is its name
+        return
+
+
+@asynccontextmanager
+async def hook(*answers: int) -> AsyncIterator[int]:
+    Hook.seen, Hook.answers = [], list(answers)
+    with http.server.HTTPServer(("127.0.0.1", 0), Hook) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        await asyncio.to_thread(server.shutdown)
+        thread.join()
+
+
+@asynccontextmanager
+async def kept(
+    app: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
+) -> AsyncIterator[logging.Logger]:
+    """A process that tells of alarms, without the process; events go into the logger."""
+    monkeypatch.setenv("VIVACE_RUN", str(folder))
+    monkeypatch.setattr(keeper, "PAUSES", (0.01, 0.01, 0.01))
+    ready = asyncio.Event()
+    context = Context(app, Config(**settings), "alarms", 0, ready.set)
+    task = asyncio.create_task(keeper.keep_alarms(context))
+    await asyncio.wait_for(ready.wait(), PATIENCE)
+    log, handler = logging.getLogger("vivace.alarms.test"), Notes()
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    yield log
+    log.removeHandler(handler)
+    context.stop()
+    await asyncio.wait_for(task, PATIENCE)
+
+
+async def test_functions_of_the_app_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, got = Vivace("alarmed"), list[Alarm]()
+
+    @app.on_alarm("worker.*")
+    async def later(alarm: Alarm) -> None:
+        got.append(alarm)
+
+    @app.on_alarm("payment.failed")
+    def at_once(alarm: Alarm) -> None:
+        got.append(alarm)
+
+    @app.on_alarm("*")
+    def broken(alarm: Alarm) -> None:
+        raise ValueError("of the app")
+
+    async with kept(app, tmp_path, monkeypatch) as log:
+        log.error("worker 1 died", extra={"event": "worker.crash", "subject": "worker 1"})
+        log.error("no event")
+        log.error("worker 1 died", extra={"event": "worker.crash", "subject": "worker 1"})
+        log.info("it serves", extra={"event": "worker.crash", "subject": "worker 1", "resolved": True})
+        log.error("declined", extra={"event": "payment.failed"})
+        await until(lambda: len(got) == 3)
+    told = [(one.event, one.subject, one.message, one.resolved) for one in got]
+    assert sorted(told) == [
+        ("payment.failed", "", "declined", False),
+        ("worker.crash", "worker 1", "it serves", True),
+        ("worker.crash", "worker 1", "worker 1 died", False),
+    ]
+    assert got[0].pid == os.getpid()
+
+
+async def test_a_webhook_is_signed_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hook(503, 200) as port:
+        rule = {"on": "worker.crash", "to": f"http://127.0.0.1:{port}/x", "secret": "shared"}
+        async with kept(SimpleNamespace(name="x"), tmp_path, monkeypatch, ALARM=[rule]) as log:
+            log.error("it died", extra={"event": "worker.crash"})
+            await until(lambda: len(Hook.seen) == 2)
+    given, body = Hook.seen[1]
+    seconds = given.partition(",")[0].removeprefix("t=")
+    expected = hmac.new(b"shared", f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    assert given == f"t={seconds},v1={expected}" == signature("shared", body, int(seconds))
+    assert json.loads(body)["event"] == "worker.crash"
+
+
+async def test_a_webhook_that_refuses_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hook(404) as port:
+        rule = {"on": "*", "to": f"http://127.0.0.1:{port}/secret-path"}
+        async with kept(SimpleNamespace(), tmp_path, monkeypatch, ALARM=[rule]) as log:
+            log.error("it died", extra={"event": "worker.crash"})
+            await until(lambda: "it answered 404" in caplog.text)
+    assert len(Hook.seen) == 1
+    assert "webhook 127.0.0.1 failed on the alarm worker.crash" in caplog.text
+    assert "secret-path" not in caplog.text
+
+
+async def test_a_command_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "tell.py"
+    script.write_text(
+        "import os, sys\n"
+        f"open({str(tmp_path / 'out')!r}, 'a').write("
+        "os.environ['ALARM_EVENT'] + os.environ['ALARM_STATE'] + sys.argv[1] + sys.stdin.read() + '\\n')\n"
+    )
+    rule = {"on": "task.dead", "to": f"exec:{sys.executable} {script} 'a b'"}
+    async with kept(SimpleNamespace(), tmp_path, monkeypatch, ALARM=[rule]) as log:
+        log.error("it failed", extra={"event": "task.dead", "subject": "send"})
+    out = (tmp_path / "out").read_text()
+    assert out.startswith('task.deadfiringa b{"event":"task.dead","subject":"send","message":"it failed"')
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_apprise_delivers() -> None:
+    pytest.importorskip("apprise")
+    async with hook(200) as port:
+        (target,) = targets_of(parse_alarms([{"on": "*", "to": f"json://127.0.0.1:{port}/"}])[0])
+        await target.tell(CRASH)
+    sent = json.loads(Hook.seen[0][1])
+    assert (sent["title"], sent["message"]) == ("worker.crash (worker 1) on web1", "it died")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_apprise_does_not_know_is_told() -> None:
+    pytest.importorskip("apprise")
+    with pytest.raises(ConfigError, match="does not know the URL nothing://"):
+        targets_of(parse_alarms([{"on": "*", "to": "nothing://secret"}])[0])
+
+
+def test_events_wait_for_who_listens_and_the_oldest_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIVACE_RUN", str(tmp_path))
+    handler = Notes()
+    for number in range(WAITING + 1):
+        facts = {"event": "x", "subject": str(number), "msg": "m", "levelname": "ERROR", "created": 1.0}
+        handler.handle(logging.makeLogRecord(facts))
+    assert len(handler._waiting) == WAITING
+    assert handler.waits
+    assert b'"subject":"1"' in handler._waiting[0][1]
+
+
+def test_a_declaration_needs_events() -> None:
+    app = Vivace("empty_alarms")
+    with pytest.raises(DeclarationError, match="expected events"):
+        app.on_alarm()
+    assert companion().name == "alarms"
+
+
+def test_an_app_raises_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    Vivace("own_alarms").alarm("payment.failed", "declined", subject="visa")
+    facts = caplog.records[0].__dict__
+    assert (facts["event"], facts["subject"], facts["levelname"]) == ("payment.failed", "visa", "ERROR")
