@@ -155,7 +155,7 @@ def test_the_log_says_what_was_wrong(capfd: pytest.CaptureFixture[str]) -> None:
     exchange(app, BAD_LENGTH)
     out, err = capfd.readouterr()
     assert "Content-Length is not one decimal number" in out + err
-    assert (out + err).count("400") == 1
+    assert (out + err).count('"status":400') == 1
 
 
 @pytest.mark.parametrize(

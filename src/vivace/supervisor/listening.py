@@ -184,21 +184,23 @@ class Listening(ABC):
         except OSError:
             data = b""
         client.got += data
-        self._ask(client)
-        if not client.answered and (not data or len(client.got) > LONGEST_HEAD):
+        if not self._ask(client) and (not data or len(client.got) > LONGEST_HEAD):
             self._drop(client)
 
-    def _ask(self, client: Client) -> None:
+    def _ask(self, client: Client) -> bool:
+        """Whether there is nothing more to hear from the client."""
         try:
             answer = self.answer(client)
         except Exception:  # what looks after the workers must not end by a question
             logger.exception("a question at %s failed", self._setting)
             self._drop(client)
-            return
-        if answer is not None:
-            client.answered = True
-            client.unsent = answer
-            self._send(client)
+            return True
+        if answer is None:
+            return False
+        client.answered = True
+        client.unsent = answer
+        self._send(client)
+        return True
 
     def _send(self, client: Client) -> None:
         try:

@@ -12,7 +12,6 @@ from typing import Final
 
 from vivace.config.places import LogPlace
 from vivace.errors import ConfigError
-from vivace.server.logs.otlp import Otlp
 from vivace.server.logs.shipper import Entry, Place
 from vivace.server.logs.syslog import SyslogStream, SyslogUdp
 
@@ -99,4 +98,7 @@ def make_place(place: LogPlace, app: str) -> Place:
         return SyslogUdp(place, app)
     if place.scheme.startswith("syslog"):
         return SyslogStream(place, app)
+    # A client of HTTP takes its time to import, and few need it.
+    from vivace.server.logs.otlp import Otlp
+
     return Otlp(place, app)
