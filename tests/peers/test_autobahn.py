@@ -9,7 +9,10 @@ import pytest
 from tests.conftest import Launch
 from tests.peers.autobahn import WSTEST, verdicts
 
-pytestmark = pytest.mark.skipif(not WSTEST.exists(), reason="Autobahn is not installed: run scripts/autobahn")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(not WSTEST.exists(), reason="Autobahn is not installed: run scripts/autobahn"),
+]
 
 PROTOCOL = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]
 CASES = os.environ.get("AUTOBAHN_CASES", "").split() or PROTOCOL
