@@ -121,9 +121,12 @@ async def test_what_graphiql_asks_for_fits(app: Vivace) -> None:
 )
 def test_no_document_takes_long_to_be_checked(source: str) -> None:
     engine = CoreEngine(make_schema(), max_tokens=1000, max_depth=20)
-    began = time.process_time()
-    engine.validate(engine.parse(source))
-    assert time.process_time() - began < 0.25  # tens of milliseconds; without the limits it was 0.3 to 1.7 s
+    taken: list[float] = []
+    for _ in range(3):
+        began = time.process_time()
+        engine.validate(engine.parse(source))
+        taken.append(time.process_time() - began)
+    assert min(taken) < 0.25  # up to 0.12 s; without the limits it was 0.3 to 1.7 s
 
 
 # Fields that are resolved
@@ -177,6 +180,13 @@ async def test_fields_of_strawberry(app: Vivace, most: int, fits: bool) -> None:
         answer = (await ask(client, PAIRS)).json
         assert ("data" in answer, "GRAPHQL_MAX_FIELDS" in str(answer)) == (fits, not fits)
     assert schema.execution_context_class is before
+
+
+@pytest.mark.parametrize(("most", "fits"), [(2, True), (1, False)])
+async def test_fields_of_a_mutation(app: Vivace, most: int, fits: bool) -> None:
+    async with serve(app, max_fields=most) as client:
+        answer = (await ask(client, "mutation { a: change b: change }")).json
+        assert ("data" in answer, "GRAPHQL_MAX_FIELDS" in str(answer)) == (fits, not fits)
 
 
 async def test_lists_in_lists_end(app: Vivace) -> None:
