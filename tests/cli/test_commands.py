@@ -234,3 +234,13 @@ def test_check_tells_what_is_mounted(folder: Path) -> None:
             "mounted    /old (wsgi: the function app"
             in call("check", target, VIVACE_MOUNTS="/old=old").stdout
         )
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_hub_that_cannot_be_is_said_before_anything_begins(folder: Path, command: str) -> None:
+    (folder / "shop.py").write_text(APP)
+    result = call(command, "shop:app", VIVACE_HUB_URL="kafka://me:secret@h", VIVACE_WORKERS="2")
+    assert result.exit_code == {"run": 2, "check": 1}[command]
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1
+    assert "HUB_URL kafka://me:***@h: there is no engine for kafka://" in lines[0]

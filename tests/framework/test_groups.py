@@ -7,6 +7,7 @@ import weakref
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.server.support import serving, until
 from vivace import Request, Vivace, Websocket, WebsocketClosed
 from vivace.errors import DeclarationError
 from vivace.framework.groups.fanout import fanout_of
+from vivace.framework.sse import EventStream
 from vivace.interfaces.native import NativeInterface
 from vivace.testing import Client
 
@@ -357,7 +359,29 @@ async def test_a_wrong_option_is_refused(
             async with joined(client):
                 pass
         app.ctx.options = {}
-        with pytest.raises(DeclarationError, match="cannot be the name of a topic"):
-            async with joined(client, "$control"):
-                pass
         assert is_empty(app)
+
+
+@pytest.mark.parametrize("topic", ["", "$control", "x" * 201, "a\0b", "\xe9" * 101])
+async def test_a_name_that_no_group_can_have_is_the_clients_fault(
+    app: Vivace, client: Client, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.websocket("/named")
+    async def named(request: Request, ws: Websocket) -> None:
+        await ws.join(request.args.get("topic", ""))
+
+    @app.sse("/events")
+    async def events(request: Request, stream: EventStream) -> None:
+        await stream.join(request.args.get("topic", ""))
+
+    asked = f"?topic={quote(topic)}"
+    async with client.websocket(f"/named{asked}") as ws:
+        with pytest.raises(
+            WebsocketClosed, match=r"no group has such a name: .* '\$' at its begin"
+        ) as caught:
+            await ws.recv()
+    assert caught.value.code == 1008
+    answer = await client.get(f"/events{asked}")
+    assert (answer.status, "no group has such a name" in answer.text) == (400, True)
+    assert "Traceback" not in caplog.text
+    assert is_empty(app)

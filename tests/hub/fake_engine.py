@@ -19,6 +19,9 @@ class Server:
         self.sent: list[tuple[str, str]] = []
         """Which message was delivered to which machine."""
         self.up = True
+        self.answers = asyncio.Event()
+        """Not set: who follows a topic does so only when this is set."""
+        self.answers.set()
 
     def turn(self, up: bool) -> None:
         """Go away, or come back."""
@@ -37,7 +40,7 @@ class Server:
             kept.append(stored)
             del kept[: -outgoing.rule.history]
         for engine in self.engines:
-            if outgoing.topic in engine.topics:
+            if outgoing.topic in engine.topics and self.answers.is_set():
                 asyncio.get_running_loop().call_soon(engine.arrive, stored)
         return position
 
@@ -51,6 +54,7 @@ class FakeEngine:
         self.topics: dict[str, Rule] = {}
         self.sink: Sink | None = None
         self.connections = 2
+        self.patience = 5.0
 
     @property
     def up(self) -> bool:
@@ -86,6 +90,15 @@ class FakeEngine:
         if stored.topic in self.topics and self.sink is not None:
             self.server.sent.append((self.name, stored.topic))
             self.sink.deliver(stored)
+
+    async def followed(self, topic: str) -> None:
+        self._check()
+        if topic in self.topics:
+            try:
+                async with asyncio.timeout(self.patience):
+                    await self.server.answers.wait()
+            except TimeoutError:
+                raise HubUnavailable("the engine does not answer") from None
 
     async def publish(self, outgoing: Outgoing) -> Position | None:
         self._check()

@@ -9,7 +9,7 @@ import pytest
 from tests.hub.fake_engine import FakeEngine, Server
 from tests.hub.peers import Client
 from vivace.errors import HubUnavailable
-from vivace.hub import Hub, Message, Position, Subscription, places
+from vivace.hub import Hub, Message, Position, Subscription, joining, places
 from vivace.hub import exchange as exchange_module
 from vivace.hub.exchange import Exchange
 from vivace.hub.limits import Limits
@@ -235,3 +235,86 @@ async def test_a_rule_that_nobody_declares_any_more_is_forgotten(
     await new.stop()
     await asyncio.sleep(0.15)
     assert other.rules.of("price:x").ordered  # nobody is there who could know better
+
+
+async def joined(server: Server) -> tuple[Exchange, Client]:
+    """A hub whose engine does not confirm yet that it follows anything, and a process of it."""
+    exchange, client = Exchange(FakeEngine(server, "one")), Client()
+    await exchange.start()
+    exchange.attach(client)
+    server.answers.clear()
+    return exchange, client
+
+
+async def until(done: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not done():
+            await asyncio.sleep(0.005)
+
+
+async def test_who_joins_is_answered_when_the_engine_follows_the_topic(server: Server) -> None:
+    exchange, client = await joined(server)
+    for topic in ("fast", "fast", "left"):
+        exchange.subscribe(client, topic, None)
+    exchange.unsubscribe(client, "left")
+    await asyncio.sleep(0.02)
+    assert client.pasts == []
+    server.answers.set()
+    await until(lambda: len(client.pasts) == 2)
+    exchange.subscribe(client, "fast", None)  # it is followed: nothing to wait for
+    assert len(client.pasts) == 3
+    assert client.got == []
+    await exchange.stop()
+
+
+async def test_a_topic_that_is_left_and_joined_again_waits_anew(server: Server) -> None:
+    exchange, client = await joined(server)
+    exchange.subscribe(client, "fast", None)
+    exchange.unsubscribe(client, "fast")
+    exchange.subscribe(client, "fast", None)
+    other = Client()
+    exchange.attach(other)
+    exchange.subscribe(other, "fast", None)
+    exchange.detach(other)
+    server.answers.set()
+    await until(lambda: client.pasts)
+    await asyncio.sleep(0.02)
+    assert (len(client.pasts), other.pasts) == (1, [])
+    await exchange.stop()
+
+
+async def test_who_joins_while_the_engine_is_silent_waits_for_so_long_and_has_a_gap_then(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "_RETRY", 0.01)
+    exchange, client = await joined(server)
+    server.engines[0].patience = 0.05
+    exchange.subscribe(client, "fast", None)
+    await asyncio.sleep(0)
+    assert client.pasts == []
+    await until(lambda: client.pasts)
+    assert client.got == []
+    server.answers.set()
+    await until(lambda: client.got)
+    assert [gap.reason for gap in client.got] == [joining._LATE]
+    await exchange.stop()
+
+
+async def test_who_joins_before_the_engine_goes_away_does_not_wait_for_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "_RETRY", 0.01)
+    exchange, client = await joined(server)
+    exchange.subscribe(client, "fast", None)
+    server.turn(up=False)
+    assert len(client.pasts) == 1
+    exchange.subscribe(client, "later", None)
+    assert len(client.pasts) == 2
+    await asyncio.sleep(0.02)
+    server.up = True
+    server.answers.set()
+    await until(lambda: len(client.got) == 2)
+    assert {(gap.topic, gap.reason) for gap in client.got} == {
+        (topic, joining._LATE) for topic in ("fast", "later")
+    }
+    await exchange.stop()

@@ -145,6 +145,31 @@ def test_operations_at_a_time_are_limited(subprotocol: str) -> None:
 
 
 @pytest.mark.parametrize("subprotocol", SUBPROTOCOLS)
+def test_what_operations_were_asked_with_is_limited_together(subprotocol: str) -> None:
+    payload = {"query": "{a}" + " " * 197}
+    size = len(json.dumps(payload, separators=(",", ":")))
+    client = Client(subprotocol, max_message=2 * size + 20)
+    kind = "start" if client.is_legacy else "subscribe"
+
+    def start(key: str, query: str = payload["query"]) -> list[Any]:
+        return client.say({"type": kind, "id": key, "payload": {"query": query}})
+
+    client.enter()
+    (first,), (_,) = start("1"), start("2", payload["query"] + " " * 20)
+    assert start("3", "{a}") == []
+    (refused,) = client.seen()
+    error = refused["payload"] if client.is_legacy else refused["payload"][0]
+    assert (refused["type"], refused["id"]) == ("error", "3")
+    assert "octets together (GRAPHQL_MAX_MESSAGE)" in error["message"]
+    assert client.code is None
+    client.machine.complete(first.operation)
+    client.seen()
+    assert len(start("3")) == 1
+    client.say({"type": "stop" if client.is_legacy else "complete", "id": "2"})
+    assert len(start("4")) == 1
+
+
+@pytest.mark.parametrize("subprotocol", SUBPROTOCOLS)
 @pytest.mark.parametrize("filler", ["a", "é", "€"])
 def test_messages_have_a_largest_size(subprotocol: str, filler: str) -> None:
     empty = len(json.dumps({**INIT, "payload": {"a": ""}}, ensure_ascii=False).encode())

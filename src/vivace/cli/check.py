@@ -19,6 +19,7 @@ import click
 import vivace as package
 from vivace._build import PURE, compiled_modules
 from vivace.config import Config, available_cpus
+from vivace.errors import ConfigError
 
 __all__ = ["command"]
 
@@ -42,6 +43,7 @@ def command(ctx: click.Context, target: str | None) -> None:
     if target or config.APP:
         _show_app(target or config.APP, config)
     _show_budgets(config, problems)
+    _look_at_hub(config, problems)
     notes += config.warnings
     for note in notes:
         click.echo(f"note: {note}")
@@ -129,6 +131,17 @@ def _show_budgets(config: Config, problems: list[str]) -> None:
             _line("budget", describe(budget.plan).removeprefix("Budget "))
             problem = refusal(budget.plan)
             problems.extend([problem] if problem else [])
+
+
+def _look_at_hub(config: Config, problems: list[str]) -> None:
+    """Whether there can be an engine for HUB_URL; nothing is connected."""
+    if config.HUB_URL:
+        from vivace.hub.engines import check_url
+
+        try:
+            check_url(config.HUB_URL)
+        except ConfigError as error:
+            problems.append(str(error))
 
 
 def _show_app(target: str, config: Config) -> None:

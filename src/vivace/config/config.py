@@ -191,6 +191,7 @@ class Config(MutableMapping[str, Any]):
     GRAPHQL_MAX_MESSAGE: int
     GRAPHQL_MAX_TOKENS: int
     GRAPHQL_MAX_DEPTH: int
+    GRAPHQL_MAX_FIELDS: int
     GRAPHQL_MAX_BATCH: int
     GRAPHQL_MAX_OPERATIONS: int
     GRAPHQL_MAX_QUEUE: int

@@ -12,7 +12,8 @@ The contract:
   An unreachable server is no error: `sink.state(False, why)` says it, once for each change. `why` says what
   was seen and what to do. `sink.state(True, "")` says that it is back.
 - `follow` and `unfollow` say what this machine wants (its 0 -> 1 and 1 -> 0). They return at once; they are
-  queued and batched. What is followed stays followed over reconnections. Other topics are not delivered.
+  queued and batched. `followed` waits until one took effect at the server: a process that joins is answered
+  then. What is followed stays followed over reconnections. Other topics are not delivered.
 - A `fast` message (`outgoing.rule.ordered` is false) is published at most once and has no position. The
   engine may deliver it back to the machine that sent it: the hub knows its own by `origin`. When messages may
   have been lost (the connection broke), the engine says `sink.gap(topic, reason)` once for each followed
@@ -93,6 +94,16 @@ class Engine(Protocol):
 
     def unfollow(self, topics: Iterable[str]) -> None:
         """This machine does not want these topics any more."""
+        ...
+
+    async def followed(self, topic: str) -> None:
+        """Return when `follow` took effect at the server: what is published from then on comes.
+
+        It returns at once if the topic is not followed.
+
+        Raises:
+            HubUnavailable: The server has been away, or has not answered, for too long.
+        """
         ...
 
     async def publish(self, outgoing: Outgoing) -> Position | None:

@@ -7,6 +7,7 @@ Rules of this file:
 - Without an engine everything is answered at once, in the order in which it came.
 - With one, the order and the history of `resume` and `latest` topics are the engine's; `fast` messages reach
   the processes of this machine without waiting for it.
+- Who joins a topic is answered when the engine follows it; see `joining`.
 - No timer runs while there is nothing to do.
 """
 
@@ -20,6 +21,7 @@ from typing import Any, Final, Protocol
 from vivace.errors import HubUnavailable
 from vivace.hub.broker import Broker
 from vivace.hub.engine import Engine
+from vivace.hub.joining import Joining
 from vivace.hub.presence import DELTA, DIGEST, Presence
 from vivace.hub.records import ASK_AGAIN, RESERVED, Outgoing, Past, Position, Rule, Stored, encode_payload
 from vivace.hub.rules import Rules
@@ -102,6 +104,7 @@ class Exchange:
         self._begun = False
         self._started = False
         self._ready = asyncio.Event()
+        self._joining = None if engine is None else Joining(engine, self._ready, _tell_followed, self.gap)
         self.ended = False
         if keeper is not None:
             keeper.load(self.broker, self.rules)
@@ -164,6 +167,8 @@ class Exchange:
         for clients in self._declarers.values():
             clients.discard(client)
         self._later("rules", RULES_KEPT, self._forget_rules)
+        if self._joining is not None:
+            self._joining.detach(client)
         last = self.broker.detach(client)
         self._unfollow(last)
         self.presence.detach(client)
@@ -197,13 +202,16 @@ class Exchange:
         """A process wants a topic."""
         first = self.broker.subscribe(client, topic)
         rule = self.rules.of(topic)
-        if self.engine is None or topic.startswith(PRESENT):
+        if self.engine is None or self._joining is None or topic.startswith(PRESENT):
             client.past(topic, self._own_past(topic, rule, since, rule.history if since else 0))
             return
         if first and self._started:
             self.engine.follow({topic: rule})
-        if not rule.ordered or (since is None and not self.engine.up):
-            client.past(topic, Past([], True, None))
+        if first:
+            self._watch(self._joining.begin(topic))
+        away = bool(self._why)  # not up and no reason: it is being connected to for the first time
+        if not rule.ordered or (since is None and away):
+            self._joining.add(client, topic, wait=not away)
         else:
             self._spawn(self._catch_up(client, topic, rule, since), f"vivace-hub-past-{topic}")
 
@@ -214,6 +222,9 @@ class Exchange:
             try:
                 past = await self._engine_past(topic, rule, since, rule.history if since else 1)
             except HubUnavailable:
+                if since is None and self._joining is not None:
+                    self._joining.add(client, topic, wait=False)
+                    return
                 await asyncio.sleep(_RETRY)
                 continue
             if since is None:
@@ -223,10 +234,14 @@ class Exchange:
 
     def unsubscribe(self, client: Client, topic: str) -> None:
         """A process does not want a topic any more."""
+        if self._joining is not None:
+            self._joining.leave(client, topic)
         if self.broker.unsubscribe(client, topic):
             self._unfollow([topic])
 
     def _unfollow(self, topics: list[str]) -> None:
+        if self._joining is not None:
+            self._joining.end(topics)
         if self.engine is not None and self._started:
             self.engine.unfollow([topic for topic in topics if not topic.startswith(PRESENT)])
 
@@ -335,6 +350,8 @@ class Exchange:
         self._up, self._why = up, why
         for client in tuple(self.clients):
             client.state(up, why)
+        if not up and self._joining is not None:
+            self._joining.give_up()
 
     def _take_own(self, stored: Stored) -> None:
         if stored.origin == self.origin:
@@ -428,7 +445,9 @@ class Exchange:
         self._timers[name] = asyncio.get_running_loop().call_later(delay, run)
 
     def _spawn(self, coroutine: Any, name: str) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._watch(asyncio.get_running_loop().create_task(coroutine, name=name))
+
+    def _watch(self, task: "asyncio.Task[None]") -> None:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -436,3 +455,7 @@ class Exchange:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("a step of the hub failed", exc_info=task.exception())
+
+
+def _tell_followed(client: Client, topic: str) -> None:
+    client.past(topic, Past([], True, None))

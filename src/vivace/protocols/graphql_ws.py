@@ -47,7 +47,7 @@ class Limits(msgspec.Struct, frozen=True):
         init_timeout: Seconds until the client must have introduced itself; 0: for ever.
         keep_alive: Seconds between two signs of life of the old protocol; 0: none.
         max_operations: Operations that run at a time.
-        max_message: Octets of a message.
+        max_message: Octets of a message, and of what the operations that run were asked with, together.
     """
 
     init_timeout: float = 10.0
@@ -62,13 +62,15 @@ class Operation:
     Attributes:
         id: What the client calls it.
         payload: ``query``, ``variables``, ``operationName``, ``extensions``, as they came.
+        size: Octets of the payload.
     """
 
-    __slots__ = ("id", "payload")
+    __slots__ = ("id", "payload", "size")
 
-    def __init__(self, id: str, payload: dict[str, Any]) -> None:  # noqa: A002  # its name in the protocol
+    def __init__(self, id: str, payload: dict[str, Any], size: int) -> None:  # noqa: A002  # its name in the protocol
         self.id = id
         self.payload = payload
+        self.size = size
 
     def __repr__(self) -> str:
         return f"<Operation {self.id!r}>"
@@ -117,7 +119,7 @@ class Machine:
         live: The operations that run, by id.
     """
 
-    __slots__ = ("_accepted", "_asked", "_began", "closing", "limits", "live", "outbox")
+    __slots__ = ("_accepted", "_asked", "_began", "_held", "closing", "limits", "live", "outbox")
 
     def __init__(self, limits: Limits, now: float) -> None:
         self.limits = limits
@@ -125,6 +127,8 @@ class Machine:
         self.closing: tuple[int, str] | None = None
         self.live: dict[str, Operation] = {}
         self._began = now
+        self._held = 0
+        """Octets of the payloads of what is live."""
         self._asked = self._accepted = False
 
     def receive(self, message: str | bytes, now: float) -> list[Event]:
@@ -199,19 +203,30 @@ class Machine:
         raise NotImplementedError
 
     def _begin(self, key: str, payload: dict[str, Any]) -> list[Event]:
-        operation = Operation(key, payload)
+        operation = Operation(key, payload, len(_encoder.encode(payload)))
+        most, largest, held = self.limits.max_operations, self.limits.max_message, self._held
         self.live[key] = operation
-        if len(self.live) > self.limits.max_operations:
-            most = self.limits.max_operations
+        self._held += operation.size
+        if len(self.live) > most:
             self.error(operation, [{"message": f"a connection may run {most} operations at a time"}])
+            return []
+        if held and self._held > largest:
+            told = f"the operations of a connection may have {largest} octets together (GRAPHQL_MAX_MESSAGE)"
+            self.error(operation, [{"message": told}])
             return []
         return [Start(operation)]
 
     def _end(self, operation: Operation) -> bool:
         if not self.is_live(operation):
             return False
-        del self.live[operation.id]
+        self._remove(operation.id)
         return True
+
+    def _remove(self, key: str) -> Operation | None:
+        operation = self.live.pop(key, None)
+        if operation is not None:
+            self._held -= operation.size
+        return operation
 
     def _put(self, kind: str, key: str | None = None, payload: Any = None) -> None:
         message: dict[str, Any] = {"type": kind}
@@ -264,7 +279,7 @@ class _Modern(Machine):
     def _drop(self, key: str | None) -> list[Event]:
         if key is None:
             return self._malformed("complete needs an id")
-        operation = self.live.pop(key, None)
+        operation = self._remove(key)
         return [] if operation is None else [Stop(operation)]
 
     def accept(self, payload: dict[str, Any] | None, now: float) -> list[Event]:
@@ -330,7 +345,7 @@ class _Legacy(Machine):
             self._put("error", key, {"message": "start needs a payload with a query"})
             return []
         if self._accepted:
-            before = self.live.pop(key, None)
+            before = self._remove(key)
             return ([Stop(before)] if before else []) + self._begin(key, payload)
         self._wait(key, payload)
         return []
@@ -352,7 +367,7 @@ class _Legacy(Machine):
             return self._malformed("stop needs an id")
         waited = len(self._waiting)
         self._waiting = [one for one in self._waiting if one[0] != key]
-        operation = self.live.pop(key, None)
+        operation = self._remove(key)
         if operation is not None or len(self._waiting) < waited:
             self._put("complete", key)
         return [] if operation is None else [Stop(operation)]

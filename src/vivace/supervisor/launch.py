@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-- What can go wrong before anything is served is found here, in this order: certificates, the pid file, the
-  sockets.
+- What can go wrong before anything is served is found here, in this order: certificates, HUB_URL, the
+  pid file, the sockets.
 """
 
 import logging
@@ -38,10 +38,15 @@ def launch(job: Job) -> int:
     """Serve in this process or in several, until a signal ends it; the exit code.
 
     Raises:
+        ConfigError: The certificates or HUB_URL cannot be used.
         StartupError: The address cannot be used; exit code 4.
     """
     fit_platform(job.config, os.environ, os.getpid())
     job = with_tls(job)
+    if job.config.HUB_URL:
+        from vivace.hub.engines import check_url
+
+        check_url(job.config.HUB_URL)
     before = predecessor()
     service = Service(job.config.PID_FILE, before=before.pid if before is not None else 0)
     service.check()

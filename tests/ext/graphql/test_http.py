@@ -237,6 +237,23 @@ async def test_tokens_at_their_edge(app: Vivace) -> None:
         assert "more than 5 tokens" in (await ask(client, "{ __typename a: __typename }")).text
 
 
+async def test_the_documents_of_a_list_share_the_tokens(app: Vivace) -> None:
+    three, other = {"query": "{ __typename }"}, {"query": "{fail}"}
+    async with serve(app, max_tokens=6, max_batch=5) as client:
+        fits = await client.post(PATH, json=[three, other, three, other])
+        assert all("data" in one for one in fits.json)
+        *fit, last = (await client.post(PATH, json=[three, other, {"query": "{must}"}])).json
+        assert all("data" in one for one in fit)
+        assert last["errors"][0]["message"] == (
+            "the documents of a list may have 6 tokens together (GRAPHQL_MAX_TOKENS)"
+        )
+
+
+async def test_the_documents_of_a_list_may_be_of_any_length(app: Vivace) -> None:
+    async with serve(app, max_tokens=0) as client:
+        assert all("data" in one for one in (await client.post(PATH, json=[{"query": "{where}"}] * 3)).json)
+
+
 async def test_size_at_its_edge(app: Vivace) -> None:
     body = b'{"query": "{ __typename }"}'
     headers = {"content-type": JSON}

@@ -95,6 +95,29 @@ async def test_a_topic_that_is_left_and_followed_at_once_is_followed(url: str, l
     await until(lambda: two.got)
 
 
+async def test_what_comes_after_a_topic_is_followed_is_not_missed(url: str, lab: Lab) -> None:
+    one, two = [await (await lab(url, name)).up() for name in "ab"]
+    for number in range(20):
+        topic = f"room:{number}"
+        two.engine.follow({topic: FAST})
+        await two.engine.followed(topic)
+        await one.send(topic, b"here")
+    await until(lambda: len(two.got) == 20)
+    await two.engine.followed("room:0")
+    await two.engine.followed("never followed")
+
+
+@pytest.mark.parametrize("scheme", SERVERS)
+async def test_a_topic_is_not_followed_where_no_server_is(scheme: str) -> None:
+    engine = make_engine(f"{scheme}://127.0.0.1:1", timing=Timing(patience=0.05))
+    engine.follow({"room": FAST})
+    with pytest.raises(HubUnavailable, match="topic 'room' is not followed yet"):
+        await engine.followed("room")
+    engine.unfollow(["room"])
+    await engine.followed("room")
+    await engine.stop()
+
+
 async def test_names_and_payloads_are_any_octets(url: str, lab: Lab) -> None:
     machine = await (await lab(url)).up()
     names = ["räume/ 1.>*", "{a}b", "x" * 200, "a\\'\"%", "$presence", "}"]

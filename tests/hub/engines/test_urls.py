@@ -7,7 +7,8 @@ import pytest
 
 from vivace.config import Config
 from vivace.errors import ConfigError
-from vivace.hub.engines import make_engine, resolve_url
+from vivace.hub import engines
+from vivace.hub.engines import check_url, make_engine, resolve_url
 from vivace.hub.engines.upkeep import Backoff, Timing
 from vivace.hub.engines.urls import hide_password, parse_address, same_server
 from vivace.hub.limits import Limits
@@ -72,6 +73,52 @@ def test_tls_is_strict_unless_it_is_said() -> None:
 def test_what_cannot_be_is_refused(url: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         parse_address(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("kafka://h", "there is no engine for kafka://"),
+        ("somewhere", "is no URL"),
+        ("redis://h:port", "cannot be read"),
+        ("redis://h?what=1", "options that nobody knows"),
+        ("postgres://me:pa@h:5x/db", "postgres://me:.*@h:5x/db cannot be read: the port"),
+        ("postgres://a:5432,b:65536/db", "cannot be read: the port"),
+        ("nats://a:4222,nats://b:port", "cannot be read: the port"),
+        ("nats://[::1]:port", "cannot be read: the port"),
+    ],
+)
+def test_no_engine_can_be_made_for_it(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h:65535/0",
+        "valkey://[::1]",
+        "redis+unix:///run/redis.sock?db=1",
+        "rediss://:pass@h?tls_verify=none",
+        "postgres://me:p:1@h/db?host=/run/x:y",
+        "postgresql://a:5432,b/db",
+        "postgres:///db?host=/run/pg",
+        "nats://me:secret@a:4222,me:secret@b:4222",
+        "nats://token@a,nats://token@[::1]:4222",
+    ],
+)
+def test_an_engine_can_be_made_for_it(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    check_url(url)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("library", ["hiredis", "asyncpg", "nats"])
+def test_a_missing_library_is_said_without_loading_it(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda _: None)
+    scheme = {"hiredis": "redis", "asyncpg": "postgres"}.get(library, library)
+    words = f"needs {library}, which is not installed: pip install 'vivace.{scheme}"
+    with pytest.raises(ConfigError, match=words):
+        check_url(f"{scheme}://h")
 
 
 @pytest.mark.parametrize(

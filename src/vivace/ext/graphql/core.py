@@ -4,21 +4,31 @@ Rules of this file:
 
 - graphql-core is imported by whoever serves a schema, so it is there when this file is.
 - A strawberry schema executes by its own methods, so that its extensions run; others by graphql-core's.
-- A limit is checked while a document is read or checked, never while it is executed.
+- Limits are checked while a document is read or checked; only fields are counted while it is executed.
 """
 
 import asyncio
+import copy
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any, Final, cast
 
 import graphql
-from graphql import DocumentNode, FieldNode, FragmentDefinitionNode, FragmentSpreadNode, GraphQLError
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    TokenKind,
+)
 from graphql.validation import NoSchemaIntrospectionCustomRule, specified_rules
 
 from vivace.errors import DeclarationError
+from vivace.ext.graphql.counting import make_counting
 from vivace.ext.graphql.engine import Document, Engine, Kind, Outcome, Wanted
+from vivace.ext.graphql.weight import find_excess
 
 __all__ = ["CoreEngine", "Runner", "StrawberryEngine", "make_engine", "measure_depth"]
 
@@ -36,8 +46,9 @@ class CoreEngine:
 
     Args:
         schema: What is served.
-        max_tokens: Of a document; 0: any.
+        max_tokens: Of a document; what it costs to check one is bounded in proportion. 0: any.
         max_depth: Levels of selections in an operation; 0: any.
+        max_fields: That are resolved for a result; 0: any. graphql-core 3.2 only.
         introspection: Whether clients may ask for the schema.
         middleware: Functions around resolvers, or a `MiddlewareManager`.
         threads: Execute in threads, so that resolvers that are plain functions may block. A function: what
@@ -52,6 +63,7 @@ class CoreEngine:
         *,
         max_tokens: int = 0,
         max_depth: int = 0,
+        max_fields: int = 0,
         introspection: bool = True,
         middleware: Any = None,
         threads: bool | Runner = False,
@@ -61,9 +73,16 @@ class CoreEngine:
         self._parse_options: dict[str, Any] = (
             {"max_tokens": max_tokens} if max_tokens and _TAKES_TOKENS else {}
         )
+        self._max_tokens = max_tokens
         self._max_depth = max_depth
         self._rules = [*specified_rules, *([] if introspection else [NoSchemaIntrospectionCustomRule])]
         self._middleware = middleware
+        self._max_fields = max_fields if _GIVES_SOURCES else 0
+        self._runs_in = self._count_in(None)
+
+    def _count_in(self, base: Any) -> Any:
+        """What graphql-core is to execute operations in, so that their fields are counted."""
+        return make_counting(base or graphql.ExecutionContext, self._max_fields) if self._max_fields else base
 
     def parse(self, source: str) -> Document:
         """Read a document."""
@@ -77,10 +96,14 @@ class CoreEngine:
         for node in tree.definitions:
             if isinstance(node, graphql.OperationDefinitionNode):
                 kinds[node.name.value if node.name else None] = node.operation.value
-        return Document(source, tree, [], kinds)
+        return Document(source, tree, [], kinds, _count_tokens(tree))
 
     def validate(self, document: Document) -> Document:
         """Check a document against the schema and the limits."""
+        excess = find_excess(document.tree, self._max_tokens) if self._max_tokens else None
+        if excess is not None:
+            document.errors = [GraphQLError(f"the document is too heavy: {excess} (GRAPHQL_MAX_TOKENS)")]
+            return document
         try:
             errors = graphql.validate(self.schema, document.tree, self._rules, max_errors=MAX_ERRORS)
             if not errors and self._max_depth:
@@ -102,7 +125,11 @@ class CoreEngine:
 
     async def _execute(self, wanted: Wanted, root: Any) -> Outcome:
         execute = partial(
-            graphql.execute, **self._arguments(wanted), root_value=root, middleware=self._middleware
+            graphql.execute,
+            **self._arguments(wanted),
+            root_value=root,
+            middleware=self._middleware,
+            execution_context_class=self._runs_in,
         )
         result = execute() if self._runner is None else await self._runner(execute)
         return cast("Outcome", await result if inspect.isawaitable(result) else result)
@@ -145,7 +172,9 @@ class StrawberryEngine(CoreEngine):
 
     def __init__(self, schema: Any, **options: Any) -> None:
         super().__init__(schema._schema, **options)
-        self._own = schema
+        # A copy: another address may serve the same schema with other limits.
+        self._own = copy.copy(schema)
+        self._own.execution_context_class = self._count_in(schema.execution_context_class)
 
     async def execute(self, wanted: Wanted) -> Outcome:
         """Execute a query or a mutation."""
@@ -154,6 +183,15 @@ class StrawberryEngine(CoreEngine):
     async def subscribe(self, wanted: Wanted) -> AsyncIterator[Outcome] | Outcome:
         """Begin a subscription."""
         return cast("Outcome", await self._own.subscribe(wanted.document.source, **_words(wanted)))
+
+
+def _count_tokens(tree: DocumentNode) -> int:
+    """How many tokens a document has, as ``max_tokens`` counts them."""
+    count, token = 0, tree.loc.start_token.next if tree.loc else None
+    while token is not None and token.kind is not TokenKind.EOF:
+        count += token.kind is not TokenKind.COMMENT
+        token = token.next
+    return count
 
 
 def _words(wanted: Wanted) -> dict[str, Any]:

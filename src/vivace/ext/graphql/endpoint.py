@@ -25,7 +25,7 @@ from vivace.protocols.graphql_ws import Limits
 if TYPE_CHECKING:
     from vivace.framework.app import Vivace
 
-__all__ = ["Answer", "Endpoint", "Refused", "close"]
+__all__ = ["Answer", "Batch", "Endpoint", "Refused", "close"]
 
 ContextFactory = Callable[[Context], Any | Awaitable[Any]]
 OnConnect = Callable[[Context], Any | Awaitable[Any]]
@@ -50,6 +50,37 @@ class Refused(Exception):
 
 Answer = dict[str, Any]
 """``data``, ``errors``, ``extensions``."""
+
+
+class Batch:
+    """The documents of one list: together they may be as long as one.
+
+    Args:
+        tokens: How long; 0: any.
+    """
+
+    def __init__(self, tokens: int) -> None:
+        self._tokens = tokens
+        self._left = tokens
+        self._known: dict[str, Document] = {}
+
+    def read(
+        self, source: str, parse: Callable[[str], Document], check: Callable[[Document], Document]
+    ) -> Document:
+        """Read and check a document once, however often the list has it.
+
+        Raises:
+            Refused: With it they are too long.
+        """
+        known = self._known.get(source)
+        if known is None:
+            known = parse(source)
+            self._left -= known.tokens
+            if self._tokens and self._left < 0:
+                told = f"the documents of a list may have {self._tokens} tokens together (GRAPHQL_MAX_TOKENS)"
+                raise Refused([{"message": told}])
+            known = self._known[source] = check(known)
+        return known
 
 
 class Endpoint:
@@ -106,13 +137,15 @@ class Endpoint:
 
     def fix(self) -> None:
         """Take the settings over: when it is made, and again when the server starts and they are final."""
-        depth, tokens = self.limit("MAX_DEPTH"), self.limit("MAX_TOKENS")
-        self._engine: Engine = make_engine(self._schema, max_depth=depth, max_tokens=tokens, **self._options)
+        tokens = self.limit("MAX_TOKENS")
+        limits = {name: self.limit(name.upper()) for name in ("max_depth", "max_fields")}
+        self._engine: Engine = make_engine(self._schema, max_tokens=tokens, **limits, **self._options)
         self._cache_size = int(self.limit("CACHE"))
         self._documents.clear()
         self._cached = 0
         self.max_message = int(self.limit("MAX_MESSAGE"))
         self.max_batch = int(self.limit("MAX_BATCH"))
+        self.max_tokens = int(tokens)
         self.max_queue = int(self.limit("MAX_QUEUE"))
         self.limits = Limits(
             init_timeout=self.limit("INIT_TIMEOUT"),
@@ -161,13 +194,26 @@ class Endpoint:
 
     # An operation
 
-    def read(self, source: str) -> Document:
-        """Read and check a document, or remember it."""
+    def read(self, source: str, batch: Batch | None = None) -> Document:
+        """Read and check a document, or remember it.
+
+        Raises:
+            Refused: It is too long for its list.
+        """
+        if batch is not None:
+            return batch.read(source, self._recall, self._check)
+        return self._check(self._recall(source))
+
+    def _recall(self, source: str) -> Document:
+        """A document that was checked, or that still has to be."""
+        return self._documents.get(source) or self._engine.parse(source)
+
+    def _check(self, document: Document) -> Document:
+        """Check a document that was not, and remember it."""
+        source = document.source
         known = self._documents.pop(source, None)
         if known is None:
-            known = self._engine.parse(source)
-            if not known.errors:
-                known = self._engine.validate(known)
+            known = document if document.errors else self._engine.validate(document)
             if known.errors or len(source) > self._cache_size:
                 return known
             self._cached += len(source)
@@ -178,13 +224,15 @@ class Endpoint:
             self._cached -= len(oldest)
         return known
 
-    def choose(self, params: Params, allowed: frozenset[Kind] = _ANY) -> tuple[Document, Kind]:
+    def choose(
+        self, params: Params, allowed: frozenset[Kind] = _ANY, batch: Batch | None = None
+    ) -> tuple[Document, Kind]:
         """The document of an operation, and what kind of operation it is.
 
         Raises:
             Refused: The document is wrong, does not have the operation, or this may not be done here.
         """
-        document = self.read(params.query)
+        document = self.read(params.query, batch)
         if document.errors:
             raise Refused(self.errors.format_all(document.errors))
         kinds = document.kinds

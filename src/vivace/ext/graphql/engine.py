@@ -36,17 +36,24 @@ class Document:
         tree: What the engine reads it as; None if it cannot be read.
         errors: What is wrong with it; empty: it can be executed.
         kinds: Its operations by name; one without a name has None.
+        tokens: How long it is; 0: that is not known.
     """
 
-    __slots__ = ("errors", "kinds", "source", "tree")
+    __slots__ = ("errors", "kinds", "source", "tokens", "tree")
 
     def __init__(
-        self, source: str, tree: Any, errors: Sequence[Any], kinds: dict[str | None, Kind] | None = None
+        self,
+        source: str,
+        tree: Any,
+        errors: Sequence[Any],
+        kinds: dict[str | None, Kind] | None = None,
+        tokens: int = 0,
     ) -> None:
         self.source = source
         self.tree = tree
         self.errors = errors
         self.kinds: dict[str | None, Kind] = kinds or {}
+        self.tokens = tokens
 
 
 class Wanted:

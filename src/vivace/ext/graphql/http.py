@@ -17,7 +17,7 @@ import msgspec
 
 from vivace.errors import BadRequest, HTTPException, PayloadTooLarge
 from vivace.ext.graphql.context import Context
-from vivace.ext.graphql.endpoint import Answer, Endpoint, Refused, close
+from vivace.ext.graphql.endpoint import Answer, Batch, Endpoint, Refused, close
 from vivace.ext.graphql.engine import Document, Kind
 from vivace.ext.graphql.page import show_page
 from vivace.ext.graphql.params import Params, read_params, read_query
@@ -123,11 +123,12 @@ async def _answer_batch(endpoint: Endpoint, given: list[Any], context: Any, medi
     if media == EVENTS:
         raise BadRequest("a list of operations cannot be answered by events")
     read = [read_params(one) for one in given]
+    batch = Batch(endpoint.max_tokens)
     answers: list[Answer] = []
     for params in read:
-        await asyncio.sleep(0)  # to check a document takes up to a second: others come in between
+        await asyncio.sleep(0)  # to check a document takes a while: others come in between
         try:
-            document, _ = endpoint.choose(params, _ALL)
+            document, _ = endpoint.choose(params, _ALL, batch)
             answers.append(await endpoint.execute(document, params, context))
         except Refused as refused:
             answers.append({"errors": refused.errors})

@@ -7,19 +7,38 @@ Rules of this folder:
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Final
 
 from vivace.errors import ConfigError
 from vivace.hub.engine import Engine
 from vivace.hub.engines.upkeep import Timing
-from vivace.hub.engines.urls import hide_password, parse_address, resolve_url
+from vivace.hub.engines.urls import check_ports, hide_password, parse_address, resolve_url
 
-__all__ = ["Timing", "make_engine", "resolve_url"]
+__all__ = ["Timing", "check_url", "make_engine", "resolve_url"]
 
 _REDIS: Final = {"redis", "rediss", "valkey", "valkeys", "redis+unix", "valkey+unix"}
 
 _NATS: Final = {"nats", "tls", "ws", "wss"}
 _POSTGRES: Final = {"postgres", "postgresql"}
+_KINDS: Final = {"redis": _REDIS, "postgres": _POSTGRES, "nats": _NATS}
+_LIBRARIES: Final = {"redis": "hiredis", "postgres": "asyncpg", "nats": "nats"}
+
+
+def check_url(url: str) -> None:
+    """Refuse a value of HUB_URL that no engine can be made for; nothing is connected or loaded.
+
+    Raises:
+        ConfigError: See `make_engine`.
+    """
+    whole = resolve_url(url)
+    scheme = whole.partition("://")[0].lower()
+    kind = _kind_of(scheme, whole)
+    if find_spec(_LIBRARIES[kind]) is None:
+        raise _missing(kind, whole)
+    if kind == "redis":
+        parse_address(whole, quiet=True)
+    check_ports(whole)
 
 
 def make_engine(
@@ -39,35 +58,43 @@ def make_engine(
     whole = resolve_url(url)
     scheme = whole.partition("://")[0].lower()
     timing = timing or Timing()
-    if scheme in _REDIS:
-        _need("hiredis", "redis", whole)
+    kind = _kind_of(scheme, whole)
+    _need(kind, whole)
+    if kind == "redis":
         redis: Engine = import_module("vivace.hub.engines.redis").RedisEngine(
             parse_address(whole), prefix, name, timing
         )
         return redis
-    if scheme in _POSTGRES:
-        _need("asyncpg", "postgres", whole)
+    if kind == "postgres":
         postgres: Engine = import_module("vivace.hub.engines.postgres").PostgresEngine(
             whole, prefix, name, timing
         )
         return postgres
-    if scheme in _NATS:
-        _need("nats", "nats", whole)
-        bus: Engine = import_module("vivace.hub.engines.nats").NatsEngine(whole, prefix, name, timing)
-        return bus
+    bus: Engine = import_module("vivace.hub.engines.nats").NatsEngine(whole, prefix, name, timing)
+    return bus
+
+
+def _kind_of(scheme: str, url: str) -> str:
+    kind = next((kind for kind, schemes in _KINDS.items() if scheme in schemes), "")
+    if kind:
+        return kind
     raise ConfigError(
-        f"HUB_URL {hide_password(whole)}: there is no engine for {scheme}://; expected redis://, rediss://,"
+        f"HUB_URL {hide_password(url)}: there is no engine for {scheme}://; expected redis://, rediss://,"
         " valkey://, postgres:// or nats://",
         key="HUB_URL",
     )
 
 
-def _need(library: str, extra: str, url: str) -> None:
+def _need(kind: str, url: str) -> None:
     try:
-        import_module(library)
+        import_module(_LIBRARIES[kind])
     except ImportError:
-        raise ConfigError(
-            f"HUB_URL {hide_password(url)} needs {library}, which is not installed: pip install"
-            f" 'vivace[{extra}]'",
-            key="HUB_URL",
-        ) from None
+        raise _missing(kind, url) from None
+
+
+def _missing(kind: str, url: str) -> ConfigError:
+    return ConfigError(
+        f"HUB_URL {hide_password(url)} needs {_LIBRARIES[kind]}, which is not installed: pip install"
+        f" 'vivace[{kind}]'",
+        key="HUB_URL",
+    )

@@ -111,6 +111,17 @@ class NatsEngine:
                 ready.set_result(None)
         self._wake.set()
 
+    async def followed(self, topic: str) -> None:
+        """See `Engine.followed`."""
+        ready = self._topics.get(topic)
+        if ready is None or ready.done():
+            return
+        try:
+            async with asyncio.timeout(self._timing.patience):
+                await asyncio.shield(ready)
+        except TimeoutError:
+            raise HubUnavailable(f"{self._reason()}; topic {topic!r} is not followed yet") from None
+
     async def publish(self, outgoing: Outgoing) -> Position | None:
         """See `Engine.publish`."""
         if outgoing.rule.ordered:
@@ -128,13 +139,7 @@ class NatsEngine:
     async def history(self, topic: str, rule: Rule, since: Position | None, limit: int) -> Past:
         """See `Engine.history`: there is none, ever."""
         del rule, limit
-        ready = self._topics.get(topic)
-        if ready is not None and not ready.done():
-            try:
-                async with asyncio.timeout(self._timing.patience):
-                    await asyncio.shield(ready)
-            except TimeoutError:
-                raise HubUnavailable(f"{self._reason()}; topic {topic!r} is not followed yet") from None
+        await self.followed(topic)
         return Past([], since is None, None)
 
     def _reason(self) -> str:

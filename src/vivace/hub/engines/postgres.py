@@ -83,6 +83,14 @@ class PostgresEngine:
         """See `Engine.unfollow`."""
         self._reader.unfollow(topics)
 
+    async def followed(self, topic: str) -> None:
+        """See `Engine.followed`."""
+        try:
+            await self._reader.wait_for(topic)
+        except TimeoutError as error:
+            why = self._status.why or explain(error, self._url)
+            raise HubUnavailable(f"{why}; topic {topic!r} is not followed yet") from None
+
     async def publish(self, outgoing: Outgoing) -> Position | None:
         """See `Engine.publish`."""
         self._number += 1

@@ -84,6 +84,14 @@ class RedisEngine:
         """See `Engine.unfollow`."""
         self._listener.unfollow(topics)
 
+    async def followed(self, topic: str) -> None:
+        """See `Engine.followed`."""
+        try:
+            await self._listener.wait_for(topic)
+        except TimeoutError:
+            why = self._status.why or f"redis at {self._address.shown} does not answer"
+            raise HubUnavailable(f"{why}; topic {topic!r} is not followed yet") from None
+
     async def publish(self, outgoing: Outgoing) -> Position | None:
         """See `Engine.publish`."""
         self._number += 1

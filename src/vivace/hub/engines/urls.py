@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from vivace.errors import ConfigError
 
-__all__ = ["Address", "hide_password", "parse_address", "resolve_url", "same_server"]
+__all__ = ["Address", "check_ports", "hide_password", "parse_address", "resolve_url", "same_server"]
 
 logger = logging.getLogger("vivace")
 
@@ -34,9 +34,11 @@ _TLS: Final = {"rediss", "valkeys"}
 _UNIX: Final = {"redis+unix", "valkey+unix"}
 _VERIFY: Final = ("full", "ca", "none")
 _PORT: Final = 6379
+_LAST_PORT: Final = 65535
 _TOKEN: Final = {"nats", "tls", "ws", "wss"}
 """Where a name without a password is a secret."""
 _between_urls: Final = re.compile(r",(?=[A-Za-z+]+://)")
+_port_of: Final = re.compile(r"(?:[^:\[\]]*|\[[^\]]*\]):([^:\]]+)")
 _in_options: Final = re.compile(r"(?<=password=)[^&]*")
 
 
@@ -139,12 +141,30 @@ def _hide(url: str) -> str:
     return _in_options.sub("***", f"{scheme}{mark}{user}{':***' if colon else ''}{at}{place}")
 
 
-def parse_address(url: str) -> Address:
+def check_ports(url: str) -> None:
+    """Refuse a URL, or several with a comma between them, with a port that cannot be.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for one in _between_urls.split(url):
+        place = one.partition("://")[2].rpartition("@")[2]
+        for host in re.split("[/?#]", place, maxsplit=1)[0].split(","):
+            found = _port_of.fullmatch(host)
+            if found is not None and not (found[1].isdecimal() and int(found[1]) <= _LAST_PORT):
+                raise ConfigError(
+                    f"HUB_URL {hide_password(url)} cannot be read: the port is no number up to {_LAST_PORT}",
+                    key="HUB_URL",
+                )
+
+
+def parse_address(url: str, *, quiet: bool = False) -> Address:
     """Understand the URL of a Redis or Valkey.
 
     Args:
         url: Such as ``rediss://:secret@host:6380/0?tls_verify=ca&tls_ca=/etc/ssl/redis.pem`` or
             ``redis+unix:///run/redis.sock?db=1``.
+        quiet: Do not warn of what is allowed.
 
     Raises:
         ConfigError: It says something that cannot be.
@@ -161,7 +181,7 @@ def parse_address(url: str) -> Address:
             "is the port a number, and / ? # of the password written as %2F %3F %23?" if "@" in url else error
         )
         raise ConfigError(f"HUB_URL {shown} cannot be read: {why}", key="HUB_URL") from None
-    tls, verified = _make_tls(parts.scheme.lower(), options, shown)
+    tls, verified = _make_tls(parts.scheme.lower(), options, shown, quiet=quiet)
     if options:
         raise ConfigError(
             f"HUB_URL {shown} has options that nobody knows: {', '.join(options)}; expected tls_verify,"
@@ -182,7 +202,9 @@ def parse_address(url: str) -> Address:
     )
 
 
-def _make_tls(scheme: str, options: dict[str, str], shown: str) -> tuple[ssl.SSLContext | None, str]:
+def _make_tls(
+    scheme: str, options: dict[str, str], shown: str, *, quiet: bool
+) -> tuple[ssl.SSLContext | None, str]:
     verified, authority = options.pop("tls_verify", "full"), options.pop("tls_ca", "")
     if verified not in _VERIFY:
         raise ConfigError(
@@ -199,5 +221,8 @@ def _make_tls(scheme: str, options: dict[str, str], shown: str) -> tuple[ssl.SSL
     context.check_hostname = verified == "full"
     if verified == "none":
         context.verify_mode = ssl.CERT_NONE
-        logger.warning("hub: %s is used with tls_verify=none: whoever is in between can read along", shown)
+        if not quiet:
+            logger.warning(
+                "hub: %s is used with tls_verify=none: whoever is in between can read along", shown
+            )
     return context, verified
