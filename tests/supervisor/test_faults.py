@@ -230,6 +230,9 @@ KNOWN = {
     "server/access.py": "the time that a line of the log shows",
     "server/state.py": "the Date field",
     "server/certificates.py": "the end of a certificate is a date",
+    "server/logs/handler.py": "the same, of lines of the access log",
+    "server/tls.py": "the end of a certificate is a date",
+    "supervisor/uwsgi_stats.py": "uWSGI tells when a worker began as a date",
     "supervisor/pidfile.py": "the start of another process, beside the time of a file",
 }
 

@@ -69,7 +69,11 @@ class Notes(logging.Handler):
         path = os.environ.get(FOLDER)
         if not self._waiting or not path:
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        try:
+            sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        except OSError:  # no descriptor is left: the next event tries again
+            return
+        with sender:
             sender.setblocking(False)
             while self._waiting:
                 since, data = self._waiting[0]

@@ -13,7 +13,6 @@ from typing import Final
 from vivace.config.places import LogPlace
 from vivace.errors import ConfigError
 from vivace.server.logs.shipper import Entry, Place
-from vivace.server.logs.syslog import SyslogStream, SyslogUdp
 
 __all__ = ["FilePlace", "make_place"]
 
@@ -94,11 +93,11 @@ def make_place(place: LogPlace, app: str) -> Place:
         return FilePlace(descriptor=1 if place.scheme == "stdout" else 2)
     if place.scheme == "file":
         return FilePlace(place.path)
-    if place.scheme == "syslog+udp":
-        return SyslogUdp(place, app)
+    # What follows takes its time and memory to import, and few need it.
     if place.scheme.startswith("syslog"):
-        return SyslogStream(place, app)
-    # A client of HTTP takes its time to import, and few need it.
+        from vivace.server.logs.syslog import SyslogStream, SyslogUdp
+
+        return SyslogUdp(place, app) if place.scheme == "syslog+udp" else SyslogStream(place, app)
     from vivace.server.logs.otlp import Otlp
 
     return Otlp(place, app)

@@ -8,7 +8,6 @@ Rules of this file:
 - The id is what the client sent in REQUEST_ID_HEADER, else one that is made from the process and the request.
 """
 
-import asyncio
 import gc
 import os
 import threading
@@ -18,6 +17,8 @@ from weakref import WeakSet
 from vivace.protocols.threads import teams
 
 if TYPE_CHECKING:
+    import asyncio
+
     from vivace.server.server import Server
     from vivace.server.state import ServerState
     from vivace.server.stream import Stream
@@ -50,6 +51,8 @@ def current_stream() -> "Stream | None":
     """The request that the running code belongs to."""
     if not serving:
         return None
+    import asyncio  # it is there where a server is; a supervisor logs too, and is small without it
+
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -76,7 +79,7 @@ def _is_stream(value: Any) -> bool:
     return hasattr(value, "started_at") and hasattr(value, "head")
 
 
-def _without_task(loop: asyncio.AbstractEventLoop) -> "Stream | None":
+def _without_task(loop: "asyncio.AbstractEventLoop") -> "Stream | None":
     """A handler that has not waited for anything yet has no task: one request at most is in that state."""
     for state in _states():
         if state.loop is not loop or not state.active or len(state.connections) > MOST:
