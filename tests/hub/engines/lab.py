@@ -17,7 +17,19 @@ from vivace.hub.engine import Engine
 from vivace.hub.engines import Timing, make_engine
 from vivace.hub.records import Outgoing, Position, Rule, Stored
 
-__all__ = ["FAST", "LATEST", "QUICK", "RESUME", "Lab", "Machine", "Traffic", "empty", "lab", "until"]
+__all__ = [
+    "FAST",
+    "LATEST",
+    "PATIENCE",
+    "QUICK",
+    "RESUME",
+    "Lab",
+    "Machine",
+    "Traffic",
+    "empty",
+    "lab",
+    "until",
+]
 
 FAST = Rule("*")
 RESUME = Rule("*", "resume", 1000, 300.0)

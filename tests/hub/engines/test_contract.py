@@ -1,11 +1,12 @@
 """What every engine does, whatever its server is; see `vivace.hub.engine`."""
 
 import asyncio
+import functools
 import socket
 
 import pytest
 
-from tests.hub.engines.lab import FAST, LATEST, QUICK, RESUME, Lab, Machine, empty, until
+from tests.hub.engines.lab import FAST, LATEST, PATIENCE, QUICK, RESUME, Lab, Machine, empty, until
 from tests.services.postgres import Postgres
 from tests.services.redis import RedisServer
 from vivace.errors import HubUnavailable
@@ -14,6 +15,10 @@ from vivace.hub.engines.upkeep import CallName
 from vivace.hub.records import Outgoing, Position, Rule
 
 SERVERS = {"redis": "redis_server", "postgres": "postgres", "nats": "nats_server"}
+
+
+PATIENT = QUICK._replace(ping_after=PATIENCE, ping_timeout=PATIENCE)
+"""Nothing is cut here, and a busy machine is no lost connection."""
 
 
 def fresh(request: pytest.FixtureRequest) -> str:
@@ -38,6 +43,12 @@ def ordered(request: pytest.FixtureRequest) -> str:
     return fresh(request)
 
 
+@pytest.fixture(name="lab")
+def patient_lab(lab: Lab) -> Lab:
+    """Machines that take no delay for a loss."""
+    return functools.partial(lab, timing=PATIENT)
+
+
 async def test_a_message_reaches_the_machines_that_follow_its_topic(url: str, lab: Lab) -> None:
     one, two, three = [await (await lab(url, name)).up() for name in "abc"]
     await two.follow("room:1", "room:2")
@@ -59,7 +70,7 @@ async def test_a_hub_without_a_name_waits_for_it_and_not_for_long(
 ) -> None:
     monkeypatch.setattr(CallName, "PATIENCE", 0.1)
     for told, called in (("shop@late/hub", "shop@late/hub"), ("", f"vivace@{socket.gethostname()}/hub")):
-        machine = Machine(make_engine(redis_server.url, name="", timing=QUICK), "a")
+        machine = Machine(make_engine(redis_server.url, name="", timing=PATIENT), "a")
         await machine.engine.start(machine)
         if told:
             machine.engine.rename(told)
@@ -144,7 +155,7 @@ async def test_many_topics_are_followed_in_batches(url: str, lab: Lab) -> None:
     one, two = [await (await lab(url, name)).up() for name in "ab"]
     topics = [f"room:{number}" for number in range(1500)]
     two.engine.follow(dict.fromkeys(topics, FAST))
-    await two.engine.history(topics[-1], FAST, None, 1)
+    await asyncio.gather(*(two.engine.followed(topic) for topic in topics))
     await asyncio.gather(*(one.send(topic, b"x") for topic in topics[::100]))
     await until(lambda: len(two.got) == 15)
 
@@ -281,7 +292,7 @@ def test_the_loop_of_the_server_is_as_good(url: str) -> None:
     uvloop = pytest.importorskip("uvloop")
 
     async def talk() -> None:
-        one, two = [Machine(make_engine(url, timing=QUICK), name) for name in "ab"]
+        one, two = [Machine(make_engine(url, timing=PATIENT), name) for name in "ab"]
         for machine in (one, two):
             await machine.engine.start(machine)
         try:
