@@ -126,7 +126,7 @@ class ServerProcess:
             return
         children = psutil.Process(self.process.pid).children(recursive=True)
         try:
-            self.stop(seconds=10)
+            self.stop()
         finally:
             if self.process.poll() is None:
                 self.process.kill()
