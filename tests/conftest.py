@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 """The folder of the repository."""
 
 _LOGGERS = ("vivace", "sanic")
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _OURS = ("PORT", "WEB_CONCURRENCY", "DEBUG")
 
 
@@ -161,6 +162,16 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
         yield start
         for server in started:
             stack.callback(server.remove)
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """What a test arranges for signals ends with it: a signal that is ignored is so in later children too."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    yield
+    for number, handler in before.items():
+        if handler is not None and signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
