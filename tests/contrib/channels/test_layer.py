@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from channels.exceptions import ChannelFull, MessageTooLarge  # type: ignore[import-untyped]
 
+from tests.contrib.channels.conftest import Make
 from vivace.contrib.django.channels import HubLayer
 from vivace.contrib.django.channels.message import MAX_DEPTH
 
@@ -24,29 +25,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-Make = Callable[..., HubLayer]
-
-
-@pytest.fixture
-async def make() -> AsyncIterator[Make]:
-    """Layers that leave the hub after the test."""
-    made: list[HubLayer] = []
-
-    def new(**config: Any) -> HubLayer:
-        made.append(HubLayer(**config))
-        return made[-1]
-
-    yield new
-    for layer in made:
-        await layer.close()
-
-
-@pytest.fixture
-def layer(make: Make) -> HubLayer:
-    """A layer with the settings of its name alone."""
-    return make()
 
 
 async def take(layer: HubLayer, channel: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import asyncio
 import multiprocessing
 import threading
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,14 +13,6 @@ from vivace.contrib.django.channels.home import find_home
 
 SECONDS = 10
 HI = {"type": "chat.message", "text": "hi"}
-
-
-@pytest.fixture
-async def layer() -> AsyncIterator[HubLayer]:
-    """A layer that leaves the hub after the test."""
-    made = HubLayer()
-    yield made
-    await made.close()
 
 
 async def in_thread(function: Any, *args: Any) -> Any:

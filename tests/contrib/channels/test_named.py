@@ -1,30 +1,16 @@
 """Channels that any process may read: one of the readers gets a message, and what waits is handed out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from channels.exceptions import ChannelFull  # type: ignore[import-untyped]
 
+from tests.contrib.channels.conftest import Make
 from vivace.contrib.django.channels import HubLayer
 
 SECONDS = 10
-Make = Callable[..., HubLayer]
-
-
-@pytest.fixture
-async def make() -> AsyncIterator[Make]:
-    """Layers that leave the hub after the test."""
-    made: list[HubLayer] = []
-
-    def new(**config: Any) -> HubLayer:
-        made.append(HubLayer(**config))
-        return made[-1]
-
-    yield new
-    for layer in made:
-        await layer.close()
 
 
 def number(value: int) -> dict[str, Any]:

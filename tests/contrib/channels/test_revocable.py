@@ -1,7 +1,6 @@
 """Connections that end when their user is revoked: what the app and the client see of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,14 +9,6 @@ import pytest
 from vivace.contrib.django.channels import HubLayer, Revocable
 
 SECONDS = 10
-
-
-@pytest.fixture
-async def layer() -> AsyncIterator[HubLayer]:
-    """A layer that leaves the hub after the test."""
-    made = HubLayer()
-    yield made
-    await made.close()
 
 
 class Client:
