@@ -154,8 +154,10 @@ class Exchange:
         """Whether the other machines can be reached, if there are any."""
         return self._up
 
-    def attach(self, client: Client) -> None:
-        """A process came: tell it the rules, and what is wrong."""
+    def attach(self, client: Client, name: str = "") -> None:
+        """A process came, whose name the engine may need: tell it the rules, and what is wrong."""
+        if self.engine is not None:
+            self.engine.rename(name)
         self.clients.add(client)
         client.declare(self.rules.all())
         if not self._up and self._why:

@@ -42,7 +42,7 @@ def make_station(url: str | None, engine: str | None, local: "Local", limits: Li
     path = socket_path(url)
     if path is None:
         if url:
-            return Inside(_make_own(url, limits, name), local)
+            return Inside(make_exchange(url, limits, name), local)
         return _share(engine, local, limits, name)
     from vivace.hub.link import Link
 
@@ -57,16 +57,8 @@ def _share(engine: str | None, local: "Local", limits: Limits, name: str) -> Sta
     exchanges = _shared.setdefault(asyncio.get_running_loop(), {})
     exchange = exchanges.get(engine or "")
     if exchange is None or exchange.ended:
-        exchange = exchanges[engine or ""] = _make_own(engine, limits, name)
+        exchange = exchanges[engine or ""] = make_exchange(engine, limits, name)
     return Inside(exchange, local)
-
-
-def _make_own(url: str | None, limits: Limits, name: str) -> Exchange:
-    """A hub in this process: no other one comes that could bring a name."""
-    exchange = make_exchange(url, limits, name)
-    if exchange.engine is not None:
-        exchange.engine.rename(name)
-    return exchange
 
 
 def socket_path(url: str | None) -> str | None:

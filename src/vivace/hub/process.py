@@ -208,9 +208,7 @@ class Session(asyncio.Protocol):
             self.end()
             return
         self._known = True
-        if self._exchange.engine is not None:
-            self._exchange.engine.rename(name)
-        self._exchange.attach(self)
+        self._exchange.attach(self, name)
 
     def _rules(self, rules: list[Any]) -> None:
         self._exchange.declare(self, msgspec.convert(rules, list[Rule]))
