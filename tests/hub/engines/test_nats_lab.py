@@ -1,6 +1,8 @@
 """Whatever happens to a NATS: nothing is raised, what is lost is said once."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -56,3 +58,43 @@ async def test_a_server_that_is_not_there_is_explained(lab: Lab) -> None:
     machine = await lab("nats://me:secret@127.0.0.1:1")
     await until(lambda: machine.problems)
     assert machine.problems[0].startswith("nats at nats://me:***@127.0.0.1:1: nothing listens there")
+
+
+async def test_what_is_followed_is_so_at_the_server_however_its_octets_travel(
+    nats_server: NatsServer, lab: Lab
+) -> None:
+    one = await (await lab(nats_server.url, "a")).up()
+    async with _slow_way(nats_server.port) as url:
+        two = await (await lab(url, "b")).up()
+        two.engine.follow({"room": FAST})
+        await two.engine.followed("room")
+        await one.send("room", b"here")
+        await until(lambda: two.got)
+        await two.engine.stop()
+
+
+@asynccontextmanager
+async def _slow_way(port: int) -> AsyncIterator[str]:
+    """A way to a server on which each command comes by itself, and the next one after the answer."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def back(far: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
+        while octets := await far.read(65536):
+            near.write(octets)
+
+    async def meet(near: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
+        far, far_out = await asyncio.open_connection("127.0.0.1", port)
+        tasks.add(asyncio.create_task(back(far, near_out)))
+        while octets := await near.read(65536):
+            for piece in octets.splitlines(keepends=True):
+                far_out.write(piece)
+                await asyncio.sleep(0.05)
+        far_out.close()
+        near_out.close()
+
+    server = await asyncio.start_server(meet, "127.0.0.1", 0)
+    try:
+        yield f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -7,7 +7,8 @@ Rules of this file:
 
 - The library's own way to reconnect is off: the connection is made anew here, as for the other engines, so
   that gaps are said and nothing waits without a bound.
-- A message counts as published when the server has answered a ping that was sent behind it.
+- A message counts as published, and a topic as followed, when a message of this machine to itself has come
+  back that was sent behind it. The library's own `flush` sends its ping ahead of what it still holds back.
 """
 
 import asyncio
@@ -162,13 +163,14 @@ class NatsEngine:
     async def _session(self, settled: Callable[[], None]) -> None:
         client = await self._connect()
         try:
-            await self._subscribe(client)
+            echo = await self._listen(client)
+            await self._subscribe(client, echo)
             self._client = client
             settled()
             while not client.is_closed:
                 self._wake.clear()
-                await self._subscribe(client)
-                if not await self._send(client):
+                await self._subscribe(client, echo)
+                if not await self._send(client, echo):
                     await self._wake.wait()
             raise LinkDown("the server closed the connection")
         finally:
@@ -205,7 +207,12 @@ class NatsEngine:
         except nats.errors.NoServersError:
             raise (seen or [ConnectionRefusedError()])[-1] from None
 
-    async def _subscribe(self, client: Any) -> None:
+    async def _listen(self, client: Any) -> "_Echo":
+        echo = _Echo(client, f"{self._prefix}.$echo.{self._run}", self._timing.ping_timeout)
+        await client.subscribe(echo.subject, cb=echo.take)
+        return echo
+
+    async def _subscribe(self, client: Any, echo: "_Echo") -> None:
         """Follow at the server what is followed here, and nothing else."""
         for topic in [topic for topic in self._subscriptions if topic not in self._topics]:
             await self._subscriptions.pop(topic).unsubscribe()
@@ -216,7 +223,7 @@ class NatsEngine:
         for topic in new:
             if topic not in there:
                 there[topic] = await client.subscribe(self._subject(topic), cb=self._taker(topic))
-        await client.flush(timeout=self._timing.ping_timeout)
+        await echo.wait()
         self._say_gaps(new)
         for ready in new.values():
             if not ready.done():
@@ -244,18 +251,53 @@ class NatsEngine:
 
         return take
 
-    async def _send(self, client: Any) -> bool:
+    async def _send(self, client: Any, echo: "_Echo") -> bool:
         """Publish what waits; whether there was something."""
         jobs = self._outbox.open
         for job in jobs:
             job.sent = True
             await client.publish(*job.what)
         if jobs:
-            await client.flush(timeout=self._timing.ping_timeout)
+            await echo.wait()
         for job in jobs:
             if not job.future.done():
                 job.future.set_result(None)
         return bool(jobs)
+
+
+class _Echo:
+    """A message to oneself: when it is back, the server has dealt with all that was sent before.
+
+    Args:
+        client: The connection.
+        subject: Of these messages; nobody else has it.
+        timeout: Seconds for one.
+    """
+
+    def __init__(self, client: Any, subject: str, timeout: float) -> None:
+        self.subject = subject
+        self._client = client
+        self._timeout = timeout
+        self._number = 0
+        self._back: asyncio.Future[None] | None = None
+
+    async def wait(self) -> None:
+        """Return when a message that is sent now is back.
+
+        Raises:
+            TimeoutError: It does not come.
+        """
+        self._number += 1
+        self._back = asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(self._timeout):
+            await self._client.publish(self.subject, b"%d" % self._number)
+            await self._back
+
+    async def take(self, message: Any) -> None:
+        """Called by the library for each message that is back."""
+        back = self._back
+        if back is not None and not back.done() and message.data == b"%d" % self._number:
+            back.set_result(None)
 
 
 def _encode(name: str) -> str:
