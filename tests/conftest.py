@@ -86,7 +86,7 @@ class ServerProcess:
         """Everything that the server printed so far."""
         return self._log.read_text(errors="replace")
 
-    def wait_until_serving(self, seconds: float = 15.0) -> None:
+    def wait_until_serving(self, seconds: float = 30.0) -> None:
         """Return when a TCP connection is accepted; AssertionError with the server's output if it is not."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -104,7 +104,7 @@ class ServerProcess:
         self, path: str = "/", method: str = "GET", headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
         """One request on a connection of its own: status, fields with lower-case names, body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, headers=headers or {})
             answer = connection.getresponse()
@@ -177,13 +177,24 @@ def _signals_as_before() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _loggers_as_before() -> Iterator[None]:
     """What a test arranges for the loggers of the process ends with it: the alias and apps do so as well."""
-    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _LOGGERS]
-    before = [_arrangement(logging.getLogger(name)) for name in names]
+    before = {name: _arrangement(logging.getLogger(name)) for name in _logger_names()}
+    root, off = logging.root.level, logging.root.manager.disable
     yield
-    for logger, level, propagate, disabled, handlers, filters in before:
+    logging.root.setLevel(root)
+    logging.disable(off)
+    for name in _logger_names():
+        logger, level, propagate, disabled, handlers, filters = before.get(name) or _untouched(name)
         logger.setLevel(level)
         logger.propagate, logger.disabled = propagate, disabled
         logger.handlers[:], logger.filters[:] = handlers, filters
+
+
+def _logger_names() -> list[str]:
+    return [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _LOGGERS]
+
+
+def _untouched(name: str) -> tuple[Any, ...]:
+    return logging.getLogger(name), logging.NOTSET, True, False, [], []
 
 
 def _arrangement(logger: logging.Logger) -> tuple[Any, ...]:

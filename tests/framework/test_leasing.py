@@ -57,7 +57,7 @@ def machine(url: str, wait: float = 5.0, **values: Any) -> tuple[Vivace, Budget,
 
 
 def wait_until(condition: Callable[[], bool], server: ServerProcess) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 50
     while not condition():
         assert time.monotonic() < deadline, server.output
         time.sleep(0.05)
@@ -101,6 +101,41 @@ async def test_a_newcomer_waits_for_one_that_leaves(redis_server: RedisServer) -
     await tenant.stop()
 
 
+async def test_the_next_keeper_asks_for_the_workers_that_the_one_before_made_room_for(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    redis_server.ask("FLUSHALL")
+    monkeypatch.setattr(leasing, "HEARTBEAT", 1.0)
+    elsewhere, _, holder = machine(redis_server.url, instances=2)
+    await holder.start(elsewhere)
+    asked: list[int] = []
+
+    async def worker(slot: int) -> tuple[Vivace, Budget, asyncio.Future[None], Tenant]:
+        monkeypatch.setenv("VIVACE_RUN", str(tmp_path))
+        monkeypatch.setenv("VIVACE_WORKERS", "7")
+        monkeypatch.setenv("VIVACE_SLOT", str(slot))
+        app, budget, tenant = machine(redis_server.url, instances=1)
+        app.scaler = asked.append
+        return app, budget, asyncio.ensure_future(tenant.start(app)), tenant
+
+    keeper, _, waiting, first = await worker(5)
+    while asked != [3]:
+        await asyncio.sleep(0.01)
+    heir, known, started, second = await worker(0)
+    await started
+    await elsewhere.cancel_task("vivace-lease-pg")
+    await holder.stop()
+    await waiting
+    await keeper.cancel_task("vivace-lease-pg")
+    while known.machine != 8:
+        await asyncio.sleep(0.01)
+    await first.stop()
+    while asked != [3, 7]:
+        await asyncio.sleep(0.01)
+    await heir.cancel_task("vivace-lease-pg")
+    await second.stop()
+
+
 async def test_a_lease_that_cannot_be_renewed_goes_on(
     start_redis: StartRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -130,6 +165,7 @@ async def test_without_a_place_for_leases_there_is_no_start() -> None:
 
 
 @pytest.mark.once
+@pytest.mark.timeout(180)
 def test_two_servers_share_out_and_one_grows_when_the_other_leaves(
     redis_server: RedisServer, launch: Launch, tmp_path: Path
 ) -> None:

@@ -164,11 +164,11 @@ class Tenant:
         while slot is not None and slot >= self._budget.plan.slots:
             if not asked:
                 asked = True
-                self._scale()
+                self._scale_down()
             await asyncio.sleep(LOOK)
             await self._refresh()
 
-    def _scale(self) -> None:
+    def _scale_down(self) -> None:
         plan, full = self._budget.plan, self._full
         logger.warning(
             "budget %s: this machine holds %d connections, which are enough for %d of %d workers",
@@ -177,8 +177,21 @@ class Tenant:
             plan.workers,
             full.workers,
         )
+        self._scale(plan.workers)
+
+    def _scale_up(self) -> None:
+        """The keeper's work; who is keeper may change between the lease's growth and this."""
+        assert self._files is not None
+        workers, asked = self._budget.plan.workers, self._files.asked()
+        if asked is not None and workers > asked and self._files.keep():
+            logger.info("budget %s: there are connections for %d workers now", self._budget.name, workers)
+            self._scale(workers)
+
+    def _scale(self, workers: int) -> None:
+        assert self._files is not None
+        self._files.ask(workers)
         if self._app.scaler is not None:
-            self._app.scale(plan.workers)
+            self._app.scale(workers)
 
     def _tell(self) -> None:
         """For other code of this process: the share in its environment."""
@@ -187,13 +200,8 @@ class Tenant:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT)
-            before = self._budget.plan.workers
             await self._refresh()
-            after = self._budget.plan.workers
-            if after > before and self._files is not None and self._files.keep():
-                logger.info("budget %s: there are connections for %d workers now", self._budget.name, after)
-                if self._app.scaler is not None:
-                    self._app.scale(after)
+            self._scale_up()
 
 
 class _Files:
@@ -208,6 +216,7 @@ class _Files:
         self._alone: int | None = None
         self._kept = folder is None
         self._path = None if folder is None else folder / f"lease-{name}"
+        self._workers = None if folder is None else folder / f"lease-{name}.workers"
         if folder is None:
             return
         self._keeper = _open(folder / f"lease-{name}.keeper")
@@ -222,30 +231,33 @@ class _Files:
 
     def read(self) -> int | None:
         """What the machine holds; None: nothing was ever written."""
-        if self._path is None:
-            return self._alone
-        try:
-            return int(self._path.read_text("ascii"))
-        except (OSError, ValueError):
-            return None
+        return self._alone if self._path is None else _read(self._path)
 
     def write(self, tokens: int) -> None:
         """Tell the others."""
         if self._path is None:
             self._alone = tokens
-            return
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(str(tokens), "ascii")
-        fresh.replace(self._path)
+        else:
+            _write(self._path, tokens)
+
+    def asked(self) -> int | None:
+        """For how many workers one of this server has asked; None: for none but those of its settings."""
+        return None if self._workers is None else _read(self._workers)
+
+    def ask(self, workers: int) -> None:
+        """Write down for how many one asks now."""
+        if self._workers is not None:
+            _write(self._workers, workers)
 
     def leave(self) -> bool:
         """Go; whether this was the last one."""
-        if self._path is None:
+        if self._path is None or self._workers is None:
             return True
         fcntl.flock(self._alive, fcntl.LOCK_UN)
         last = _lock(self._alive)
         if last:
             self._path.unlink(missing_ok=True)
+            self._workers.unlink(missing_ok=True)
         os.close(self._keeper)
         os.close(self._alive)
         return last
@@ -253,6 +265,20 @@ class _Files:
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _read(path: Path) -> int | None:
+    try:
+        return int(path.read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _write(path: Path, number: int) -> None:
+    """Whoever reads meanwhile reads the old number or the new one."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh.write_text(str(number), "ascii")
+    fresh.replace(path)
 
 
 def _lock(descriptor: int) -> bool:
