@@ -14,16 +14,16 @@ from typing import Any, Final, NamedTuple
 import asyncpg  # type: ignore[import-untyped]
 
 from vivace.errors import HubUnavailable
-from vivace.hub.engines.outbox import Job, Outbox
+from vivace.hub.engines.outbox import Job
+from vivace.hub.engines.pair import Sending
 from vivace.hub.engines.postgres_link import LOST, connect, explain, prepare
 from vivace.hub.engines.postgres_rows import Questions
 from vivace.hub.engines.postgres_schema import Names
-from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing, keep
+from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing
 from vivace.hub.records import Position, Rule
 
-__all__ = ["LINK", "Writer"]
+__all__ = ["Writer"]
 
-LINK: Final = "commands"
 BATCH: Final = 500
 """Messages that one transaction stores."""
 SWEEP: Final = 30.0
@@ -46,7 +46,7 @@ class _Question(NamedTuple):
 _Work = _Message | _Question
 
 
-class Writer:
+class Writer(Sending[_Work]):
     """Stores messages and asks questions, whether there is a connection or not.
 
     Args:
@@ -58,36 +58,12 @@ class Writer:
     """
 
     def __init__(self, url: str, name: CallName, names: Names, timing: Timing, status: Status) -> None:
+        super().__init__(name, timing, status, self.reason)
         self._url = url
-        self._name = name
         self._names = names
         self._questions = Questions.of(names)
-        self._timing = timing
-        self._status = status
-        self._outbox: Outbox[_Work] = Outbox(timing, self._reason)
         self._wake = asyncio.Event()
-        self._connection: Any = None
         self._swept = 0.0
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection."""
-        return self._connection is not None
-
-    def start(self) -> None:
-        """Begin to connect."""
-        self._task = asyncio.create_task(
-            keep(LINK, self._session, self._status, self._timing, lambda e: explain(e, self._url))
-        )
-
-    async def stop(self) -> None:
-        """Store what waits, as long as that may take, and disconnect."""
-        await self._outbox.drain()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        self._outbox.close()
 
     async def store(self, topic: str, octets: bytes, rule: Rule) -> Position | None:
         """Store a message.
@@ -112,8 +88,12 @@ class Writer:
         self._wake.set()
         return await job.future
 
-    def _reason(self) -> str:
-        return self._status.why or explain(TimeoutError(), self._url)
+    def reason(self) -> str:
+        """Why the server is away."""
+        return self._status.why or self._explain(TimeoutError())
+
+    def _explain(self, error: Exception) -> str:
+        return explain(error, self._url)
 
     async def _session(self, settled: Callable[[], None]) -> None:
         connection = await connect(self._url, await self._name.get(), self._timing)

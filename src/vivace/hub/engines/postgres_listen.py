@@ -15,18 +15,17 @@ from typing import Any, Final
 
 import msgspec
 
-from vivace.hub.engine import Sink
+from vivace.hub.engines.pair import Listening
 from vivace.hub.engines.postgres_link import connect, explain, prepare
 from vivace.hub.engines.postgres_rows import CHUNK, Questions, stored_of, went_back
 from vivace.hub.engines.postgres_schema import RETENTION, Names, bucket_of
-from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing, keep
+from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing
 from vivace.hub.records import Position, Rule
 
-__all__ = ["LINK", "Reader"]
+__all__ = ["Reader"]
 
 logger = logging.getLogger("vivace")
 
-LINK: Final = "listening"
 POLL: Final = 1.0
 """Seconds between two looks where notifications do not arrive."""
 
@@ -40,7 +39,7 @@ class _Followed:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
-class Reader:
+class Reader(Listening):
     """Follows topics.
 
     Args:
@@ -52,13 +51,10 @@ class Reader:
     """
 
     def __init__(self, url: str, name: CallName, names: Names, timing: Timing, status: Status) -> None:
+        super().__init__(name, timing, status)
         self._url = url
-        self._name = name
         self._names = names
         self._questions = Questions.of(names)
-        self._timing = timing
-        self._status = status
-        self._sink: Sink | None = None
         self._topics: dict[str, _Followed] = {}
         self._new: dict[str, _Followed] = {}
         self._heard: set[int] = set()
@@ -66,28 +62,6 @@ class Reader:
         self._seen: str | None = None
         self._seen_at = 0.0
         self._pause = timing.ping_after
-        self._connection: Any = None
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection."""
-        return self._connection is not None
-
-    def start(self, sink: Sink) -> None:
-        """Begin to connect."""
-        self._sink = sink
-        self._task = asyncio.create_task(
-            keep(LINK, self._session, self._status, self._timing, lambda e: explain(e, self._url))
-        )
-
-    async def stop(self) -> None:
-        """Disconnect, and forget everything."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        self.unfollow(list(self._topics))
-        self._sink = None
 
     def follow(self, topics: Mapping[str, Rule]) -> None:
         """See `Engine.follow`."""
@@ -105,16 +79,8 @@ class Reader:
                 followed.ready.set_result(None)
         self._wake.set()
 
-    async def wait_for(self, topic: str) -> None:
-        """Return when a topic, if it is followed, is so at the server.
-
-        Raises:
-            TimeoutError: It takes too long.
-        """
-        followed = self._topics.get(topic)
-        if followed is not None and not followed.ready.done():
-            async with asyncio.timeout(self._timing.patience):
-                await asyncio.shield(followed.ready)
+    def _explain(self, error: Exception) -> str:
+        return explain(error, self._url)
 
     async def _session(self, settled: Callable[[], None]) -> None:
         connection = await connect(self._url, await self._name.get(), self._timing)

@@ -9,16 +9,12 @@ Rules of this file:
 """
 
 import os
-from collections.abc import Iterable, Mapping
 
 import hiredis
 
 from vivace.errors import HubUnavailable
-from vivace.hub.engine import Sink
-from vivace.hub.engines.envelope import seal
-from vivace.hub.engines.redis_calls import LINK as COMMANDS
+from vivace.hub.engines.pair import COMMANDS, LISTENING, Pair
 from vivace.hub.engines.redis_calls import Caller
-from vivace.hub.engines.redis_listen import LINK as LISTENING
 from vivace.hub.engines.redis_listen import Listener
 from vivace.hub.engines.redis_scripts import PUBLISH, READ, Names, read_answer
 from vivace.hub.engines.remedies import explain
@@ -29,7 +25,7 @@ from vivace.hub.records import Outgoing, Past, Position, Rule
 __all__ = ["RedisEngine"]
 
 
-class RedisEngine:
+class RedisEngine(Pair):
     """See `vivace.hub.engine.Engine`.
 
     Args:
@@ -42,60 +38,14 @@ class RedisEngine:
     def __init__(self, address: Address, prefix: str, name: str, timing: Timing) -> None:
         self._address = address
         self._names = names = Names(prefix, address.database)
-        call = CallName(name)
-        self._status = status = Status(COMMANDS, LISTENING)
+        call, status = CallName(name), Status(COMMANDS, LISTENING)
         self._caller = Caller(address, call, names.probe, timing, status)
-        self._listener = Listener(address, call, names, timing, status, self._read_when_connected)
-        self._call = call
-        self._run = os.urandom(6).hex()
-        self._number = 0
-
-    @property
-    def up(self) -> bool:
-        """See `Engine.up`."""
-        return self._status.up
-
-    @property
-    def connections(self) -> int:
-        """See `Engine.connections`."""
-        return self._caller.connected + self._listener.connected
-
-    def rename(self, name: str) -> None:
-        """See `Engine.rename`."""
-        self._call.become(name)
-
-    async def start(self, sink: Sink) -> None:
-        """See `Engine.start`."""
-        self._status.begin(sink)
-        self._caller.start()
-        self._listener.start(sink)
-
-    async def stop(self) -> None:
-        """See `Engine.stop`."""
-        await self._caller.stop()
-        self._status.end()
-        await self._listener.stop()
-
-    def follow(self, topics: Mapping[str, Rule]) -> None:
-        """See `Engine.follow`."""
-        self._listener.follow(topics)
-
-    def unfollow(self, topics: Iterable[str]) -> None:
-        """See `Engine.unfollow`."""
-        self._listener.unfollow(topics)
-
-    async def followed(self, topic: str) -> None:
-        """See `Engine.followed`."""
-        try:
-            await self._listener.wait_for(topic)
-        except TimeoutError:
-            why = self._status.why or f"redis at {self._address.shown} does not answer"
-            raise HubUnavailable(f"{why}; topic {topic!r} is not followed yet") from None
+        listener = Listener(address, call, names, timing, status, self._read_when_connected)
+        super().__init__(call, status, self._caller, listener, self._caller.reason)
 
     async def publish(self, outgoing: Outgoing) -> Position | None:
         """See `Engine.publish`."""
-        self._number += 1
-        message = seal(outgoing, self._run, self._number)
+        message = self._seal(outgoing)
         channel = self._names.channel(outgoing.topic)
         try:
             if not outgoing.rule.ordered:
@@ -118,12 +68,9 @@ class RedisEngine:
     async def history(self, topic: str, rule: Rule, since: Position | None, limit: int) -> Past:
         """See `Engine.history`."""
         del rule  # what is kept was decided when it was stored
+        await self._wait_for(topic, f"the history of {topic!r} cannot be read")
         try:
-            await self._listener.wait_for(topic)
             return await self._read(topic, since, limit)
-        except TimeoutError:
-            why = self._status.why or f"redis at {self._address.shown} does not answer"
-            raise HubUnavailable(f"{why}; the history of {topic!r} cannot be read") from None
         except hiredis.ReplyError as error:
             raise HubUnavailable(explain(error, self._address)) from None
 

@@ -13,16 +13,16 @@ from typing import Any, Final, NamedTuple
 
 import hiredis
 
-from vivace.hub.engines.outbox import Job, Outbox
+from vivace.hub.engines.outbox import Job
+from vivace.hub.engines.pair import Sending
 from vivace.hub.engines.redis_scripts import PUBLISH, READ
 from vivace.hub.engines.remedies import explain, is_about_server
 from vivace.hub.engines.resp import Connection, Word, connect
-from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing, keep
+from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing
 from vivace.hub.engines.urls import Address
 
-__all__ = ["LINK", "Caller"]
+__all__ = ["Caller"]
 
-LINK: Final = "commands"
 SHORTEST_TIMEOUT: Final = 0.9
 """Seconds of silence below which a server that closes the connection does so for another reason."""
 
@@ -32,7 +32,7 @@ class _Command(NamedTuple):
     again: tuple[Word, ...]
 
 
-class Caller:
+class Caller(Sending[_Command]):
     """Sends commands, whether there is a connection or not.
 
     Args:
@@ -44,41 +44,22 @@ class Caller:
     """
 
     def __init__(self, address: Address, name: CallName, probe: str, timing: Timing, status: Status) -> None:
+        super().__init__(name, timing, status, self.reason)
         self._address = address
-        self._name = name
         self._probe = probe
-        self._timing = timing
-        self._status = status
-        self._outbox: Outbox[_Command] = Outbox(timing, self._reason)
         self._connection: Connection | None = None
         self._connected = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection."""
-        return self._connection is not None
 
     async def wait_connected(self) -> None:
         """Return when there is a connection."""
         await self._connected.wait()
 
-    def start(self) -> None:
-        """Begin to connect."""
-        self._task = asyncio.create_task(
-            keep(LINK, self._session, self._status, self._timing, lambda e: explain(e, self._address))
-        )
-
-    async def stop(self) -> None:
-        """Send what waits, as long as that may take, and disconnect."""
-        await self._outbox.drain()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        self._outbox.close()
-
-    def _reason(self) -> str:
+    def reason(self) -> str:
+        """Why the server is away."""
         return self._status.why or f"redis at {self._address.shown} does not answer"
+
+    def _explain(self, error: Exception) -> str:
+        return explain(error, self._address)
 
     def call(self, *words: Word, again: tuple[Word, ...] | None = None) -> "asyncio.Future[Any]":
         """Send a command; the future has its answer, `HubUnavailable` or ``hiredis.ReplyError``.

@@ -19,20 +19,19 @@ import hiredis
 import msgspec
 
 from vivace.errors import HubUnavailable
-from vivace.hub.engine import Sink
 from vivace.hub.engines.envelope import Envelope, Numbers, stored_from, unseal
+from vivace.hub.engines.pair import Listening
 from vivace.hub.engines.redis_scripts import Names, read_head
 from vivace.hub.engines.remedies import explain
 from vivace.hub.engines.resp import Connection, connect
-from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing, keep
+from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing
 from vivace.hub.engines.urls import Address
 from vivace.hub.records import Past, Position, Rule, Stored
 
-__all__ = ["LINK", "Listener"]
+__all__ = ["Listener"]
 
 logger = logging.getLogger("vivace")
 
-LINK: Final = "listening"
 BATCH: Final = 512
 """Topics that one SUBSCRIBE names."""
 CHUNK: Final = 500
@@ -65,7 +64,7 @@ class _Followed:
                 future.set_result(None)
 
 
-class Listener:
+class Listener(Listening):
     """Follows topics.
 
     Args:
@@ -86,13 +85,10 @@ class Listener:
         status: Status,
         read: Callable[[str, Position | None, int], Awaitable[Past]],
     ) -> None:
+        super().__init__(name, timing, status)
         self._address = address
-        self._name = name
         self._names = names
-        self._timing = timing
-        self._status = status
         self._read = read
-        self._sink: Sink | None = None
         self._connection: Connection | None = None
         self._topics: dict[str, _Followed] = {}
         self._channels: dict[bytes, _Followed] = {}
@@ -101,27 +97,6 @@ class Listener:
         self._owed: dict[bytes, int] = {}
         self._numbers = Numbers()
         self._lost_at: float | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection."""
-        return self._connection is not None
-
-    def start(self, sink: Sink) -> None:
-        """Begin to connect."""
-        self._sink = sink
-        self._task = asyncio.create_task(
-            keep(LINK, self._session, self._status, self._timing, lambda e: explain(e, self._address))
-        )
-
-    async def stop(self) -> None:
-        """Disconnect, and forget everything."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        self.unfollow(list(self._topics))
-        self._sink = None
 
     def follow(self, topics: Mapping[str, Rule]) -> None:
         """See `Engine.follow`."""
@@ -146,16 +121,8 @@ class Listener:
             for start in range(0, len(gone), BATCH):
                 self._connection.write("UNSUBSCRIBE", *gone[start : start + BATCH])
 
-    async def wait_for(self, topic: str) -> None:
-        """Return when a topic, if it is followed, is so at the server.
-
-        Raises:
-            TimeoutError: It takes too long.
-        """
-        followed = self._topics.get(topic)
-        if followed is not None and not followed.ready.done():
-            async with asyncio.timeout(self._timing.patience):
-                await asyncio.shield(followed.ready)
+    def _explain(self, error: Exception) -> str:
+        return explain(error, self._address)
 
     async def _session(self, settled: Callable[[], None]) -> None:
         self._owed.clear()

@@ -1,0 +1,216 @@
+"""What engines of two connections share: one connection sends, the other one listens.
+
+Rules of this file:
+
+- No server's protocol is known here: what goes over a connection is the business of who derives.
+- Each connection comes back by itself, and both have one `Status`.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+from vivace.errors import HubUnavailable
+from vivace.hub.engine import Sink
+from vivace.hub.engines.envelope import seal
+from vivace.hub.engines.outbox import Outbox
+from vivace.hub.engines.upkeep import CallName, Status, Timing, keep
+from vivace.hub.records import Outgoing, Rule
+
+__all__ = ["COMMANDS", "LISTENING", "Link", "Listening", "Pair", "Sending"]
+
+COMMANDS: Final = "commands"
+"""The connection that sends, for `Status`."""
+LISTENING: Final = "listening"
+"""The connection that listens."""
+T = TypeVar("T")
+
+
+class Link:
+    """A connection that comes and goes.
+
+    Args:
+        link: What `status` calls it.
+        name: Of the connection.
+        timing: How long what may take.
+        status: Is told.
+    """
+
+    def __init__(self, link: str, name: CallName, timing: Timing, status: Status) -> None:
+        self._link = link
+        self._name = name
+        self._timing = timing
+        self._status = status
+        self._connection: Any = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
+
+    def _connect(self) -> None:
+        self._task = asyncio.create_task(
+            keep(self._link, self._session, self._status, self._timing, self._explain)
+        )
+
+    async def _disconnect(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _session(self, settled: Callable[[], None]) -> None:
+        """See `keep`."""
+        raise NotImplementedError
+
+    def _explain(self, error: Exception) -> str:
+        """Words for what a session raised."""
+        raise NotImplementedError
+
+
+class Sending(Link, Generic[T]):
+    """The connection that sends what waits in an outbox.
+
+    Args:
+        name: Of the connection.
+        timing: How long what may take.
+        status: Is told.
+        reason: Says why the server is away.
+    """
+
+    def __init__(self, name: CallName, timing: Timing, status: Status, reason: Callable[[], str]) -> None:
+        super().__init__(COMMANDS, name, timing, status)
+        self._outbox: Outbox[T] = Outbox(timing, reason)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._connect()
+
+    async def stop(self) -> None:
+        """Send what waits, as long as that may take, and disconnect."""
+        await self._outbox.drain()
+        await self._disconnect()
+        self._outbox.close()
+
+
+class Listening(Link):
+    """The connection that follows topics.
+
+    Args:
+        name: Of the connection.
+        timing: How long what may take.
+        status: Is told.
+    """
+
+    _topics: dict[str, Any]
+
+    def __init__(self, name: CallName, timing: Timing, status: Status) -> None:
+        super().__init__(LISTENING, name, timing, status)
+        self._sink: Sink | None = None
+
+    def start(self, sink: Sink) -> None:
+        """Begin to connect."""
+        self._sink = sink
+        self._connect()
+
+    async def stop(self) -> None:
+        """Disconnect, and forget everything."""
+        await self._disconnect()
+        self.unfollow(list(self._topics))
+        self._sink = None
+
+    def follow(self, topics: Mapping[str, Rule]) -> None:
+        """See `Engine.follow`."""
+        raise NotImplementedError
+
+    def unfollow(self, topics: Iterable[str]) -> None:
+        """See `Engine.unfollow`."""
+        raise NotImplementedError
+
+    async def wait_for(self, topic: str) -> None:
+        """Return when a topic, if it is followed, is so at the server.
+
+        Raises:
+            TimeoutError: It takes too long.
+        """
+        followed = self._topics.get(topic)
+        if followed is not None and not followed.ready.done():
+            async with asyncio.timeout(self._timing.patience):
+                await asyncio.shield(followed.ready)
+
+
+class Pair:
+    """What such an engine does whatever its server is; see `vivace.hub.engine.Engine`.
+
+    Args:
+        name: Of the connections.
+        status: Of both.
+        sending: One of them.
+        listening: The other one.
+        reason: Says why the server is away.
+    """
+
+    def __init__(
+        self,
+        name: CallName,
+        status: Status,
+        sending: Sending[Any],
+        listening: Listening,
+        reason: Callable[[], str],
+    ) -> None:
+        self._call = name
+        self._status = status
+        self._sending = sending
+        self._listening = listening
+        self._reason = reason
+        self._run = os.urandom(6).hex()
+        self._number = 0
+
+    @property
+    def up(self) -> bool:
+        """See `Engine.up`."""
+        return self._status.up
+
+    @property
+    def connections(self) -> int:
+        """See `Engine.connections`."""
+        return self._sending.connected + self._listening.connected
+
+    def rename(self, name: str) -> None:
+        """See `Engine.rename`."""
+        self._call.become(name)
+
+    async def start(self, sink: Sink) -> None:
+        """See `Engine.start`."""
+        self._status.begin(sink)
+        self._sending.start()
+        self._listening.start(sink)
+
+    async def stop(self) -> None:
+        """See `Engine.stop`."""
+        await self._sending.stop()
+        self._status.end()
+        await self._listening.stop()
+
+    def follow(self, topics: Mapping[str, Rule]) -> None:
+        """See `Engine.follow`."""
+        self._listening.follow(topics)
+
+    def unfollow(self, topics: Iterable[str]) -> None:
+        """See `Engine.unfollow`."""
+        self._listening.unfollow(topics)
+
+    async def followed(self, topic: str) -> None:
+        """See `Engine.followed`."""
+        await self._wait_for(topic, f"topic {topic!r} is not followed yet")
+
+    async def _wait_for(self, topic: str, consequence: str) -> None:
+        try:
+            await self._listening.wait_for(topic)
+        except TimeoutError:
+            raise HubUnavailable(f"{self._reason()}; {consequence}") from None
+
+    def _seal(self, outgoing: Outgoing) -> bytes:
+        self._number += 1
+        return seal(outgoing, self._run, self._number)
