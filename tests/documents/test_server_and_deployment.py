@@ -39,7 +39,7 @@ def get_json(server: ServerProcess, path: str, **options: Any) -> Any:
 
 def wait_for(server: ServerProcess, said: str, times: int = 1) -> None:
     """Return when the server has said it so often."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 40
     while server.output.count(said) < times:
         assert time.monotonic() < deadline, server.output
         time.sleep(0.02)

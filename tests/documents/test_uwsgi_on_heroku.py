@@ -22,7 +22,7 @@ def start(launch: Launch, folder: Path, text: str, port: int) -> ServerProcess:
 
 
 def wait_for(server: ServerProcess, said: str) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 40
     while said not in server.output:
         assert time.monotonic() < deadline, server.output
         time.sleep(0.02)

@@ -254,7 +254,7 @@ async def test_an_answer_from_before_a_revocation_does_not_count(house: House) -
 
     house.options = {"allow": allow}
     async with Client(house.app) as client, client.websocket("/ws/ann") as ws:
-        await asyncio.wait_for(entered.wait(), 5)
+        await asyncio.wait_for(entered.wait(), 30)
         house.allowed.discard("ann")
         await house.app.hub.revoke(user="ann")
         go_on.set()

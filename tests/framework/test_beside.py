@@ -8,7 +8,7 @@ from vivace import ConfigError, Vivace
 from vivace.errors import DeclarationError
 from vivace.framework.beside import Companion, Context, all_companions
 from vivace.framework.budget import forget
-from vivace.supervisor.budgets import place_background
+from vivace.supervisor.loading.budgets import place_background
 
 
 async def idle(context: Context) -> None:

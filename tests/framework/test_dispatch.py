@@ -180,7 +180,7 @@ async def test_stop_iteration_of_a_plain_function_is_an_error_like_others(app: V
     def handler(request: Request) -> HTTPResponse:
         raise StopIteration("no more")
 
-    assert (await asyncio.wait_for(ask(app), 5)).status == 500
+    assert (await asyncio.wait_for(ask(app), 30)).status == 500
 
 
 async def test_stop_iteration_from_a_thread_finds_its_handler(app: Vivace) -> None:
@@ -192,7 +192,7 @@ async def test_stop_iteration_from_a_thread_finds_its_handler(app: Vivace) -> No
     async def answer(request: Request, error: StopIteration) -> HTTPResponse:
         return text(f"nothing left: {error}", 410)
 
-    response = await asyncio.wait_for(ask(app), 5)
+    response = await asyncio.wait_for(ask(app), 30)
     assert (response.status, response.body) == (410, b"nothing left: no more")
 
 
@@ -437,7 +437,7 @@ async def test_a_handler_that_ran_out_of_time_is_503(app: Vivace) -> None:
 
     @app.exception(ServiceUnavailable)
     async def late(request: Request, exception: ServiceUnavailable) -> HTTPResponse:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.sleep(0)
         return text(f"late: {exception.message}", 503)
 

@@ -184,7 +184,7 @@ async def test_a_closed_socket_leaves_and_joins_no_more(app: Vivace, client: Cli
 
     async with client.websocket("/closing") as ws:
         assert [message async for message in ws] == []
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), 30)
     assert len(failures) == 1
     await until(lambda: is_empty(app))
 

@@ -43,7 +43,7 @@ class Database:
         until = self.asked + times
         while self.asked < until:
             self.again.clear()
-            await asyncio.wait_for(self.again.wait(), 5)
+            await asyncio.wait_for(self.again.wait(), 30)
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ async def test_a_client_that_leaves_ends_the_hook_too(app: Vivace[Any, Any]) -> 
     async with Client(app, timeout=0.2) as client:
         with pytest.raises(TimeoutError):
             await client.get("/never")
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 30)
 
 
 def test_a_class_that_overrides_nothing_costs_nothing(app: Vivace[Any, Any]) -> None:

@@ -451,7 +451,7 @@ def test_listeners_of_the_main_process(
 ) -> None:
     (tmp_path / "script.py").write_text(LISTENERS)
     server = launch([sys.executable, "script.py", mode], free_port, cwd=tmp_path, PORT=str(free_port))
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 40
     before = [line for line in said if "stop" not in line]
     while sum(server.output.count(line) for line in set(before)) < len(before):
         assert time.monotonic() < deadline, server.output

@@ -42,7 +42,7 @@ class Source:
 
     async def next(self) -> ServerEvent:
         while not self.events:
-            piece = await asyncio.wait_for(self.response.receive(), 5)
+            piece = await asyncio.wait_for(self.response.receive(), 30)
             if not piece:
                 raise EOFError
             self.raw += piece
@@ -96,7 +96,7 @@ async def test_events_that_are_yielded(app: Vivace) -> None:
     async with served(app) as (client, _):
         async with listening(client) as source:
             assert [(await source.next()).data for _ in range(3)] == ["0", "1", "2"]
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 30)
 
 
 @pytest.mark.parametrize("how", ["sent", "yielded"])
@@ -133,7 +133,7 @@ async def test_silence_is_broken_by_comments(app: Vivace) -> None:
     async with served(app) as (client, _), listening(client) as source:
         await source.next()
         while source.raw.count(b":\n\n") < 4:
-            source.raw += await asyncio.wait_for(source.response.receive(), 5)
+            source.raw += await asyncio.wait_for(source.response.receive(), 30)
 
 
 @pytest.mark.parametrize("given", [{"SSE_HEARTBEAT": 0.0}, {"SSE_HEARTBEAT": 60}])
@@ -214,7 +214,7 @@ async def test_the_stop_of_the_server_ends_streams_whole(app: Vivace) -> None:
             assert await other.receive() == b""
             assert cancelled.is_set()
             assert app.hub.stats()["receivers"] == 0
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 30)
 
 
 # -- groups -------------------------------------------------------------------------------------------

@@ -228,13 +228,13 @@ async def test_a_limit_met_while_reading_is_answered_in_place_of_the_app() -> No
     async with hosting(app, REQUEST_MAX_SIZE=10) as running:
         client = await running.connect()
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n")
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), 30)
         await client.send(b"6\r\n567890\r\n")
         status, head, data = await client.read_response()
         assert status == 413
         assert b"connection: close" in head
         assert data == b"Request body exceeds the size limit\n"
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 30)
 
 
 # -- what the app sends ------------------------------------------------------------------------------------
@@ -309,7 +309,7 @@ async def test_work_goes_on_after_the_response() -> None:
         assert (await client.read_response())[2] == b"done"
         await client.close()
         go_on.set()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 30)
 
 
 async def test_the_body_may_be_any_octets_and_the_headers_any_iterable() -> None:
@@ -382,7 +382,7 @@ async def test_receive_tells_that_the_client_left_and_nothing_is_cancelled() -> 
         await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await until(lambda: messages)
         client.reset()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 30)
     assert messages == ["http.request", "http.disconnect"]
 
 
@@ -400,7 +400,7 @@ async def test_a_body_broken_off_is_a_disconnect() -> None:
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
         await until(lambda: messages)
         client.reset()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 30)
     assert messages[0] == {"type": "http.request", "body": b"half", "more_body": True}
 
 

@@ -297,7 +297,7 @@ async def test_the_handler_is_cancelled_when_the_client_is_gone() -> None:
             await client.send(GET)
             await until(lambda: server.server.active == 1)
             await client.close() if leave == "close" else client.reset()
-            await asyncio.wait_for(cancelled.wait(), 5)
+            await asyncio.wait_for(cancelled.wait(), 9)
             await until(lambda: server.server.active == 0 and server.server.connections == 0)
 
 
@@ -540,7 +540,7 @@ async def test_waiting_for_the_disconnect_ends_with_the_exchange() -> None:
         client = await server.connect()
         await client.send(GET)
         await client.read_response()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 9)
 
 
 async def test_an_exception_of_no_common_kind_is_500(caplog: pytest.LogCaptureFixture) -> None:

@@ -34,7 +34,7 @@ async def test_stop_finishes_the_request_in_progress_and_says_close() -> None:
         release.set()
         reply = await client.read_all()
         await client.close()
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 9)
     assert reply.endswith(b"hello /a")
     assert b"connection: close" in reply.lower()
 
@@ -47,7 +47,7 @@ async def test_stop_closes_idle_connections_at_once() -> None:
         stopping = asyncio.create_task(server.server.stop())
         assert await client.read_all() == b""
         await client.close()
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 9)
 
 
 async def test_a_connection_that_waits_in_the_backlog_is_served_by_a_stopping_server() -> None:
@@ -57,7 +57,7 @@ async def test_a_connection_that_waits_in_the_backlog_is_served_by_a_stopping_se
             queued.setblocking(False)
             stopping = asyncio.create_task(server.server.stop())
             reply = await asyncio.get_running_loop().sock_recv(queued, 4096)
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 9)
     assert reply.endswith(b"hello /a")
     assert b"connection: close" in reply.lower()
 
@@ -75,7 +75,7 @@ async def test_stop_is_bounded_by_the_graceful_timeout(caplog: pytest.LogCapture
         client = await server.connect()
         await client.send(GET)
         await until(lambda: server.server.active == 1)
-        await asyncio.wait_for(server.server.stop(), 5)
+        await asyncio.wait_for(server.server.stop(), 9)
         assert cancelled.is_set()
         assert "the time to stop is over: 1 request cut: 'GET /a'" in caplog.text
 
@@ -91,7 +91,7 @@ async def test_force_stop_ends_the_waiting() -> None:
         stopping = asyncio.create_task(server.server.stop())
         await until(lambda: "before_stop" in server.interface.moments)
         server.server.force_stop()
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 9)
 
 
 async def test_a_streaming_response_is_cut_visibly_at_the_end_of_the_graceful_time() -> None:
@@ -104,7 +104,7 @@ async def test_a_streaming_response_is_cut_visibly_at_the_end_of_the_graceful_ti
         client = await server.connect()
         await client.send(GET)
         await client.reader.readuntil(b"part\r\n")
-        await asyncio.wait_for(server.server.stop(), 5)
+        await asyncio.wait_for(server.server.stop(), 9)
         assert b"0\r\n\r\n" not in await _rest(client)
 
 
@@ -122,6 +122,6 @@ async def test_a_failing_stop_listener_does_not_stop_the_stop(caplog: pytest.Log
             raise RuntimeError("broken listener")
 
         server.interface.before_stop = fails
-        await asyncio.wait_for(server.server.stop(), 5)
+        await asyncio.wait_for(server.server.stop(), 9)
         assert server.interface.moments[-1] == "after_stop"
         assert "broken listener" in caplog.text

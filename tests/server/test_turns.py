@@ -89,5 +89,5 @@ async def test_a_socket_that_the_supervisor_has_shut_is_left(
         client.sendall(GET)
         client.setblocking(False)
         assert (await asyncio.get_running_loop().sock_recv(client, 4096)).endswith(b"hello /a")
-    await asyncio.wait_for(server.stop(2.0, last_call=True, leave=listener.close), 5)
+    await asyncio.wait_for(server.stop(2.0, last_call=True, leave=listener.close), 9)
     assert caplog.text == ""

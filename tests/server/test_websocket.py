@@ -311,11 +311,11 @@ async def test_the_server_stops_with_1001_and_restarts_with_1012(
         peers = [await open_websocket(server) for _ in range(3)]
         stopping = asyncio.create_task(server.server.stop(window, replaced=replaced))
         for peer in peers:
-            event = await asyncio.wait_for(peer.recv(), 5)
+            event = await asyncio.wait_for(peer.recv(), 9)
             assert isinstance(event, Closed)
             assert event.code == code
             await peer.client.send(peer.ws.send_close(code))
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 9)
 
 
 async def test_a_restart_spreads_what_comes_back() -> None:
@@ -325,10 +325,10 @@ async def test_a_restart_spreads_what_comes_back() -> None:
         begun = loop.time()
         stopping = asyncio.create_task(server.server.stop(1.0, replaced=True))
         for peer in peers:
-            assert (await asyncio.wait_for(peer.recv(), 5)).code == 1012
+            assert (await asyncio.wait_for(peer.recv(), 9)).code == 1012
             await peer.client.send(peer.ws.send_close(1012))
         assert loop.time() - begun >= 39 / RESTART_CLOSES_PER_SECOND - 0.005  # a loop knows milliseconds
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 9)
 
 
 async def test_where_nothing_hurries_they_may_leave_by_themselves() -> None:
@@ -341,10 +341,10 @@ async def test_where_nothing_hurries_they_may_leave_by_themselves() -> None:
         await early.send("still there")
         assert await early.recv() == "still there"
         assert await early.close() == 1000
-        assert (await asyncio.wait_for(late.recv(), 5)).code == 1012
+        assert (await asyncio.wait_for(late.recv(), 9)).code == 1012
         assert loop.time() - begun >= 0.6
         await late.client.send(late.ws.send_close(1012))
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 9)
 
 
 @pytest.mark.parametrize("leaves", [True, False])
@@ -357,9 +357,9 @@ async def test_nobody_is_waited_for_who_left_or_must_not_stay(leaves: bool) -> N
             assert await peer.close() == 1000
         else:
             server.server.hasten_stop()
-            assert (await asyncio.wait_for(peer.recv(), 5)).code == 1012
+            assert (await asyncio.wait_for(peer.recv(), 9)).code == 1012
             await peer.client.send(peer.ws.send_close(1012))
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 9)
 
 
 async def test_a_client_that_ignores_the_stop_is_cut_within_the_time(
@@ -368,7 +368,7 @@ async def test_a_client_that_ignores_the_stop_is_cut_within_the_time(
     caplog.set_level(logging.ERROR)
     async with running(echo, GRACEFUL_SHUTDOWN_TIMEOUT=0.3) as server:
         await open_websocket(server)
-        await asyncio.wait_for(server.server.stop(), 5)
+        await asyncio.wait_for(server.server.stop(), 9)
     assert not caplog.records
 
 
@@ -497,7 +497,7 @@ async def test_a_handler_that_waits_for_something_else_does_not_hold_up_a_stop()
         stopping = asyncio.create_task(server.server.stop())
         assert (await peer.recv()).code == 1001
         await peer.client.send(peer.ws.send_close(1001))
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 9)
     assert ends == ["end"]
 
 

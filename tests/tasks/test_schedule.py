@@ -220,5 +220,5 @@ async def test_it_ends_when_it_is_told(book: Book) -> None:
     life = asyncio.create_task(Scheduler(book).run(stopping))
     await asyncio.sleep(0.01)
     stopping.set()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         await life
