@@ -9,7 +9,6 @@ Rules of this file:
 - gunicorn is not imported.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from types import SimpleNamespace
@@ -34,7 +33,7 @@ class GunicornAccessLog(AccessLog):
         super().__init__(json=False)
         self._log = log
 
-    def record(self, client: tuple[str, int] | None, stream: "Stream") -> None:
+    def record(self, client: tuple[str, int] | None, stream: "Stream", now: float) -> None:
         """Log a request whose response is complete or was cut."""
         head = stream.head
         fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.fields()]
@@ -45,7 +44,7 @@ class GunicornAccessLog(AccessLog):
             "QUERY_STRING": head.query.decode("latin-1"),
             "SERVER_PROTOCOL": f"HTTP/{head.http_version}",
         }
-        took = timedelta(seconds=max(time.perf_counter() - stream.started_at, 0.0))
+        took = timedelta(seconds=max(now - stream.started_at, 0.0))
         self._write(client, environ, fields, (stream.status, stream.sent), took)
 
     def record_refused(self, client: tuple[str, int] | None, status: int, reason: str) -> None:

@@ -10,4 +10,4 @@ cdef class AccessLog:
     cdef public int _file
     cdef public Py_ssize_t dropped
 
-    cpdef record(self, client, Stream stream)
+    cpdef record(self, client, Stream stream, double now)

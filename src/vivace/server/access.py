@@ -82,10 +82,9 @@ class AccessLog:
         self._thread: threading.Thread | None = None
         self.dropped = 0
 
-    def record(self, client: "tuple[str, int] | None", stream: "Stream") -> None:
-        """Note a request whose response is complete or was cut."""
+    def record(self, client: "tuple[str, int] | None", stream: "Stream", now: float) -> None:
+        """Note a request whose response is complete or was cut; `now` is that of `time.perf_counter`."""
         head = stream.head
-        now = time.perf_counter()
         host = client[0] if client is not None else "unix"
         took = now - stream.started_at
         batch = self._batch

@@ -167,7 +167,7 @@ class Connection(Intake):
                 state.note(head.method, head.path)
         body = Body(state.now) if head.has_body else None
         self.stream = stream = Stream(self, head, body)
-        if state.access is not None:
+        if state.timed:
             stream.started_at = time.perf_counter()
         self.phase = HANDLER
         if body is None:
@@ -253,7 +253,7 @@ class Connection(Intake):
         self.stream = None
         self._last = stream
         if stream.started_at:
-            state.access.record(self.client, stream)
+            state.record(self.client, stream)
         h1 = self._h1
         body = stream.body
         if body is not None and not body.complete:
@@ -381,8 +381,8 @@ class Connection(Intake):
         stream.let_go()
         self.stream = None
         state.active -= 1
-        if state.access is not None:
-            state.access.record(self.client, stream)
+        if stream.started_at:
+            state.record(self.client, stream)
         self._resume_reading()
         self.phase = CLOSED
         state.connections.discard(self)
@@ -411,7 +411,7 @@ class Connection(Intake):
         self.stream = None
         self._last = stream
         if stream.started_at:
-            self.state.access.record(self.client, stream)
+            self.state.record(self.client, stream)
         self.shut_down()
 
     def decline(self, error: ProtocolError) -> None:
@@ -435,13 +435,13 @@ class Connection(Intake):
 
     async def _run_refusal(self, stream: Stream, answer: Coroutine[Any, Any, None], reason: str) -> None:
         await self._run(stream, answer)
-        if self.state.access is not None:
-            self.state.access.record_refused(self.client, stream.status, reason)
+        self.state.record_refused(self.client, stream.status, reason)
 
     def refuse(self, status: int, message: str, retry_after: int = 0) -> None:
         """Answer a message that is not a request we can serve by a line, and close."""
-        if self.state.access is not None:
-            self.state.access.record_refused(self.client, status, message)
+        self.state.record_refused(self.client, status, message)
+        if status >= 500:
+            self.state.errors += 1
         text = message.encode("ascii", "replace")
         self.writer.write(self._h1.send_error(status, text, self.state.date, retry_after))
         self.shut_down()
@@ -472,7 +472,7 @@ class Connection(Intake):
             self.stream = None
             self.state.active -= 1
             if stream.started_at:
-                self.state.access.record(self.client, stream)
+                self.state.record(self.client, stream)
         stream.lose()
         task = stream.task
         if task is not None and not task.done():

@@ -20,7 +20,7 @@ from vivace.server.logs.handler import current
 from vivace.server.logs.whose import serving
 from vivace.server.redirect import Redirect
 from vivace.server.settings import ServerSettings
-from vivace.server.state import ServerState
+from vivace.server.state import ServerState, Tally
 from vivace.server.stopping import Stopping
 from vivace.server.stream import Stream
 from vivace.server.tls import Tls
@@ -102,9 +102,18 @@ class Server:
         return [stream for stream in found if stream is not None]
 
     def watch(self, note: Callable[[str, bytes], object]) -> None:
-        """Call `note` with method and path of each request that begins, unless they are as before."""
+        """Call `note` with method and path of each request that begins, unless they are as before.
+
+        From now on `tally` counts how requests end.
+        """
         if self._state is not None:
             self._state.note = note
+            self._state.keep_tally()
+
+    @property
+    def tally(self) -> Tally | None:
+        """How requests ended since `watch`, and how long they took; None before."""
+        return self._state.tally if self._state is not None else None
 
     async def start(self) -> None:
         """Make the interface ready, then accept.

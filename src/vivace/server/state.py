@@ -4,13 +4,14 @@ Rules of this file:
 
 - One object per worker, handed to each connection; no module-level state anywhere in this package.
 - The clocks are coarse on purpose: they move with the timer, once per tick, not per request.
+- A request whose time nobody wants to know is not timed.
 """
 
 import asyncio
 import heapq
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from vivace.http.dates import format_date
 from vivace.protocols.events import RequestReceived
@@ -22,12 +23,59 @@ from vivace.server.stacks import StuckLog
 if TYPE_CHECKING:
     from vivace.server.access import AccessLog
     from vivace.server.connection import Connection
+    from vivace.server.stream import Stream
 
-__all__ = ["ServerState"]
+__all__ = ["CLASSES", "DURATIONS", "ServerState", "Tally"]
+
+CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+"""What is counted of statuses; none: the client left before there was one."""
+DURATIONS: Final = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1),
+    *(0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, float("inf")),
+)
+"""Seconds up to which durations are counted together: what OpenTelemetry's conventions advise, and below."""
 
 _SLOWEST_TICK = 0.05
 _FASTEST_TICK = 0.02
 _FLUSH_EVERY = 0.5
+
+
+class Tally:
+    """How requests ended, and how long they took.
+
+    Attributes:
+        answers: How many had a status of each of `CLASSES`, with those to messages that were no requests.
+        took: How many requests took up to each of `DURATIONS`, and longer than the one before.
+        seconds: How long all of them took.
+    """
+
+    __slots__ = ("answers", "seconds", "took")
+
+    def __init__(self) -> None:
+        self.answers = [0] * len(CLASSES)
+        self.took = [0] * len(DURATIONS)
+        self.seconds = 0.0
+
+    def answered(self, status: int) -> None:
+        """Count a status; 0: there was none."""
+        kind = status // 100
+        self.answers[kind if kind < 6 else 5] += 1
+
+    def add(self, status: int, seconds: float) -> None:
+        """Count a request.
+
+        Args:
+            status: Of its response; 0: there was none.
+            seconds: From its arrival until the response was handed over whole, or cut.
+        """
+        self.answered(status)
+        self.seconds += seconds
+        index = 0
+        bound = DURATIONS[0]
+        while seconds > bound:
+            index += 1
+            bound = DURATIONS[index]
+        self.took[index] += 1
 
 
 class ServerState:
@@ -58,6 +106,8 @@ class ServerState:
         refuse: What the interface answers messages with that are no requests; None: it does not.
         served: Requests that arrived.
         stuck: Says where requests were whose time ran out.
+        tally: Counts how requests end; None: nobody asks.
+        timed: When a request arrives is noted: there is a tally, or an access log.
     """
 
     __slots__ = (
@@ -91,6 +141,8 @@ class ServerState:
         "served",
         "settings",
         "stuck",
+        "tally",
+        "timed",
     )
 
     def __init__(
@@ -105,7 +157,9 @@ class ServerState:
         self.refuse = getattr(interface, "refuse", None)
         self.settings = settings
         self.loop = loop
-        self.access: Any = access  # never None for a stream with a time of arrival
+        self.access: Any = access
+        self.tally: Tally | None = None
+        self.timed = access is not None
         self.active = 0
         self.closes = 0
         self.replaced = False
@@ -147,6 +201,26 @@ class ServerState:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def keep_tally(self) -> None:
+        """Count from now on how requests end."""
+        self.tally = Tally()
+        self.timed = True
+
+    def record(self, client: "tuple[str, int] | None", stream: "Stream") -> None:
+        """Note a request that was timed, and whose response is complete or was cut."""
+        now = time.perf_counter()
+        if self.tally is not None:
+            self.tally.add(stream.status, now - stream.started_at)
+        if self.access is not None:
+            self.access.record(client, stream, now)
+
+    def record_refused(self, client: "tuple[str, int] | None", status: int, reason: str) -> None:
+        """Note a message that was refused before it was a request."""
+        if self.tally is not None:
+            self.tally.answered(status)
+        if self.access is not None:
+            self.access.record_refused(client, status, reason)
 
     def shed(self, count: int) -> int:
         """Give up at most `count` connections without a request, the longest idle first; how many it were.

@@ -40,7 +40,7 @@ class Stream:
         complete: The response was handed over whole.
         limit: What `limit_time` was given; not set, or 0.0, before.
         sent: Octets of the response's body so far.
-        started_at: High-resolution time of the head's arrival; 0 when nothing is logged.
+        started_at: High-resolution time of the head's arrival; 0 when nobody wants to know.
         status: The status of the response; 0 before it was chosen.
         task: What answers it.
     """

@@ -9,7 +9,6 @@ Rules of this file:
 
 import logging
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from vivace.compat.sanic.formatter import AutoAccessFormatter, DebugAccessFormatter, ProdAccessFormatter
@@ -56,11 +55,11 @@ class RecordedAccess(AccessLog):
     def __init__(self) -> None:
         super().__init__(json=False)
 
-    def record(self, client: "tuple[str, int] | None", stream: "Stream") -> None:
+    def record(self, client: "tuple[str, int] | None", stream: "Stream", now: float) -> None:
         """Log a request whose response is complete or was cut."""
         head = stream.head
         place = f"http://{head.host.decode('latin-1')}{head.target.decode('latin-1')}"
-        took = (time.perf_counter() - stream.started_at) * 1000
+        took = (now - stream.started_at) * 1000
         extra = {
             "host": f"{client[0]}:{client[1]}" if client is not None else "unix",
             "request": f"{head.method} {place}",
