@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.server.support import serving
 from vivace import Vivace, text
 from vivace.config import Config
 from vivace.interfaces.native import NativeInterface
-from vivace.server.logs.redact import Redaction
+from vivace.server.logs.redact import DEEPEST, Redaction
 from vivace.server.logs.schema import JSONFormatter, TextFormatter, place_process
 
 log = logging.getLogger("shop")
@@ -38,14 +39,28 @@ def test_a_line_says_whose_it_is() -> None:
     assert found["extra"] == {"order": 7, "password": "***", "odd": "<class 'object'>"}
 
 
+def test_a_line_says_that_what_it_tells_of_is_over() -> None:
+    over = fields("serves", event="worker.crash", subject="worker 3", resolved=True)
+    assert (over["event"], over["state"], "extra" in over) == ("worker.crash", "resolved", False)
+    assert "state" not in fields("died", event="worker.crash", resolved=False)
+    assert "state" not in fields("mine", resolved=True)
+
+
 @pytest.mark.parametrize(
     ("given", "shown"),
     [
         ("Authorization: Bearer abc.def", "Authorization: ***"),
         ("{'cookie': 'a=b; c=d', 'x': 1}", "{'cookie': '***', 'x': 1}"),
-        ('{"password":"p w","user":"ann"}', '{"password":"*** w","user":"ann"}'),
+        ('{"password":"p w","user":"ann"}', '{"password":"***","user":"ann"}'),
+        (r'{"password":"p\"w","user":"ann"}', '{"password":"***","user":"ann"}'),
+        (r'"{\"password\": \"p w\", \"x\": 1}"', r'"{\"password\": \"***\", \"x\": 1}"'),
+        ("('password', 'p, w')", "('password', '***')"),
+        ('Authorization: Digest username="ann", response="r"', "Authorization: ***"),
+        ("AWS_SECRET_ACCESS_KEY=abc SECRET_KEY=abc", "AWS_SECRET_ACCESS_KEY=*** SECRET_KEY=***"),
+        ("prompt_tokens=512", "prompt_tokens=512"),
         ("access_token=abc&x=1", "access_token=***&x=1"),
         ("postgres://ann:secret@db/x", "postgres://ann:***@db/x"),
+        ("postgres://ann:s@cret@db/x?m=a@b", "postgres://ann:***@db/x?m=a@b"),
         ("(b'authorization', b'Basic abc')", "(b'authorization', b'***')"),
         ("the token was refused", "the token was refused"),
         ("pin=1234", "pin=***"),
@@ -55,8 +70,43 @@ def test_secrets_are_masked(given: str, shown: str) -> None:
     assert Redaction(["pin"]).text(given) == shown
 
 
-def test_masking_is_linear() -> None:
-    assert Redaction().text("password" * 50_000 + "=" * 50_000)
+@pytest.mark.parametrize("piece", ["password", "=", "password='", "cookie=\\", "://a:", "token: "])
+def test_masking_is_linear(piece: str) -> None:
+    assert Redaction().text(piece * 50_000 + "=" * 50_000)
+
+
+class Card(msgspec.Struct):
+    password: str
+    number: int
+
+
+class Broken:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"accessToken": "a", "x-auth-token": "a"}, {"accessToken": "***", "x-auth-token": "***"}),
+        ({"tokens": 3}, {"tokens": 3}),
+        (Card("p", 3), {"password": "***", "number": 3}),
+        (b"password=abc", "password=***"),
+        ({"token=abc"}, ["token=***"]),
+        ({"token=abc": 1}, {"token=***": 1}),
+        (Broken(), "<Broken>"),
+    ],
+)
+def test_objects_of_extra_show_no_secret(given: Any, shown: Any) -> None:
+    assert fields("m", about=given)["extra"]["about"] == shown
+
+
+def test_an_extra_that_holds_itself_is_written_to_some_depth() -> None:
+    circle: dict[str, Any] = {}
+    circle["again"] = circle
+    found = json.dumps(fields("m", about=circle)["extra"])
+    assert found.count("again") == DEEPEST - 1
+    assert '"..."' in found
 
 
 def test_text_keeps_tracebacks_readable() -> None:
