@@ -1,3 +1,4 @@
+# cython: language_level=3, annotation_typing=False
 """What all connections of a worker share: the interface, the settings, the clocks and the counters.
 
 Rules of this file:
