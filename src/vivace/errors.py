@@ -56,6 +56,7 @@ __all__ = [
     "InvalidRangeType",
     "InvalidRoute",
     "InvalidSignal",
+    "InvalidTopic",
     "InvalidUsage",
     "LoadFileException",
     "LocalProtocolError",
@@ -476,6 +477,12 @@ class RouteExists(RoutingError):
 
 class InvalidSignal(DeclarationError):
     """A signal that cannot be declared: a malformed name, or one of a namespace that is reserved."""
+
+
+class InvalidTopic(BadRequest, DeclarationError):
+    """400: no topic can have this name, which mostly comes from a client; a `DeclarationError` too."""
+
+    quiet = True
 
 
 class LoadFileException(DeclarationError):

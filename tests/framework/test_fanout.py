@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.server.support import until
 from vivace import Vivace
+from vivace.errors import Forbidden
 from vivace.framework.groups.encoding import plain
 from vivace.framework.groups.fanout import Fanout, JoinOptions, fanout_of
 from vivace.framework.groups.outlet import Outlet
@@ -43,6 +45,11 @@ async def fanout() -> Fanout:
 async def enter(fanout: Fanout, number: int, **options: Any) -> tuple[Fake, Outlet]:
     client = Fake()
     outlet = Outlet(client, client, f"id{number}")
+    await join(fanout, outlet, **options)
+    return client, outlet
+
+
+async def join(fanout: Fanout, outlet: Outlet, **options: Any) -> None:
     usual: dict[str, Any] = {
         "allow": None,
         "recheck": 0.0,
@@ -57,7 +64,6 @@ async def enter(fanout: Fanout, number: int, **options: Any) -> tuple[Fake, Outl
         "on_revoke": "close",
     }
     await fanout.join(outlet, "room", JoinOptions(plain, **(usual | options)))
-    return client, outlet
 
 
 async def test_what_comes_within_a_turn_is_made_once_and_leaves_together(fanout: Fanout) -> None:
@@ -162,3 +168,29 @@ async def test_many_connections_of_few_users_cost_few_checks(fanout: Fanout) -> 
     await fanout.hub.recheck()
     await until(lambda: not fanout.admission.tasks)
     assert len(asked) == 100
+
+
+async def test_who_joins_again_with_another_check_has_to_pass_both(fanout: Fanout) -> None:
+    asked: list[str] = []
+    verdicts = {"one": True, "two": True, "three": False}
+
+    def check(name: str) -> Callable[[Any, str], bool]:
+        def allow(conn: Any, topic: str) -> bool:
+            asked.append(name)
+            return verdicts[name]
+
+        return allow
+
+    one, two, three = check("one"), check("two"), check("three")
+    _, outlet = await enter(fanout, 1, allow=one, on_revoke="leave")
+    for allow in (one, two, two):
+        await join(fanout, outlet, allow=allow, on_revoke="leave")
+    assert asked == ["one", "two"]
+    with pytest.raises(Forbidden):
+        await join(fanout, outlet, allow=three)
+    assert asked == ["one", "two", "three"]
+    assert outlet.members["room"].count == 4
+    verdicts["two"] = False
+    await fanout.hub.recheck()
+    await until(lambda: not outlet.members)
+    assert not fanout.admission.verdicts

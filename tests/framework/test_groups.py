@@ -374,6 +374,15 @@ async def test_a_name_that_no_group_can_have_is_the_clients_fault(
     async def events(request: Request, stream: EventStream) -> None:
         await stream.join(request.args.get("topic", ""))
 
+    @app.get("/published")
+    async def published(request: Request) -> None:
+        await app.hub.publish(request.args.get("topic", ""), 1)
+
+    @app.get("/subscribed")
+    async def subscribed(request: Request) -> None:
+        async with app.hub.subscribe(request.args.get("topic", "")):
+            raise AssertionError
+
     asked = f"?topic={quote(topic)}"
     async with client.websocket(f"/named{asked}") as ws:
         with pytest.raises(
@@ -381,7 +390,8 @@ async def test_a_name_that_no_group_can_have_is_the_clients_fault(
         ) as caught:
             await ws.recv()
     assert caught.value.code == 1008
-    answer = await client.get(f"/events{asked}")
-    assert (answer.status, "no group has such a name" in answer.text) == (400, True)
+    for path in ("events", "published", "subscribed"):
+        answer = await client.get(f"/{path}{asked}")
+        assert (answer.status, "no group has such a name" in answer.text) == (400, True)
     assert "Traceback" not in caplog.text
     assert is_empty(app)

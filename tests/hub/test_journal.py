@@ -1,6 +1,7 @@
 """The file that keeps histories when the hub's process is killed."""
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,3 +139,16 @@ async def test_it_is_for_its_user_only(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     begin(path)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["journal", "journal.{pid}"])
+async def test_no_link_of_a_stranger_is_followed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"precious")
+    (tmp_path / name.format(pid=os.getpid())).symlink_to(other)
+    exchange = begin(tmp_path / "journal")
+    say(exchange, "1")
+    assert other.read_bytes() == b"precious"
+    assert ("it is a symbolic link" in caplog.text) is (name == "journal")

@@ -1,12 +1,17 @@
 """Subscribers that are too slow, and the ways to deal with them."""
 
 import asyncio
+import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from vivace.errors import ClosedResourceError, DeclarationError, SubscriberTooSlow
 from vivace.hub import Gap, Hub, Message, Subscription
+from vivace.hub.limits import Limits
+from vivace.hub.records import Past, Stored, encode_payload
+from vivace.hub.wire import VERSION, Op, encode_frame
 
 MakeHub = Callable[..., Hub]
 
@@ -101,3 +106,38 @@ async def test_what_is_no_policy_is_refused(make_hub: MakeHub) -> None:
         make_hub().subscribe("a", on_slow="wait")  # type: ignore[arg-type]
     with pytest.raises(DeclarationError, match="less than 1"):
         make_hub().subscribe("a", max_queue=0)
+
+
+async def test_a_hub_that_is_away_keeps_nobody_waiting_and_a_gap_comes_with_it(
+    make_hub: MakeHub, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:  # nobody accepts
+        listener.bind(str(tmp_path / "hub"))
+        listener.listen()
+        hub = make_hub(f"unix://{tmp_path}/hub", limits=Limits(timeout=0.05))
+        async with asyncio.timeout(30), hub.subscribe("a", max_queue=2) as messages:
+            listener.setblocking(False)
+            loop = asyncio.get_running_loop()
+            connection, _ = await loop.sock_accept(listener)
+            with connection:
+                connection.setblocking(False)
+                await loop.sock_sendall(connection, encode_frame(Op.HELLO, VERSION))
+                await loop.sock_sendall(connection, encode_frame(Op.FOLLOWED, "a", Past([], True, None)))
+                stored = Stored("a", encode_payload(1), None)
+                await loop.sock_sendall(connection, encode_frame(Op.MESSAGE, stored))
+                late = "hub: it was away, and did not know at first that this topic is followed"
+                assert await take(messages, 2) == [late, 1]
+
+
+async def test_what_waits_while_it_begins_is_bounded(make_hub: MakeHub, tmp_path: Path) -> None:
+    hub = make_hub(f"unix://{tmp_path}/none", limits=Limits(timeout=0.3))
+    messages = hub.subscribe("a", max_queue=2)
+    entering = asyncio.create_task(messages.__aenter__())
+    async with asyncio.timeout(30):
+        while not hub.has_subscribers("a"):
+            await asyncio.sleep(0)
+        for number in range(3):
+            await hub.publish("a", number)
+        await entering
+        with pytest.raises(SubscriberTooSlow):
+            await anext(messages)

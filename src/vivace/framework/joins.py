@@ -9,9 +9,9 @@ Rules of this file:
 
 import os
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from vivace.errors import BadRequest, DeclarationError
+from vivace.errors import DeclarationError
 
 if TYPE_CHECKING:
     from vivace.framework.groups.admission import Allow
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from vivace.hub.records import Message, Position
 
 __all__ = ["Joins"]
-
-_NO_GROUP: Final = (
-    "no group has such a name: it takes 1 to 200 octets of UTF-8, no control characters, no '$' at its begin"
-)
-"""Short enough for the end of a WebSocket, which takes 123 octets."""
 
 
 class Joins:
@@ -103,18 +98,13 @@ class Joins:
             form: How messages look to the client; see the connection.
 
         Raises:
-            BadRequest: No topic can have this name, which mostly comes from the client: 400, or 1008.
+            InvalidTopic: No topic can have this name, which mostly comes from the client: 400, or 1008.
             Forbidden: It may not join.
             DeclarationError: An option is none.
         """
         from vivace.framework.groups.fanout import JoinOptions, fanout_of
         from vivace.framework.groups.outlet import POLICIES
-        from vivace.hub.records import check_topic
 
-        try:
-            check_topic(topic)
-        except DeclarationError:
-            raise BadRequest(_NO_GROUP) from None
         if on_slow not in POLICIES:
             raise DeclarationError(
                 f"on_slow={on_slow!r}: expected one of {', '.join(POLICIES)}", key="on_slow"

@@ -223,7 +223,7 @@ class Hub(People):
             Its position, if the topic keeps an order.
 
         Raises:
-            DeclarationError: No topic can have this name.
+            InvalidTopic: No topic can have this name: 400, or 1008 on a WebSocket.
             MessageTooLarge: The data is larger than the topic takes.
             HubUnavailable: The hub or its engine is away, and what waits for it is too much or too old. Those
                 who follow a ``fast`` topic in this process have got the message.
@@ -345,7 +345,7 @@ class Hub(People):
             and the past has been given.
 
         Raises:
-            DeclarationError: No topic can have this name.
+            InvalidTopic: No topic can have this name: 400, or 1008 on a WebSocket.
         """
         check_topic(topic)
         self._begin()

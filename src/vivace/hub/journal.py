@@ -15,6 +15,8 @@ Rules of this file:
 - The file is rewritten when most of it is old.
 """
 
+import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -101,8 +103,9 @@ class Journal:
         fresh, file = f"{self._path}.{os.getpid()}", None
         content = b"".join(map(_encode, self._records()))
         try:
-            file = open(fresh, "wb", buffering=0)  # noqa: SIM115  it stays open
-            os.fchmod(file.fileno(), 0o600)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(fresh)  # of a process with this number, which was killed
+            file = open(_open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb", buffering=0)  # noqa: SIM115
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(content)
             os.replace(fresh, self._path)
@@ -197,7 +200,7 @@ def _open_locked(path: str) -> BinaryIO:
         OSError: Another one does, or it cannot be opened.
     """
     while True:
-        file = open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "rb+", buffering=0)  # noqa: SIM115
+        file = open(_open(path, os.O_RDWR | os.O_CREAT), "rb+", buffering=0)  # noqa: SIM115
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -206,6 +209,20 @@ def _open_locked(path: str) -> BinaryIO:
         if os.stat(path).st_ino == os.fstat(file.fileno()).st_ino:
             return file
         file.close()  # it was replaced between the two steps
+
+
+def _open(path: str, flags: int) -> int:
+    """A file that only its owner reads, and no link to one: the hub's folder may be open to others.
+
+    Raises:
+        OSError: It is one, or it cannot be opened.
+    """
+    try:
+        return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError("it is a symbolic link: name the file that it leads to") from None
+        raise
 
 
 def _boot() -> str:

@@ -22,9 +22,10 @@ __all__ = ["Following", "Local", "Receiver"]
 logger = logging.getLogger("vivace.hub")
 
 Receiver = Callable[[Message | Gap], None]
-_MOST: Final = 1000
+MOST: Final = 1000
 """How much of a past is asked for where the rule is not known here."""
 _FAILED: Final = "a receiver of topic %r failed; the others got the message"
+LATE: Final = "hub: it was away, and did not know at first that this topic is followed"
 NO_HISTORY: Final = "history: what was missed is not kept any more"
 
 
@@ -39,7 +40,7 @@ class Following:
         plain: Each message is handed over as it is: nothing was asked for of the past.
     """
 
-    __slots__ = ("_channel", "_ready", "_tail", "id", "plain", "receiver", "recovered", "topic")
+    __slots__ = ("_channel", "_late", "_ready", "_tail", "id", "plain", "receiver", "recovered", "topic")
 
     def __init__(self, channel: "Channel", receiver: Receiver, tail: Tail | None, id: str | None) -> None:  # noqa: A002
         self.topic = channel.topic
@@ -50,6 +51,7 @@ class Following:
         self.plain = tail is None
         self._tail = tail
         self._ready: asyncio.Future[None] | None = None
+        self._late = False
 
     @property
     def position(self) -> Position | None:
@@ -63,14 +65,38 @@ class Following:
         """Whether it ended."""
         return self._channel is None
 
-    async def ready(self) -> None:
-        """Wait until the hub knows of it and the past that was asked for has been given."""
-        channel = self._channel
-        if channel is None or (channel.known and not (self._tail is not None and self._tail.waits)):
-            return
+    async def ready(self, within: float | None = None) -> bool:
+        """Wait until the hub knows of it and the past that was asked for has been given.
+
+        Args:
+            within: Seconds to wait at most: then a `Gap` comes when the hub knows of it at last; None: wait
+                for as long as the hub is away.
+
+        Returns:
+            Whether it is so.
+        """
+        if self._is_settled():
+            return True
         if self._ready is None:
             self._ready = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._ready)
+        done, _ = await asyncio.wait((self._ready,), timeout=within)
+        if not done:
+            self.expect_gap()
+        return bool(done)
+
+    def expect_gap(self) -> None:
+        """Whoever follows goes on before the hub knows of it: it may miss what others publish meanwhile."""
+        self._late = self._channel is not None and not self._channel.known
+
+    def say_late(self) -> None:
+        """The hub knows of it now: say so to who did not wait for that."""
+        late, self._late = self._late, False
+        if late:
+            self._hand(Gap(self.topic, LATE))
+
+    def _is_settled(self) -> bool:
+        channel = self._channel
+        return channel is None or (channel.known and not (self._tail is not None and self._tail.waits))
 
     def close(self) -> None:
         """Give it nothing more; doing it twice is no harm."""
@@ -112,8 +138,7 @@ class Following:
 
     def settle(self) -> None:
         """Wake who waits for it, if there is nothing more to wait for."""
-        channel = self._channel
-        if channel is None or (channel.known and not (self._tail is not None and self._tail.waits)):
+        if self._is_settled():
             self._settle()
 
     def _settle(self) -> None:
@@ -182,6 +207,12 @@ class Channel:
             else:
                 following.give(item)
 
+    def say_late(self) -> None:
+        """The hub knows of it: say so to those who went on without it."""
+        if not self.known:
+            for following in tuple(self._followings):
+                following.say_late()
+
     def settle(self) -> None:
         """The hub knows of it."""
         self.known = True
@@ -243,7 +274,7 @@ class Local:
                 channel.tail.wait()
                 station.subscribe(topic, None)
             if tail is not None:
-                limit = history if since is None else max(channel.rule.history, history) or _MOST
+                limit = history if since is None else max(channel.rule.history, history) or MOST
                 asked = station.past(topic, since, limit)
                 asked.add_done_callback(lambda done: _give_past(following, done, since is not None))
         except BaseException:  # what was asked for cannot be said: a number of more than 64 bits
@@ -303,6 +334,7 @@ class Local:
             return
         if not past.complete:
             self.gap(topic, NO_HISTORY)
+        channel.say_late()
         for message in channel.tail.join(past):
             self.delivered += 1
             channel.give(message)

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from vivace.errors import DeclarationError
+from vivace.errors import InvalidTopic
 
 __all__ = [
     "ASK_AGAIN",
@@ -36,6 +36,10 @@ RESERVED: Final = "$"
 """Topics that begin with it are the hub's own."""
 
 _is_topic: Final = re.compile(r"[^$\x00-\x1f\x7f\ud800-\udfff][^\x00-\x1f\x7f\ud800-\udfff]*").fullmatch
+_NO_TOPIC: Final = (
+    "no group has such a name: it takes 1 to 200 octets of UTF-8, no control characters, no '$' at its begin"
+)
+"""Short enough for the end of a WebSocket, which takes 123 octets; what follows it is cut off there."""
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder()
 
@@ -204,10 +208,9 @@ def check_topic(topic: str) -> None:
     """Refuse a name that no topic can have.
 
     Raises:
-        DeclarationError: It is empty, longer than 200 octets, has control characters, or is the hub's own.
+        InvalidTopic: It is empty, longer than 200 octets, has control characters, or is the hub's own.
+        TypeError: It is no text.
     """
     if not _is_topic(topic) or (len(topic) > 50 and len(topic.encode()) > 200):
-        raise DeclarationError(
-            f"{topic!r} cannot be the name of a topic: it takes 1 to 200 octets of UTF-8, no control"
-            f" characters, and no {RESERVED!r} at its begin"
-        )
+        shown = repr(topic)
+        raise InvalidTopic(f"{_NO_TOPIC}: {shown if len(shown) <= 80 else shown[:80] + '...'}", key="topic")

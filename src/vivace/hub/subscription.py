@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from vivace.errors import ClosedResourceError, DeclarationError, SubscriberTooSlow
+from vivace.hub.local import MOST
 from vivace.hub.records import Gap, Message, Position
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Subscription:
         self._gap_first = False
         self._slow = False
         self._entered = False
-        self._filling = False
+        self._room = max_queue
         self._waiter: asyncio.Future[None] | None = None
         self._following: Following | None = None
 
@@ -78,6 +79,7 @@ class Subscription:
         return None if self._following is None else self._following.position
 
     async def __aenter__(self) -> Self:
+        """Begin; where the hub does not answer within HUB_TIMEOUT seconds, a `Gap` comes with its answer."""
         if self._entered:
             raise ClosedResourceError(
                 f"this subscription of {self.topic!r} was used before; make another one"
@@ -85,14 +87,15 @@ class Subscription:
         self._entered = True
         await self._hub.start()
         since, history, identity = self._asked
-        self._filling = True  # what is kept may be more than the queue takes
+        kept = max(self._hub.rules.of(self.topic).history, MOST) if since is not None else history
+        self._room = self._max + kept  # what is kept may be more than the queue takes
         self._following = self._hub.follow(self.topic, self._take, since=since, history=history, id=identity)
         try:
-            await self._following.ready()
+            await self._following.ready(self._hub.limits.timeout)
         except BaseException:
             self._following.close()
             raise
-        self._filling = False
+        self._room = self._max
         return self
 
     async def __aexit__(
@@ -145,7 +148,7 @@ class Subscription:
             self._queue[key] = item  # the newest, where the old one stood
             self.dropped += 1
             return
-        if len(self._queue) >= self._max and not self._filling and not self._give_way():
+        if len(self._queue) >= self._room and not self._give_way():
             return
         self._queue[key] = item
         self._wake()
@@ -161,9 +164,7 @@ class Subscription:
         if self._on_slow == "disconnect":
             self._slow = True
             self._queue.clear()
-            assert self._following is not None
-            self._following.close()
-            self._wake()
+            self.close()
             return False
         self._queue.popitem(last=False)
         self.dropped += 1

@@ -388,7 +388,7 @@ async def test_browsers_get_a_page(app: Vivace, encoding: str) -> None:
         assert answer.headers.get("content-encoding") == ("gzip" if "gzip" in encoding else None)
         assert answer.text.startswith("<!DOCTYPE html>")
         assert "Permission is hereby granted" in answer.text
-        assert "connect-src 'self'" in answer.headers["content-security-policy"]
+        assert "connect-src 'self';" in answer.headers["content-security-policy"]
         answer = await client.get(PATH, params={"query": "{ __typename }"}, headers=headers)
         assert answer.json == {"data": {"__typename": "Query"}}
 

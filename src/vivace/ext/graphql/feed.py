@@ -108,7 +108,7 @@ class Feed:
                 raise self._error
             self._following = [self._hub.follow(name, self._take) for name in self._names]
             for following in self._following:
-                await following.ready()
+                await following.ready(self._hub.limits.timeout)
         except BaseException:
             self.close()
             raise

@@ -22,7 +22,7 @@ FILE: Final = Path(__file__).with_name("graphiql.html.gz")
 _FIELDS: Final = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline';"
-    " img-src data:; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'",
+    " img-src data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'",
     "Vary": "Accept, Accept-Encoding",
 }
 

@@ -39,14 +39,17 @@ class Admitted(Protocol):
     Attributes:
         topic: The group.
         user: Who it is, as text; None: not known.
-        gone: It has left.
         verdict: Whether it may be there, once it was admitted.
     """
 
     topic: str
     user: str | None
-    gone: bool
     verdict: "Verdict | None"
+
+    @property
+    def gone(self) -> bool:
+        """It has left."""
+        ...
 
     @property
     def outlet(self) -> Any:
@@ -62,6 +65,7 @@ class Verdict:
     """Whether one user may be in one topic, asked in one way.
 
     Attributes:
+        allow: The check.
         members: Who is in on the strength of it.
         user: Who it is about.
         waiting: How many wait for the answer.
@@ -70,7 +74,7 @@ class Verdict:
     def __init__(self, admission: "Admission", key: _Key) -> None:
         self._admission = admission
         self._key = key
-        self._allow, self._topic, self.user, self._recheck, self._grace = key
+        self.allow, self._topic, self.user, self._recheck, self._grace = key
         self._asked_at = float("-inf")
         self._failing_since = 0.0
         self._asking: asyncio.Task[bool] | None = None
@@ -104,7 +108,7 @@ class Verdict:
                 self._again = False
                 begun = asyncio.get_running_loop().time()
                 try:
-                    answer = self._allow(conn, self._topic)
+                    answer = self.allow(conn, self._topic)
                     if inspect.isawaitable(answer):
                         answer = await answer
                 except SanicException as error:

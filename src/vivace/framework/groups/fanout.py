@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary, ref
 from vivace.errors import WebsocketClosed
 from vivace.framework.groups.admission import Admission, Allow
 from vivace.framework.groups.encoding import Form, Item
-from vivace.framework.groups.outlet import Member, OnSlow, Outlet
+from vivace.framework.groups.outlet import Condition, Member, OnSlow, Outlet
 from vivace.framework.groups.room import Room
 from vivace.hub.hub import Control, Hub
 from vivace.hub.records import Message, Position, check_topic
@@ -128,6 +128,9 @@ class Fanout:
             if known.joining is not None and not known.joining.done():
                 await asyncio.wait((known.joining,))  # it may not be let in: then this one has to ask
                 continue
+            await self._admit_again(known, options)
+            if known.gone:
+                continue
             known.count += 1
             room = known.room
             return Joined(topic, None, None if room is None else room.following.position)
@@ -152,6 +155,15 @@ class Fanout:
             raise
         finally:
             joining.set_result(None)
+
+    async def _admit_again(self, member: Member, options: JoinOptions) -> None:
+        """Who is in joins once more, with another check: it has to pass both, now and later."""
+        if options.allow is None or member.is_asked_by(options.allow):
+            return
+        condition = Condition(member)
+        await self.admission.admit(condition, options.allow, options.recheck, options.grace)
+        if not member.gone:
+            member.conditions = (*member.conditions, condition)
 
     def _make(self, outlet: Outlet, topic: str, options: JoinOptions) -> Member:
         return Member(
@@ -179,7 +191,7 @@ class Fanout:
             return await self._join_with_past(member, None)
         room = self._room(member.topic)
         room.add(member)
-        await self._until_ready(room.following)
+        await room.following.ready(self.hub.limits.timeout)
         return Joined(member.topic, None, room.following.position)
 
     async def _join_with_past(self, member: Member, options: JoinOptions | None) -> Joined:
@@ -190,9 +202,12 @@ class Fanout:
             member.topic, past.append, since=since, history=history, id=member.outlet.id
         )
         try:
-            known = await self._until_ready(following)
+            known = await following.ready(self.hub.limits.timeout)
             if not member.gone:
-                self._room(member.topic).add(member, following.position)
+                room = self._room(member.topic)
+                room.add(member, following.position)
+                if not known:
+                    room.following.expect_gap()
                 member.make_room(past)
                 member.outlet.take_items(member, past)
             recovered = following.recovered
@@ -201,15 +216,6 @@ class Fanout:
             return Joined(member.topic, recovered, following.position)
         finally:
             following.close()
-
-    async def _until_ready(self, following: Any) -> bool:
-        """Wait until the hub knows; a hub that is away does not keep a client waiting for ever."""
-        try:
-            async with asyncio.timeout(self.hub.limits.timeout):
-                await following.ready()
-        except TimeoutError:
-            return False
-        return True
 
     def leave(self, outlet: Outlet, topic: str) -> bool:
         """Leave a group once; whether the client is out of it now."""

@@ -20,10 +20,10 @@ from vivace.hub.records import Gap, Message
 from vivace.protocols.broadcast import Broadcast, Encoded
 
 if TYPE_CHECKING:
-    from vivace.framework.groups.admission import Verdict
+    from vivace.framework.groups.admission import Allow, Verdict
     from vivace.framework.groups.room import Room
 
-__all__ = ["POLICIES", "Client", "Member", "OnSlow", "Outlet"]
+__all__ = ["POLICIES", "Client", "Condition", "Member", "OnSlow", "Outlet"]
 
 OnSlow = Literal["disconnect", "drop_oldest", "conflate"]
 POLICIES: Final = ("disconnect", "drop_oldest", "conflate")
@@ -66,9 +66,11 @@ class Member:
         lost: Messages that were left out and of which it was not told.
         room: Where it is; None: not yet.
         verdict: Whether it may be there; None: nobody asks.
+        conditions: The checks of later joins, which it has to pass as well.
     """
 
     __slots__ = (
+        "conditions",
         "count",
         "form",
         "gone",
@@ -114,6 +116,12 @@ class Member:
         self.lost = 0
         self.room: Room | None = None
         self.verdict: Verdict | None = None
+        self.conditions: tuple[Condition, ...] = ()
+
+    def is_asked_by(self, allow: "Allow") -> bool:
+        """Whether a check has let it in."""
+        verdicts = (self.verdict, *(condition.verdict for condition in self.conditions))
+        return any(verdict is not None and verdict.allow == allow for verdict in verdicts)
 
     def make_room(self, past: list[Item]) -> None:
         """Let what it asked for itself wait beside what may wait anyway."""
@@ -130,6 +138,8 @@ class Member:
             self.room.remove(self)
         if self.verdict is not None:
             self.verdict.remove(self)
+        for condition in self.conditions:
+            condition.leave()
 
     def revoke(self) -> None:
         """It may not be there any more."""
@@ -140,6 +150,33 @@ class Member:
             self.outlet.client.end(NOT_ALLOWED, f"not allowed in {self.topic}")
         elif self.on_revoke != "leave":
             self.on_revoke(self.topic)
+
+
+class Condition:
+    """One more check that a member has to pass; see `Admitted`."""
+
+    __slots__ = ("_member", "outlet", "topic", "user", "verdict")
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self.outlet = member.outlet
+        self.topic = member.topic
+        self.user = member.user
+        self.verdict: Verdict | None = None
+
+    @property
+    def gone(self) -> bool:
+        """The member has left."""
+        return self._member.gone
+
+    def revoke(self) -> None:
+        """The member may not be there any more."""
+        self._member.revoke()
+
+    def leave(self) -> None:
+        """The member has left."""
+        if self.verdict is not None:
+            self.verdict.remove(self)
 
 
 class Outlet:
