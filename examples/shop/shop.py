@@ -7,6 +7,7 @@ Rules of this file:
 - The shop has no other program to run but the mail server, which is a daemon of its vivace.toml.
 """
 
+import logging
 import os
 import sqlite3
 from collections import Counter
@@ -28,8 +29,11 @@ MAIL: Final = ("127.0.0.1", int(os.environ.get("SHOP_MAIL_PORT", "2525")))
 PRICES: Final = {"apple": 40, "pear": 60, "plum": 15}
 """In cents."""
 
+LARGE: Final = 100
+"""So many of an article are worth a look."""
+
 app: Vivace[Any, Any] = Vivace("shop")
-app.config.TASKS_URL = f"sqlite:///{DATA.absolute()}/tasks.sqlite3"
+log = logging.getLogger("shop")
 
 
 class Order(msgspec.Struct):
@@ -53,7 +57,7 @@ def database() -> sqlite3.Connection:
 
 @app.task(queue="mail", retries=5, backoff="exp:1s..1m", timeout=30)
 def confirm(number: int, email: str, text: str) -> None:
-    """Write to a customer; again, later, while the mail server is away."""
+    """Write to a customer; again, later, while the mail server is away. A letter twice does no harm."""
     letter = EmailMessage()
     letter["From"], letter["To"], letter["Subject"] = "shop@example.org", email, f"Your order {number}"
     letter.set_content(text)
@@ -101,7 +105,7 @@ def voucher(name: str) -> str:
 
 @app.on_alarm("task.dead", "daemon.down")
 async def tell(alarm: Any) -> None:
-    """Write down what somebody should look at; a chat or a mail would do too."""
+    """Write down what somebody should look at; whom else to tell stands in vivace.toml."""
     with (DATA / "alarms.txt").open("a") as told:
         print("over" if alarm.resolved else "new", alarm.event, alarm.subject, alarm.message, file=told)
 
@@ -131,6 +135,9 @@ async def buy(request: Request) -> Any:
     number = await app.loop.run_in_executor(None, keep, order, cents)
     text = f"{order.count} x {order.article}: {cents / 100:.2f} euros"
     task = await confirm.enqueue(number, order.email, text)
+    log.info("order %d: %s", number, text, extra={"task": task.id, "email": order.email})
+    if order.count >= LARGE:
+        app.alarm("order.large", f"{order.count} in one order", subject=order.article)
     return json({"order": number, "task": task.id}, status=201)
 
 

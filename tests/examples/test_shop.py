@@ -5,7 +5,10 @@ import http.client
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import ROOT, ServerProcess, clean_environment, find_free_port
 
@@ -22,7 +26,7 @@ EXAMPLE = ROOT / "examples" / "shop"
 
 def until(check: Callable[[], Any], what: str) -> Any:
     """What `check` gives once that is true."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 40
     while not (found := check()):
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
@@ -30,13 +34,27 @@ def until(check: Callable[[], Any], what: str) -> Any:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[ServerProcess]:
+def log_server() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(30)
+        yield receiver
+
+
+@pytest.fixture
+def shop(tmp_path: Path, log_server: socket.socket) -> Iterator[ServerProcess]:
     port = find_free_port()
+    data = tmp_path / "data"
+    data.mkdir()
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = clean_environment(
-        PATH=path, PORT=str(port), SHOP_DATA=str(tmp_path / "data"), SHOP_MAIL_PORT=str(find_free_port())
+        PATH=path, PORT=str(port), SHOP_DATA=str(data), SHOP_MAIL_PORT=str(find_free_port())
     )
-    argv = [sys.executable, "-m", "vivace", "run", "--control", str(tmp_path / "ctl")]
+    syslog = f"syslog+udp://127.0.0.1:{log_server.getsockname()[1]}?app=shop"
+    logs = ["--log-to", "stderr", "--log-to", f"file:{data}/shop.log", "--log-to", syslog]
+    places = ["--control", str(tmp_path / "ctl"), "--admin-bind", f"unix:{tmp_path}/admin"]
+    argv = [sys.executable, "-m", "vivace", "run", *places, *logs]
+    argv += ["--tasks-url", f"sqlite:///{data}/tasks.sqlite3"]
     server = ServerProcess(argv, port, environment, EXAMPLE, tmp_path / "log")
     try:
         server.wait_until_serving()
@@ -47,9 +65,9 @@ def shop(tmp_path: Path) -> Iterator[ServerProcess]:
         server.remove()
 
 
-def buy(server: ServerProcess, email: str) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    connection.request("POST", "/orders", json.dumps({"article": "pear", "count": 2, "email": email}))
+def buy(server: ServerProcess, email: str, count: int = 2) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("POST", "/orders", json.dumps({"article": "pear", "count": count, "email": email}))
     answer = connection.getresponse()
     body = answer.read()
     connection.close()
@@ -94,3 +112,54 @@ def test_a_letter_waits_until_the_mail_server_is_back(shop: ServerProcess, tmp_p
     until(lambda: "bob@example.org" in letters(tmp_path), shop.output)
     told = tmp_path / "data" / "alarms.txt"
     until(lambda: told.exists() and "new daemon.down" in told.read_text(), shop.output)
+
+
+def test_what_is_logged_and_measured_arrives_and_alarms_are_told(
+    shop: ServerProcess, tmp_path: Path, log_server: socket.socket
+) -> None:
+    data = tmp_path / "data"
+    task = buy(shop, "ada@example.org", 100)["task"]
+    while b"order 1: 100 x pear" not in (line := log_server.recv(65536)):
+        pass
+    priority, _, record = line.partition(b" - - ")
+    assert priority.startswith(b"<14>1 ")
+    assert json.loads(record)["extra"] == {"task": task, "email": "***"}
+    until(lambda: "order 1: 100 x pear" in (data / "shop.log").read_text(), shop.output)
+    alarms = data / "alarms.json"
+    until(lambda: alarms.exists() and "100 in one order" in alarms.read_text(), shop.output)
+    alarm = json.loads(alarms.read_text().splitlines()[0])
+    assert (alarm["event"], alarm["subject"], alarm["resolved"]) == ("order.large", "pear", False)
+    until(lambda: metrics(tmp_path)["vivace_requests_total"] >= 1, shop.output)
+    assert metrics(tmp_path)["vivace_workers", "ready"] == 2
+
+
+def metrics(folder: Path) -> dict[Any, float]:
+    """What Prometheus would read: values by the name of the metric, and by the state."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(folder / "admin"))
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    samples = [s for f in text_string_to_metric_families(answer.partition("\r\n\r\n")[2]) for s in f.samples]
+    return {(s.name, s.labels["state"]) if "state" in s.labels else s.name: s.value for s in samples}
+
+
+def test_a_restart_in_the_middle_loses_no_order_and_no_letter(shop: ServerProcess, tmp_path: Path) -> None:
+    orders: list[int] = []
+    done = threading.Event()
+
+    def customer() -> None:
+        while not done.is_set() and len(orders) < 500:
+            orders.append(buy(shop, "eve@example.org")["order"])
+
+    thread = threading.Thread(target=customer)
+    thread.start()
+    ctl = [sys.executable, "-m", "vivace", "ctl", "restart", "--wait", "--socket", str(tmp_path / "ctl")]
+    said = subprocess.run(ctl, capture_output=True, text=True, timeout=50, check=False)
+    before = len(orders)
+    until(lambda: len(orders) > before or not thread.is_alive(), shop.output)
+    done.set()
+    thread.join(30)
+    assert (said.returncode, said.stdout) == (0, "restarted: generation 2 serves\n"), said.stderr
+    assert orders == list(range(1, len(orders) + 1))
+    wanted = {f"Subject: Your order {number}\n" for number in orders}
+    until(lambda: all(subject in letters(tmp_path) for subject in wanted), shop.output)
