@@ -5,10 +5,14 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.server.support import hello, running
+from tests.server.support import hello, running, serving
+from vivace import Vivace
+from vivace.config import Config
+from vivace.interfaces.native import NativeInterface
 from vivace.server import access
 from vivace.server.access import AccessLog
 
@@ -87,6 +91,28 @@ async def test_secret_query_values_are_masked(sink: Sink) -> None:
     assert json.loads(line)["path"] == "/a?token=***&x=1&API_KEY=***"
 
 
+@pytest.mark.parametrize(
+    ("key", "masked"),
+    [
+        (b"PIN", True),
+        (b"authorization", True),
+        (b"X-API-KEY", True),
+        (b"%74oken", True),
+        (b"pi", False),
+        (b"page", False),
+    ],
+)
+async def test_names_of_log_redact_and_escaped_ones_are_masked_in_queries(
+    tmp_path: Path, key: bytes, masked: bool
+) -> None:
+    path = tmp_path / "access.log"
+    config = Config(ACCESS_LOG_FILE=str(path), LOG_REDACT="pin, iban")
+    async with serving(NativeInterface(Vivace("masked")), config) as server:
+        await server.exchange(b"GET /?" + key + b"=abc HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    (line,) = path.read_text().splitlines()
+    assert ("abc" not in line) is masked
+
+
 def test_masking_is_linear_in_what_a_client_sends() -> None:
     target = b"/?" + b"token" * 600_000
     assert access._masked(target) == target
@@ -99,7 +125,7 @@ async def test_a_refused_message_is_logged(sink: Sink) -> None:
 
 
 def test_a_long_target_is_cut() -> None:
-    line = access._text_lines([(0.0, "1", "GET", b"/" + b"a" * 15_000, "1.1", 200, 0, 0.0, "")], 0.0)
+    line = access._text_lines((), [(0.0, "1", "GET", b"/" + b"a" * 15_000, "1.1", 200, 0, 0.0, "")], 0.0)
     assert len(line) <= access.LINE_SIZE
 
 

@@ -17,12 +17,15 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from vivace.errors import ConfigError
+from vivace.server.logs.redact import NAMES
 from vivace.server.logs.schema import here
 from vivace.server.logs.whose import request_id
+from vivace.wire.percent import unquote_octets
 
 if TYPE_CHECKING:
     from vivace.server.stream import Stream
@@ -38,7 +41,7 @@ LINE_SIZE: Final = 8_192
 BATCH_SIZE: Final = 256
 """Requests collected at most before they are formatted and handed to the thread."""
 
-_SECRET: Final = (b"token", b"secret", b"password", b"passwd", b"apikey", b"api_key", b"signature")
+_SECRET: Final = tuple(name.encode() for name in NAMES)
 
 _THOUSANDTHS: Final = tuple(f"{n:03d}" for n in range(1000))
 
@@ -54,6 +57,7 @@ class AccessLog:
         path: A file to append to, instead.
         into: Takes lines and their number, instead of both: what goes where LOG_TO says.
         ids: Write the id of each request.
+        secrets: Names whose values are masked in queries, on top of those that always are.
 
     Raises:
         ConfigError: The file cannot be opened.
@@ -70,10 +74,12 @@ class AccessLog:
         path: str = "",
         into: Callable[[str, int], object] | None = None,
         ids: bool = False,
+        secrets: Iterable[str] = (),
     ) -> None:
         self._into = into
         self._ids = ids
-        self._format = _json_lines if json else _text_lines
+        more = (name.lower().encode("utf-8", "replace") for name in secrets)
+        self._format = partial(_json_lines if json else _text_lines, (*_SECRET, *more))
         # In full: the app may go to another folder.
         self._path = os.path.abspath(path) if path else ""
         self._file = _open(self._path) if path else file
@@ -176,22 +182,22 @@ def _write_fully(file: int, data: bytes) -> bool:
     return True
 
 
-def _masked(target: bytes) -> bytes:
+def _masked(target: bytes, secrets: tuple[bytes, ...] = _SECRET) -> bytes:
     """The target with the values of secret query keys replaced; linear in its length."""
     path, mark, query = target.partition(b"?")
     pieces = []
     for piece in query.split(b"&"):
         key, sign, _ = piece.partition(b"=")
-        name = key.lower()
-        secret = sign and any(word in name for word in _SECRET)
+        name = unquote_octets(key).lower()
+        secret = sign and any(word in name for word in secrets)
         pieces.append(key + b"=***" if secret else piece)
     return path + mark + b"&".join(pieces)
 
 
-def _shown(target: bytes) -> str:
+def _shown(target: bytes, secrets: tuple[bytes, ...]) -> str:
     """The target as it may be logged: secrets masked, cut, ASCII."""
     if b"=" in target:
-        target = _masked(target)
+        target = _masked(target, secrets)
     if len(target) > LINE_SIZE - 512:
         target = target[: LINE_SIZE - 512] + b"..."
     text = target.decode("latin-1")
@@ -204,7 +210,7 @@ def _second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
 
 
-def _text_lines(batch: list[_Record], wall: float) -> str:
+def _text_lines(secrets: tuple[bytes, ...], batch: list[_Record], wall: float) -> str:
     """The lines of `batch`; `wall` turns the times of the records into seconds since the epoch."""
     lines = []
     shown: dict[bytes, str] = {}
@@ -216,7 +222,7 @@ def _text_lines(batch: list[_Record], wall: float) -> str:
             last, stamp = second, _second(second)
         path = shown.get(target)
         if path is None:
-            path = shown[target] = _shown(target)
+            path = shown[target] = _shown(target, secrets)
         micros = int(took * 1e6)
         lines.append(
             f"{stamp}{_THOUSANDTHS[int((when - second) * 1000)]}Z {client} "
@@ -226,7 +232,7 @@ def _text_lines(batch: list[_Record], wall: float) -> str:
     return "".join(lines)
 
 
-def _json_lines(batch: list[_Record], wall: float) -> str:
+def _json_lines(secrets: tuple[bytes, ...], batch: list[_Record], wall: float) -> str:
     """The same as JSON."""
     lines = []
     shown: dict[bytes, str] = {}
@@ -239,7 +245,7 @@ def _json_lines(batch: list[_Record], wall: float) -> str:
             last, stamp = second, '{"time":"' + _second(second)
         path = shown.get(target)
         if path is None:
-            path = shown[target] = _shown(target)
+            path = shown[target] = _shown(target, secrets)
         micros = int(took * 1e6)
         lines.append(
             f"{stamp}{_THOUSANDTHS[int((when - second) * 1000)]}{facts}{client}"

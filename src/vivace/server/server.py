@@ -17,6 +17,7 @@ from vivace.server.access import AccessLog
 from vivace.server.interface import Interface
 from vivace.server.listeners import Acceptor
 from vivace.server.logs.handler import current
+from vivace.server.logs.redact import names_in
 from vivace.server.logs.whose import serving
 from vivace.server.redirect import Redirect
 from vivace.server.settings import ServerSettings
@@ -61,6 +62,7 @@ class Server:
         self._log_format: str | None = config.LOG_FORMAT if config.ACCESS_LOG else None
         self._log_file: str = config.ACCESS_LOG_FILE
         self._log_ids: bool = config.ACCESS_LOG_ID
+        self._log_secrets = names_in(config.LOG_REDACT)
         self._tls = tls
         self._tls_reload = config.TLS_RELOAD
         self._renewal: asyncio.TimerHandle | None = None
@@ -141,8 +143,11 @@ class Server:
         """The access log: to its file, else where LOG_TO says, else to standard output."""
         path, places = self._log_file, current()
         if places is not None and not path:
-            return AccessLog(json=places.json, into=places.write, ids=self._log_ids)
-        return AccessLog(json=bool(path) or _wants_json(log_format), path=path, ids=self._log_ids)
+            return AccessLog(
+                json=places.json, into=places.write, ids=self._log_ids, secrets=self._log_secrets
+            )
+        json = bool(path) or _wants_json(log_format)
+        return AccessLog(json=json, path=path, ids=self._log_ids, secrets=self._log_secrets)
 
     @property
     def state(self) -> ServerState | None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["MASK", "NAMES", "Redaction"]
+__all__ = ["MASK", "NAMES", "Redaction", "names_in"]
 
 MASK: Final = "***"
 NAMES: Final = (
@@ -110,6 +110,11 @@ class Redaction:
     def hides(self, name: str) -> bool:
         """Whether what is called `name` is a secret: ``x-auth-token`` is one, as ``token`` is."""
         return name.lower().endswith(self._ends)
+
+
+def names_in(text: str) -> list[str]:
+    """The names that LOG_REDACT holds: with spaces or commas between them."""
+    return text.replace(",", " ").split()
 
 
 def _plain(value: Any) -> Any:
