@@ -3,11 +3,13 @@
 Rules of this file:
 
 - Calls have numbers: an answer that comes late is nobody's, and never another's.
-- Whoever's process is gone learns it at once. What the process had not begun is asked of the next one.
+- Whoever's process is gone learns it at once. What the process had not begun is asked of the next one; what
+  it had said before its end is read first.
 - A process that is being replaced, or was just killed, is waited for, as long as the call has time.
 """
 
 import asyncio
+import contextlib
 import os
 from typing import Any, Final, cast
 
@@ -76,6 +78,7 @@ class Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._writable = asyncio.Event()
         self._writable.set()
+        self._socket = -1, 0
         self.asked: dict[int, Ask] = {}
         self.open = True
 
@@ -84,6 +87,8 @@ class Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
         self._transport = cast("asyncio.Transport", transport)
+        number = transport.get_extra_info("socket").fileno()
+        self._socket = number, _place_of(number)
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`."""
@@ -115,12 +120,20 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
+        self._read_rest()
         self.open = False
         self._writable.set()
         asked, self.asked = self.asked, {}
         for ask in asked.values():
             text = f"the process of {self._name} that had this call is gone"
             ask.fail(WorkerDied(text) if ask.started else Again())
+
+    def _read_rest(self) -> None:
+        """Hear what the process said last: a write that fails ends a connection before all of it is read."""
+        number, place = self._socket
+        with contextlib.suppress(OSError):
+            while self.asked and place and _place_of(number) == place and (data := os.read(number, 65536)):
+                self.data_received(data)
 
     # Asking
 
@@ -179,6 +192,14 @@ class Line(asyncio.Protocol):
             ask.fail(Again())
         elif word == Word.FAILED:
             ask.fail(_error(self._name, *fields))
+
+
+def _place_of(number: int) -> int:
+    """What no other open socket has; 0 if it is closed."""
+    try:
+        return os.fstat(number).st_ino
+    except OSError:
+        return 0
 
 
 def _error(name: str, status: int, text: str) -> Exception:

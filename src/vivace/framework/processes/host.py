@@ -37,10 +37,21 @@ class Guest(asyncio.Protocol):
         self._gone = gone
         self._frames = Frames()
         self._transport: asyncio.Transport | None = None
+        self._written = asyncio.Event()
+        self._written.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
         self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(0)
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self._written.clear()
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self._written.set()
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
@@ -55,6 +66,7 @@ class Guest(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
         self._transport = None
+        self._written.set()
         self._gone(self)
 
     def tell(self, word: Word, number: int, *fields: Any) -> None:
@@ -67,6 +79,11 @@ class Guest(asyncio.Protocol):
         frame = encode(word, number, *fields)
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame)
+
+    async def told(self) -> None:
+        """Return when the system has all that was said, or nobody hears any more: a crash cannot unsay it."""
+        await asyncio.sleep(0)  # uvloop writes at the end of a turn, and does not count what waits for that
+        await self._written.wait()
 
     def close(self) -> None:
         """End the connection when all is written."""

@@ -6,6 +6,7 @@ Rules of this file:
   hears cancellations; a thread cannot be stopped: what a cancelled call gives is dropped, and the next one
   waits for its end.
 - Who is gone has nothing running and nothing waiting here.
+- A call is begun when its caller surely knows of it: so none that kills its process is begun twice.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vivace.errors import SanicException
+from vivace.errors import BadRequest, SanicException
 from vivace.framework.processes.host import Guest
 from vivace.framework.processes.words import CREDIT, Word
 
@@ -27,6 +28,8 @@ __all__ = ["Function", "Runner"]
 
 logger = logging.getLogger("vivace.error")
 
+LONGEST_ERROR: Final = 8000
+"""Characters of an error's text that go to the caller."""
 _END: Final = object()
 
 
@@ -61,7 +64,7 @@ class Function:
 
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a plain function; if nobody waits any more, its end is waited for all the same."""
-        running = asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, _guarded, function, arguments)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -72,7 +75,7 @@ class Function:
         """One call.
 
         Raises:
-            msgspec.ValidationError: An argument is not what the function's annotation says.
+            BadRequest: An argument is not what the function's annotation says.
         """
         given, named = self._convert(arguments, named)
         if self._is_async:
@@ -98,16 +101,37 @@ class Function:
 
     def _convert(self, arguments: list[Any], named: dict[str, Any]) -> tuple[Iterator[Any], dict[str, Any]]:
         by_place, by_name = self._types
-        given = [
-            msgspec.convert(value, by_place[i]) if i < len(by_place) else value
-            for i, value in enumerate(arguments)
-        ]
-        kept = {k: msgspec.convert(v, by_name[k]) if k in by_name else v for k, v in named.items()}
+        try:
+            given = [
+                msgspec.convert(value, by_place[i]) if i < len(by_place) else value
+                for i, value in enumerate(arguments)
+            ]
+            kept = {k: msgspec.convert(v, by_name[k]) if k in by_name else v for k, v in named.items()}
+        except (
+            msgspec.ValidationError
+        ) as error:  # one that the function itself raises is no fault of its caller
+            raise BadRequest(str(error)) from None
         return iter(given), kept
 
     def close(self) -> None:
         """The end; a thread that still runs is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _guarded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    try:
+        return function(*arguments)
+    except StopIteration as error:  # no future takes it: whoever awaits one would wait for ever
+        raise RuntimeError("it raised StopIteration") from error
+
+
+def _describe(error: BaseException) -> str:
+    """What its caller is told of an error: whatever it is, it can be sent."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an error of the app that cannot even be shown
+        text = "it cannot be shown"
+    return text[:LONGEST_ERROR].encode("utf-8", "backslashreplace").decode()
 
 
 def _types_of(function: Callable[..., Any], *, skip: bool) -> tuple[list[Any], dict[str, Any]]:
@@ -129,7 +153,7 @@ def _types_of(function: Callable[..., Any], *, skip: bool) -> tuple[list[Any], d
 class _Job:
     """A call."""
 
-    __slots__ = ("arguments", "credit", "guest", "more", "named", "number", "task", "until")
+    __slots__ = ("arguments", "credit", "dropped", "guest", "more", "named", "number", "task", "until")
 
     def __init__(self, guest: Guest, number: int, until: float, arguments: Any, named: Any) -> None:
         self.guest = guest
@@ -138,8 +162,19 @@ class _Job:
         self.arguments = arguments
         self.named = named
         self.task: asyncio.Task[None] | None = None
+        self.dropped = False
         self.credit = CREDIT
         self.more = asyncio.Event()
+
+    def drop(self) -> None:
+        """Nobody waits for it any more."""
+        self.dropped = True
+        if self.task is not None:
+            self.task.cancel()
+
+    def tell(self, word: Word, *fields: Any) -> None:
+        """Tell its caller something."""
+        self.guest.tell(word, self.number, *fields)
 
 
 class Runner:
@@ -201,8 +236,8 @@ class Runner:
 
     def _cancel(self, guest: Guest, number: int) -> None:
         job = self._running.get((guest, number))
-        if job is not None and job.task is not None:
-            job.task.cancel()
+        if job is not None:
+            job.drop()
         else:
             self._waiting = deque(j for j in self._waiting if (j.guest, j.number) != (guest, number))
 
@@ -210,32 +245,32 @@ class Runner:
         """A worker is gone."""
         self._waiting = deque(job for job in self._waiting if job.guest is not guest)
         for job in [job for job in self._running.values() if job.guest is guest]:
-            if job.task is not None:
-                job.task.cancel()
+            job.drop()
 
     async def _run(self, job: _Job) -> None:
-        tell, number = job.guest.tell, job.number
         try:
-            if asyncio.get_running_loop().time() >= job.until:
-                return  # nobody waits for it any more
-            tell(Word.STARTED, number)
-            if self._function.streams:
-                await self._stream(job)
-                tell(Word.END, number)
-            else:
-                tell(Word.RESULT, number, await self._function.call(job.arguments, job.named))
-        except msgspec.ValidationError as error:
-            tell(Word.FAILED, number, 400, str(error))
+            if asyncio.get_running_loop().time() < job.until:  # else nobody waits for it any more
+                await self._answer(job)
+        except asyncio.CancelledError:
+            if job.dropped:
+                raise
+            job.tell(Word.FAILED, 0, "it was cancelled")  # by what it called
         except SanicException as error:
-            tell(Word.FAILED, number, error.status_code, str(error))
-        except Exception as error:
+            job.tell(Word.FAILED, error.status_code, _describe(error))
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # SystemExit too: a call does not end the process of others
             logger.exception("a call of pool %s failed", self._name)
-            tell(Word.FAILED, number, 0, f"{type(error).__name__}: {error}")
-        finally:
-            del self._running[job.guest, number]
-            self._begin()
-            if not self._running:
-                self._idle.set()
+            job.tell(Word.FAILED, 0, f"{type(error).__name__}: {_describe(error)}")
+
+    async def _answer(self, job: _Job) -> None:
+        job.tell(Word.STARTED)
+        await job.guest.told()  # else one that takes the process with it would be begun again in the next
+        if self._function.streams:
+            await self._stream(job)
+            job.tell(Word.END)
+        else:
+            job.tell(Word.RESULT, await self._function.call(job.arguments, job.named))
 
     async def _stream(self, job: _Job) -> None:
         items = self._function.stream(job.arguments, job.named)
@@ -245,7 +280,7 @@ class Runner:
                     job.more.clear()
                     await job.more.wait()
                 job.credit -= 1
-                job.guest.tell(Word.ITEM, job.number, item)
+                job.tell(Word.ITEM, item)
         finally:
             await items.aclose()  # type: ignore[attr-defined]
 
@@ -254,6 +289,6 @@ class Runner:
         self._closed = True
         waiting, self._waiting = self._waiting, deque()
         for job in waiting:
-            job.guest.tell(Word.AWAY, job.number)
+            job.tell(Word.AWAY)
         if self._running:
             await self._idle.wait()

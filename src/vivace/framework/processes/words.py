@@ -52,7 +52,7 @@ def encode(word: Word, number: int, *fields: Any) -> bytes:
     """
     try:
         frame = encode_frame(word, number, *fields)
-    except (TypeError, msgspec.MsgspecError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         raise TypeError(f"{error}; expected values that msgspec encodes as msgpack") from None
     if len(frame) > LONGEST:
         raise MessageTooLarge(f"{len(frame)} octets are more than the {LONGEST} that go to a process at once")

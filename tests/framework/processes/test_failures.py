@@ -1,0 +1,106 @@
+"""Calls of a pool that end in every bad way: each is answered, and the next one finds the pool as it was."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from vivace import RemoteError, Vivace
+from vivace.framework.processes.runner import LONGEST_ERROR
+
+
+class Odd(BaseException):
+    """What hardly anybody catches."""
+
+
+class Shy(Exception):
+    """It cannot be shown."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
+def fail(what: str) -> Any:
+    """End in a bad way; or give back what was asked for."""
+    errors: dict[str, Callable[[], BaseException]] = {
+        "base": lambda: Odd("odd"),
+        "interrupt": KeyboardInterrupt,
+        "stop": StopIteration,
+        "cancelled": asyncio.CancelledError,
+        "surrogate": lambda: ValueError("a\udc80b"),
+        "shy": Shy,
+        "long": lambda: ValueError("x" * 10 * LONGEST_ERROR),
+        "its own": lambda: msgspec.ValidationError("not mine"),
+    }
+    if what == "exit":
+        sys.exit(3)
+    if what == "endless":
+        found: list[Any] = []
+        found.append(found)
+        return found
+    if what in errors:
+        error = errors[what]()
+        raise error
+    return "a\udc80b" if what == "text" else what
+
+
+WAYS = {
+    "base": "Odd: odd",
+    "interrupt": "KeyboardInterrupt",
+    "exit": "SystemExit: 3",
+    "stop": "StopIteration",
+    "cancelled": "cancelled",
+    "surrogate": r"ValueError: a\\udc80b",
+    "shy": "Shy: it cannot be shown",
+    "long": "ValueError: xxx",
+    "its own": "ValidationError: not mine",
+    "endless": "TypeError: .*recursion",
+    "text": "TypeError: .*surrogates not allowed",
+}
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[Vivace]:
+    """An app whose tasks end with the test."""
+    made = Vivace("failing")
+    yield made
+    await made._tasks.shut_down()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+async def test_each_call_is_answered_and_the_next_one_too(app: Vivace, way: str, kind: str) -> None:
+    async def fail_on_the_loop(what: str) -> Any:
+        return fail(what)
+
+    pool = app.pool(name="failing", timeout=30)(fail if kind == "plain" else fail_on_the_loop)
+    with pytest.raises(RemoteError, match=WAYS[way]) as caught:
+        await pool(way)
+    assert len(str(caught.value)) <= LONGEST_ERROR + 100
+    assert await pool("well") == "well"
+
+
+async def test_a_call_that_went_well_leaves_nothing_in_the_log(
+    app: Vivace, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.pool
+    async def quiet(number: int) -> int:
+        return number
+
+    with caplog.at_level(logging.WARNING):
+        assert await asyncio.gather(*(quiet(n) for n in range(20))) == list(range(20))
+        await asyncio.sleep(0)
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("argument", ["a\udc80b", 2**70, object()])
+async def test_an_argument_that_cannot_be_sent_is_a_type_error(app: Vivace, argument: Any) -> None:
+    @app.pool
+    def take(value: Any) -> None: ...
+
+    with pytest.raises(TypeError, match="expected values that msgspec encodes"):
+        await take(argument)
