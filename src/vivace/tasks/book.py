@@ -65,6 +65,7 @@ class Book:
         schedules: What is run again and again.
         watches: The files that are watched.
         carrier: Carries tasks instead of the spool.
+        outbox_found: Whether a connection of the program was seen to know the tables of the tasks.
         around: Make what tasks need, of the app.
     """
 
@@ -84,6 +85,7 @@ class Book:
         self.watches: list[Watch] = []
         self.around: list[Callable[[Any], AbstractAsyncContextManager[None]]] = []
         self.carrier: Carrier | None = None
+        self.outbox_found = False
         self._by_itself = False
         self._clerk: Clerk | None = None
         self._bells: tuple[int, Bells] | None = None
@@ -245,31 +247,32 @@ class Book:
 
     async def put(self, function: TaskFunction[Any, Any], task: NewTask) -> Handle:
         """Enqueue a task; see `TaskFunction.enqueue`."""
-        if self._is_carried(function):
+        if self.is_carried(function):
             return await asyncio.to_thread(self.carrier.send, function, task, self.clock())  # type: ignore[union-attr]
         placed = await self.clerk.do(lambda spool: spool.enqueue([task], self.clock())[0])
-        return Handle(self, function, placed)
+        return function.handle(placed)
 
     async def put_many(self, function: TaskFunction[Any, Any], tasks: list[NewTask]) -> list[Handle]:
         """Enqueue several tasks; see `TaskFunction.enqueue_many`."""
-        if self._is_carried(function):
+        if self.is_carried(function):
             return [await self.put(function, task) for task in tasks]
         placed = await self.clerk.do(lambda spool: spool.enqueue(tasks, self.clock()))
-        return [Handle(self, function, one) for one in placed]
+        return [function.handle(one) for one in placed]
 
     def put_now(self, function: TaskFunction[Any, Any], task: NewTask) -> Handle:
         """The same for code that may block."""
-        if self.carrier is not None and self._is_carried(function):
+        if self.carrier is not None and self.is_carried(function):
             sent: Handle = self.carrier.send(function, task, self.clock())
             return sent
         placed = self.clerk.do_now(lambda spool: spool.enqueue([task], self.clock())[0])
-        return Handle(self, function, placed)
+        return function.handle(placed)
 
     async def stats(self) -> Mapping[str, Any]:
         """How many tasks are in each state, of which functions, and how late the oldest is: `Spool.stats`."""
         return await self.clerk.do(lambda spool: spool.stats(self.clock()), reads=True)
 
-    def _is_carried(self, function: TaskFunction[Any, Any]) -> bool:
+    def is_carried(self, function: TaskFunction[Any, Any]) -> bool:
+        """Whether something else than the spool carries a task."""
         return self.carrier is not None and function.name not in self._names_by_itself()
 
     def _names_by_itself(self) -> set[str]:
@@ -285,7 +288,7 @@ class Book:
         return tuple(
             name
             for name, one in self.functions.items()
-            if (not wanted or one.options.queue in wanted) and not self._is_carried(one)
+            if (not wanted or one.options.queue in wanted) and not self.is_carried(one)
         )
 
     def close(self) -> None:

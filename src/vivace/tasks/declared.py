@@ -27,6 +27,7 @@ from vivace.tasks.records import NewTask, Placed, Task
 
 if TYPE_CHECKING:
     from vivace.tasks.book import Book
+    from vivace.tasks.outbox import Within
 
 __all__ = ["Handle", "Later", "Options", "TaskFunction"]
 
@@ -98,6 +99,7 @@ class TaskFunction(Generic[P, R]):
         function: What was declared.
         name: By which it stands on the spool.
         options: What it was declared with.
+        book: The tasks of its app.
     """
 
     def __init__(self, function: Callable[P, R], name: str, options: Options, book: "Book") -> None:
@@ -106,7 +108,7 @@ class TaskFunction(Generic[P, R]):
         self.options = options
         self.is_async = inspect.iscoroutinefunction(function)
         self.arguments = Arguments(function, name)
-        self._book = book
+        self.book = book
         self.__doc__ = function.__doc__
         self.__name__ = name
         self.__module__ = function.__module__
@@ -128,11 +130,11 @@ class TaskFunction(Generic[P, R]):
             SpoolFull: There is no room.
             SpoolUnavailable: The spool cannot be written.
         """
-        return await self._book.put(self, self.make(args, kwargs, None))
+        return await self.book.put(self, self.make(args, kwargs, None))
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> "Handle":
         """The same for code that may block: threads, scripts, WSGI."""
-        return self._book.put_now(self, self.make(args, kwargs, None))
+        return self.book.put_now(self, self.make(args, kwargs, None))
 
     async def enqueue_many(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> "list[Handle]":
         """Enqueue several in one transaction: all of them, or none.
@@ -148,7 +150,7 @@ class TaskFunction(Generic[P, R]):
             self.make((), dict(call), None) if isinstance(call, Mapping) else self.make(tuple(call), {}, None)
             for call in calls
         ]
-        return await self._book.put_many(self, made)
+        return await self.book.put_many(self, made)
 
     def at(self, moment: datetime) -> "Later[P, R]":
         """Not before a moment: ``await send.at(moment).enqueue(...)``.
@@ -172,7 +174,25 @@ class TaskFunction(Generic[P, R]):
         Raises:
             DeclarationError: It is no length of time.
         """
-        return Later(self, self._book.clock() + parse_duration(wait))
+        return Later(self, self.book.clock() + parse_duration(wait))
+
+    def in_transaction(self, connection: Any) -> "Within[P, R]":
+        """Along with a transaction of the program's own: ``await send.in_transaction(db).enqueue(...)``.
+
+        Rolled back it leaves no task, committed exactly one. The tasks have to be in the same PostgreSQL
+        database.
+
+        Args:
+            connection: Of asyncpg, psycopg or Django, or a session or connection of SQLAlchemy, on which a
+                transaction is open.
+        """
+        from vivace.tasks.outbox import Within
+
+        return Within(self, connection)
+
+    def handle(self, placed: Placed) -> "Handle":
+        """What to ask for a task of it by."""
+        return Handle(self.book, self, placed)
 
     def make(self, args: tuple[Any, ...], kwargs: dict[str, Any], run_at: float | None) -> NewTask:
         """The record of a call.
@@ -182,7 +202,7 @@ class TaskFunction(Generic[P, R]):
         """
         values = self.arguments.bind(args, kwargs)
         payload = self.arguments.encode(values)
-        most = self._book.config().TASK_MAX_PAYLOAD
+        most = self.book.config().TASK_MAX_PAYLOAD
         if len(payload) > most:
             raise BadArguments(
                 f"task {self.name}: its arguments take {len(payload)} octets; TASK_MAX_PAYLOAD allows {most}:"
@@ -227,12 +247,18 @@ class Later(Generic[P, R]):
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> "Handle":
         """See `TaskFunction.enqueue`."""
         function = self._function
-        return await function._book.put(function, function.make(args, kwargs, self._run_at))
+        return await function.book.put(function, function.make(args, kwargs, self._run_at))
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> "Handle":
         """See `TaskFunction.enqueue_sync`."""
         function = self._function
-        return function._book.put_now(function, function.make(args, kwargs, self._run_at))
+        return function.book.put_now(function, function.make(args, kwargs, self._run_at))
+
+    def in_transaction(self, connection: Any) -> "Within[P, R]":
+        """See `TaskFunction.in_transaction`."""
+        from vivace.tasks.outbox import Within
+
+        return Within(self._function, connection, self._run_at)
 
 
 class Handle:

@@ -16,17 +16,17 @@ from typing import Any, Final
 
 from vivace.tasks.records import MAX_KILLS, NewTask, Placed, Task
 
-__all__ = ["SCHEMA", "SqlSpool", "marks"]
+__all__ = ["NEW", "SAME", "SCHEMA", "SqlSpool", "marks", "values_of"]
 
 _COLUMNS: Final = ", ".join(Task.__struct_fields__)
 _OWN: Final = "id = ? AND worker = ? AND attempts = ? AND state = 'running'"
 _BUSY: Final = "('later', 'ready', 'running')"
-_NEW: Final = (
+NEW: Final = (
     "INSERT INTO vivace_tasks"
     " (name, payload, queue, state, priority, run_at, created, max_attempts, unique_key, keep)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id"
 )
-_SAME: Final = f"SELECT id FROM vivace_tasks WHERE name = ? AND unique_key = ? AND state IN {_BUSY}"
+SAME: Final = f"SELECT id FROM vivace_tasks WHERE name = ? AND unique_key = ? AND state IN {_BUSY}"
 _ENOUGH: Final = f"(attempts >= max_attempts OR kills + 1 >= {MAX_KILLS})"
 _SLOT: Final = (
     "INSERT INTO vivace_slots (name, slot) VALUES (?, ?) ON CONFLICT (name)"
@@ -63,6 +63,13 @@ def marks(values: Collection[object]) -> str:
     return ", ".join("?" * len(values))
 
 
+def values_of(task: NewTask, now: float) -> tuple[Any, ...]:
+    """What `NEW` takes."""
+    state = "later" if task.run_at > now else "ready"
+    first = (task.name, task.payload, task.queue, state, task.priority, task.run_at or now, now)
+    return (*first, task.max_attempts, task.unique_key, task.keep)
+
+
 class SqlSpool:
     """What both databases do alike."""
 
@@ -94,12 +101,10 @@ class SqlSpool:
         return [self._enqueue(task, now) for task in tasks]
 
     def _enqueue(self, task: NewTask, now: float) -> Placed:
-        state = "later" if task.run_at > now else "ready"
-        values = (task.name, task.payload, task.queue, state, task.priority, task.run_at or now, now)
-        rows = self.query(_NEW, (*values, task.max_attempts, task.unique_key, task.keep))
+        rows = self.query(NEW, values_of(task, now))
         if rows:
             return Placed(rows[0][0], new=True)
-        there = self.query(_SAME, (task.name, task.unique_key))
+        there = self.query(SAME, (task.name, task.unique_key))
         # It may have ended between the two statements where others write at the same time.
         return Placed(there[0][0], new=False) if there else self._enqueue(task, now)
 
@@ -232,7 +237,7 @@ class SqlSpool:
         if last is not None and last >= slot:
             return "taken"
         key = None if task is None else task.unique_key
-        if task is not None and waits and key is not None and self.query(_SAME, (task.name, key)):
+        if task is not None and waits and key is not None and self.query(SAME, (task.name, key)):
             return "busy"
         if not self.query(_SLOT, (name, slot)):
             return "taken"  # by another scheduler, meanwhile
@@ -282,7 +287,7 @@ class SqlSpool:
         if task.state not in ("dead", "later"):
             return f"task {number} is {task.state}: only dead ones and those for later can be run at once"
         if task.state == "dead" and task.unique_key is not None:
-            same = self.query(_SAME, (task.name, task.unique_key))
+            same = self.query(SAME, (task.name, task.unique_key))
             if same:
                 return f"task {number}: task {same[0][0]} is there for the same thing ({task.unique_key})"
         more = task.attempts if task.state == "dead" else 0
