@@ -116,7 +116,18 @@ def test_text_keeps_tracebacks_readable() -> None:
         record = log.makeRecord("shop", 40, "p", 1, "no", (), (ValueError, error, error.__traceback__))
     lines = TextFormatter().format(record).splitlines()
     assert lines[0].endswith("ERROR shop: no")
-    assert lines[-1] == "ValueError: token=***"
+    assert lines[-1] == "  ValueError: token=***"
+
+
+def test_text_of_a_client_forges_no_record_and_commands_no_terminal() -> None:
+    message = "from \r\n2026-01-01T00:00:00.000Z INFO shop: forged\x1b[2J\0\x7f\x9b\u2028\tñ"
+    record = log.makeRecord("shop", 40, "p", 1, "%s", (message,), None)
+    first, second = TextFormatter().format(record).split("\n")
+    assert first.endswith("ERROR shop: from \\x0d")
+    assert second == "  2026-01-01T00:00:00.000Z INFO shop: forged\\x1b[2J\\x00\\x7f\\x9b\\u2028\tñ"
+    line = JSONFormatter().format(record)
+    assert json.loads(line)["message"] == message
+    assert not {"\x1b", "\x9b", "\x7f", "\u2028"} & set(line)
 
 
 @pytest.fixture

@@ -3,9 +3,10 @@
 Rules of this file:
 
 - ``time`` (UTC), ``level``, ``logger``, ``message``, ``pid``, ``role`` and ``worker`` of the process, and
-  ``request_id`` where there is a request; ``event`` and ``subject`` of what alarms know; then what the
-  caller gave as ``extra``, under ``extra``.
-- A line has no line feed within, in JSON; text keeps tracebacks readable. Secrets are masked here.
+  ``request_id`` where there is a request; ``event`` and ``subject`` of what alarms know, and ``state`` where
+  that is over; then what the caller gave as ``extra``, under ``extra``.
+- A line has no line feed within, in JSON; in text, what follows the first line of a record is indented, so
+  that nobody's message looks like another record. Secrets are masked here, and controls escaped.
 """
 
 import logging
@@ -22,6 +23,12 @@ __all__ = ["JSONFormatter", "TextFormatter", "fields_of", "here", "place_process
 _TEXT: Final = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
 _KNOWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", "taskName"}
 _OURS: Final = ("event", "subject", "resolved", "request_id")
+
+_CONTROLS: Final = {
+    number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160)) if chr(number) not in "\t\n"
+} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
+"""What a terminal would obey, or a reader would hold to be an end of a line."""
+_JSON_CONTROLS: Final = {number: f"\\u{number:04x}" for number in _CONTROLS}
 
 here: dict[str, Any] = {}
 """``role`` and ``worker`` of this process, as far as they are known."""
@@ -63,6 +70,8 @@ def fields_of(record: logging.LogRecord, redaction: Redaction) -> dict[str, Any]
     for name in ("event", "subject"):
         if name in record.__dict__:
             fields[name] = str(record.__dict__[name])
+    if "event" in fields and record.__dict__.get("resolved"):
+        fields["state"] = "resolved"
     if record.exc_info:
         fields["exception"] = redaction.text(logging.Formatter().formatException(record.exc_info))
     if record.stack_info:
@@ -89,10 +98,11 @@ class JSONFormatter(logging.Formatter):
         fields = fields_of(record, self._redaction)
         clean = {k: _encodable(v) if isinstance(v, str) else v for k, v in fields.items()}
         try:
-            return msgspec.json.encode(clean, enc_hook=str).decode()
+            line = msgspec.json.encode(clean, enc_hook=str).decode()
         except (TypeError, ValueError, UnicodeEncodeError):
             clean["extra"] = _encodable(ascii(clean.get("extra")))
-            return msgspec.json.encode(clean).decode()
+            line = msgspec.json.encode(clean).decode()
+        return line if line.isprintable() else line.translate(_JSON_CONTROLS)
 
 
 class TextFormatter(logging.Formatter):
@@ -110,6 +120,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The lines without the last end."""
         text = self._redaction.text(super().format(record))
+        if not text.isprintable():
+            text = text.translate(_CONTROLS).replace("\n", "\n  ")
         request = getattr(record, "request_id", None) or current_request_id()
         if not request:
             return text
