@@ -12,6 +12,7 @@ class Client:
     def __init__(self) -> None:
         self.pasts: list[Any] = []
         self.got: list[Any] = []
+        self.words: list[bytes] = []
 
     def deliver(self, stored: Stored) -> None:
         self.got.append(stored)
@@ -22,7 +23,8 @@ class Client:
     def past(self, topic: str, past: Any) -> None:
         self.pasts.append(past)
 
-    def control(self, payload: bytes) -> None: ...
+    def control(self, payload: bytes) -> None:
+        self.words.append(payload)
 
     def declare(self, rules: list[Rule]) -> None: ...
 

@@ -9,7 +9,7 @@ import pytest
 from tests.hub.fake_engine import FakeEngine, Server
 from tests.hub.peers import Client
 from vivace.errors import HubUnavailable
-from vivace.hub import Hub, Message, Position, Subscription, joining, places
+from vivace.hub import Hub, Message, Position, Subscription, joining, ledger, places
 from vivace.hub import exchange as exchange_module
 from vivace.hub.exchange import Exchange
 from vivace.hub.limits import Limits
@@ -168,9 +168,12 @@ async def test_who_may_stay_is_said_to_every_machine(server: Server, machine: Ca
     await one.revoke(user=7, topic="room")
     await asyncio.sleep(0.01)
     assert heard == [("revoke", "7", "room")] * 2
+    await two.revoke(user=7, topic="room")  # the same once more is another word
+    await asyncio.sleep(0.01)
+    assert heard == [("revoke", "7", "room")] * 4
 
 
-async def test_a_machine_that_may_have_missed_who_was_taken_out_asks_again(
+async def test_a_machine_that_missed_who_was_taken_out_is_told_once_and_asks_again(
     server: Server, machine: Callable[[str], Hub], caplog: pytest.LogCaptureFixture
 ) -> None:
     one, two = machine("one"), machine("two")
@@ -182,9 +185,54 @@ async def test_a_machine_that_may_have_missed_who_was_taken_out_asks_again(
     await one.revoke(user=7)
     await asyncio.sleep(0.01)
     assert heard == []
-    assert "was not told to the other machines" in caplog.text
+    assert "was not told to the other machines yet" in caplog.text
     server.turn(up=True)
     assert heard == [("recheck", None, None)]
+    async with asyncio.timeout(30):
+        while len(heard) < 2:
+            await asyncio.sleep(0.01)
+    server.turn(up=True)  # another gap
+    await asyncio.sleep(0.01)
+    assert heard == [("recheck", None, None), ("revoke", "7", None), ("recheck", None, None)]
+
+
+async def test_a_machine_whose_own_connection_broke_asks_what_was_said(
+    server: Server, machine: Callable[[str], Hub]
+) -> None:
+    one, two = machine("one"), machine("two")
+    heard: list[Any] = []
+    two.on_control(heard.append)
+    await one.start()
+    await two.start()
+    far = next(engine for engine in server.engines if engine.name == "two")
+    followed, far.topics = far.topics, {}
+    await one.revoke(user=7)
+    await asyncio.sleep(0.01)
+    assert heard == []
+    far.topics = followed
+    assert far.sink is not None
+    far.sink.gap("$control", "engine: it was away")
+    async with asyncio.timeout(30):
+        while len(heard) < 2:
+            await asyncio.sleep(0.01)
+    assert heard == [("recheck", None, None), ("revoke", "7", None)]
+
+
+async def test_a_process_that_comes_late_is_told_what_was_said_lately() -> None:
+    now = 1000.0
+    exchange, one, two = Exchange(clock=lambda: now), Client(), Client()
+    exchange.attach(one)
+    for number in range(ledger.MOST + 1):
+        exchange.control(one, b"\x92\xa1r%c" % (number % 128) + str(number).encode())
+    assert one.words == []
+    exchange.attach(two)
+    assert len(two.words) == ledger.MOST
+    exchange.control(one, two.words[-1])
+    assert len(two.words) == ledger.MOST
+    now += ledger.KEPT
+    three = Client()
+    exchange.attach(three)
+    assert three.words == []
 
 
 async def test_on_one_machine_nobody_has_to_be_told_who_is_present() -> None:

@@ -272,6 +272,41 @@ async def test_who_may_stay_is_asked_again_when_the_hub_was_lost(
         assert await heard.get() == Control("recheck", None, None)
 
 
+async def test_a_word_said_while_the_hub_is_away_reaches_everybody_once(
+    make_process: MakeProcess, make_hub: MakeHub
+) -> None:
+    process = make_process()
+    one, two = make_hub(process.url), make_hub(process.url)
+    heard: list[Control] = []
+    two.on_control(lambda said: heard.append(said) if said.kind == "revoke" else None)
+    await one.start()
+    await two.start()
+    await one.revoke(user=1)
+    process.kill()
+    async with patience(30):
+        while one.up or two.up:
+            await asyncio.sleep(0.01)
+        await one.revoke(user=2)
+        process.start()
+        while len(heard) < 2:
+            await asyncio.sleep(0.01)
+        late = make_hub(process.url)
+        await late.start()
+        heard.append(Control("revoke", "mark", None))
+        await late.revoke(user=3)
+        while len(heard) < 4:
+            await asyncio.sleep(0.01)
+    assert [said.user for said in heard] == ["1", "2", "mark", "3"]
+
+
+async def test_words_that_wait_for_a_hub_are_bounded(tmp_path: Path, make_hub: MakeHub) -> None:
+    hub = make_hub(f"unix://{tmp_path}/none", limits=Limits(outbox=3, timeout=0.05))
+    for number in range(3):
+        await hub.revoke(user=number)
+    with pytest.raises(HubUnavailable, match="3 messages wait for it already"):
+        await hub.revoke(user=3)
+
+
 async def test_what_waits_for_a_hub_is_bounded_in_number_and_in_time(
     tmp_path: Path, make_hub: MakeHub
 ) -> None:

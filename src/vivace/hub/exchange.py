@@ -23,9 +23,10 @@ from vivace.hub.broker import Broker
 from vivace.hub.engine import Engine
 from vivace.hub.joining import Joining
 from vivace.hub.presence import DELTA, DIGEST, Presence
-from vivace.hub.records import ASK_AGAIN, RESERVED, Outgoing, Past, Position, Rule, Stored, encode_payload
+from vivace.hub.records import RESERVED, Outgoing, Past, Position, Rule, Stored, encode_payload
 from vivace.hub.rules import Rules
 from vivace.hub.station import Client
+from vivace.hub.words import Words
 
 __all__ = ["Exchange", "Keeper"]
 
@@ -89,6 +90,7 @@ class Exchange:
         self.broker = Broker(os.urandom(6).hex(), self.rules, room)
         self.presence = Presence(self.origin, self._tell_presence)
         self.clients: set[Client] = set()
+        self._words = Words(self.clients, lambda payload: self._publish_own(CONTROL, payload))
         self._declarers: dict[str, set[Client]] = {}
         self.lost = 0
         """Messages that did not reach the other machines."""
@@ -160,6 +162,7 @@ class Exchange:
             self.engine.rename(name)
         self.clients.add(client)
         client.declare(self.rules.all())
+        self._words.greet(client, self._clock())
         if not self._up and self._why:
             client.state(False, self._why)
 
@@ -271,7 +274,9 @@ class Exchange:
         except HubUnavailable:
             self.lost += not outgoing.topic.startswith(RESERVED)
             if outgoing.topic == CONTROL:
-                logger.warning("who may stay in a group was not told to the other machines: %s", self._why)
+                logger.warning(
+                    "who may stay in a group was not told to the other machines yet: %s", self._why
+                )
 
     async def _engine_publish(self, outgoing: Outgoing) -> Position | None:
         assert self.engine is not None
@@ -340,8 +345,7 @@ class Exchange:
         if topic == PRESENCE:
             self._publish_own(PRESENCE, self.presence.ask())
         elif topic == CONTROL:  # somebody may have been taken out meanwhile
-            for client in tuple(self.clients):
-                client.control(ASK_AGAIN)
+            self._words.missed()
         else:
             self.broker.gap(topic, reason)
 
@@ -349,6 +353,7 @@ class Exchange:
         """The engine is away, or is back."""
         if up and not self._up:
             self._publish_own(PRESENCE, self.presence.ask())
+            self._words.repeat(self._clock())
         self._up, self._why = up, why
         for client in tuple(self.clients):
             client.state(up, why)
@@ -359,8 +364,7 @@ class Exchange:
         if stored.origin == self.origin:
             return
         if stored.topic == CONTROL:
-            for client in tuple(self.clients):
-                client.control(stored.payload)
+            self._words.take(stored.payload, self._clock())
         elif stored.topic == PRESENCE:
             answer = self.presence.take(stored.payload, self._clock())
             if answer is not None:
@@ -370,10 +374,7 @@ class Exchange:
 
     def control(self, client: Client, payload: bytes) -> None:
         """Tell every other process something."""
-        for other in tuple(self.clients):
-            if other is not client:
-                other.control(payload)
-        self._publish_own(CONTROL, payload)
+        self._words.say(client, payload, self._clock())
 
     def track(self, client: Client, topic: str, key: str, ref: str, meta: Any) -> None:
         """Somebody is present in a process of this machine."""

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from vivace.errors import HubUnavailable, MessageTooLarge
+from vivace.hub.ledger import Ledger
 from vivace.hub.limits import Limits
 from vivace.hub.local import Following, Local, Receiver
 from vivace.hub.people import Change, Control, People, Tracked
@@ -80,6 +81,7 @@ class Hub(People):
         self._tracked: dict[Tracked, Any] = {}
         self._numbers = itertools.count(1)
         self._own = os.urandom(8).hex()
+        self._heard = Ledger()
         self.published = 0
 
     def twin(self) -> "Hub":

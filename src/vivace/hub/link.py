@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from vivace.errors import HubUnavailable
+from vivace.hub.ledger import Ledger
 from vivace.hub.limits import Limits
 from vivace.hub.local import Local
 from vivace.hub.outlet import Outlet
@@ -76,6 +77,8 @@ class Link(asyncio.Protocol):
         self._numbers = itertools.count(1)
         self._asked: dict[int, _Asked] = {}
         self._outbox: deque[tuple[float, bytes]] = deque()
+        self._said = Ledger()
+        self._unsaid = 0
         self._rules: list[Rule] = []
         self._tracked: dict[tuple[str, str, str], Any] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -172,6 +175,9 @@ class Link(asyncio.Protocol):
             outlet.put(encode_frame(Op.SUBSCRIBE, topic, since))
         for (topic, key, ref), meta in self._tracked.items():
             outlet.put(encode_frame(Op.TRACK, topic, key, ref, meta))
+        for payload in self._said.recent(self._loop.time()):
+            outlet.put(encode_frame(Op.CONTROL, payload))
+        self._unsaid = 0
         for asked in self._asked.values():
             asked.sent = True
             outlet.put(asked.frame)
@@ -270,7 +276,7 @@ class Link(asyncio.Protocol):
         self._outbox.append((now + self._limits.timeout, frame))
 
     def _check_room(self) -> None:
-        waiting = len(self._outbox) + len(self._asked)
+        waiting = len(self._outbox) + len(self._asked) + self._unsaid
         if waiting >= self._limits.outbox:
             raise HubUnavailable(
                 f"the hub is away, and {waiting} messages wait for it already (HUB_OUTBOX): not published"
@@ -315,12 +321,16 @@ class Link(asyncio.Protocol):
         return self._ask(dict[str, Any], Op.STATS)
 
     def control(self, payload: bytes) -> None:
-        """Tell every other process something; while the hub is away it waits."""
-        frame = encode_frame(Op.CONTROL, payload)
-        if self._ready:
-            self._put(frame)
-        else:
-            self._outbox.append((self._loop.time() + 60.0, frame))
+        """Tell every other process something; a hub that is away, or comes anew, is told when it is there.
+
+        Raises:
+            HubUnavailable: It is away, and too much waits for it.
+        """
+        if not self._ready:
+            self._check_room()
+            self._unsaid += 1
+        self._said.add(payload, self._loop.time())
+        self._put(encode_frame(Op.CONTROL, payload))
 
     def track(self, topic: str, key: str, ref: str, meta: Any) -> None:
         """Somebody is present."""

@@ -5,11 +5,13 @@ Rules of this file:
 - Nothing is kept here but what this process said: the hub of the machine knows the rest.
 """
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from vivace.hub.exchange import PRESENT
+from vivace.hub.ledger import Ledger
 from vivace.hub.local import Following, Local
 from vivace.hub.records import Gap, Message, check_topic, decode_payload, encode_payload
 from vivace.hub.station import Station
@@ -68,6 +70,7 @@ class People:
     _tracked: dict["Tracked", Any]
     _numbers: "itertools.count[int]"
     _own: str
+    _heard: Ledger
 
     async def start(self) -> None:
         """See `Hub.start`."""
@@ -157,6 +160,9 @@ class People:
         Args:
             user: The id, as text; None: everybody.
             topic: None: every topic.
+
+        Raises:
+            HubUnavailable: The hub is away, and too much waits for it. In this process it has taken effect.
         """
         await self._say("revoke", user, topic)
 
@@ -172,7 +178,8 @@ class People:
     async def _say(self, kind: str, user: Any, topic: str | None) -> None:
         await self.start()
         assert self._station is not None
-        payload = encode_payload([kind, None if user is None else str(user), topic])
+        name = f"{self._own}{next(self._numbers):x}"
+        payload = encode_payload([kind, None if user is None else str(user), topic, name])
         self._take_control(payload)
         self._station.control(payload)
         await self._station.flush()
@@ -190,7 +197,10 @@ class People:
         return lambda: controls.pop(receiver, None)
 
     def _take_control(self, payload: bytes) -> None:
-        if self._local is not None:
-            said = Control(*decode_payload(payload))
-            for receiver in tuple(self._local.controls):
-                receiver(said)
+        if self._local is None:
+            return
+        kind, user, topic, *names = decode_payload(payload)
+        if names and not self._heard.add(payload, asyncio.get_running_loop().time()):
+            return  # it was said again for others, who were away
+        for receiver in tuple(self._local.controls):
+            receiver(Control(kind, user, topic))
