@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "top": "vivace.cli.top",
     "tasks": "vivace.cli.tasks",
     "schedule": "vivace.cli.schedule",
+    "logs": "vivace.cli.logs",
 }
 
 

@@ -103,6 +103,7 @@ class Config(MutableMapping[str, Any]):
     LOG_LEVEL: str
     LOG_TO: str
     LOG_BUFFER: int
+    LOG_KEY: str
     LOG_REDACT: str
     ACCESS_LOG_ID: bool
     ALARM: str

@@ -15,7 +15,14 @@ from vivace.errors import ConfigError
 
 __all__ = ["LogPlace", "parse_place", "parse_places"]
 
-_PORTS: Final = {"syslog+udp": 514, "syslog+tcp": 514, "syslog+tls": 6514, "otlp": 4318, "otlps": 4318}
+_PORTS: Final = {
+    "syslog+udp": 514,
+    "syslog+tcp": 514,
+    "syslog+tls": 6514,
+    "otlp": 4318,
+    "otlps": 4318,
+    "udp+aead": 5140,
+}
 _SYSLOG: Final = frozenset({"facility", "app", "host"})
 _OPTIONS: Final[dict[str, frozenset[str]]] = {
     "stdout": frozenset(),
@@ -26,10 +33,14 @@ _OPTIONS: Final[dict[str, frozenset[str]]] = {
     "syslog+tls": _SYSLOG | {"framing", "ca", "cert", "key", "verify"},
     "otlp": frozenset({"app"}),
     "otlps": frozenset({"app", "ca"}),
+    "udp+aead": frozenset({"key", "size"}),
+    "journald": frozenset({"app"}),
 }
 _EXPECTED: Final = (
-    "stdout, stderr, file:///path, syslog+udp://host, syslog+tcp://host, syslog+tls://host or otlp://host"
+    "stdout, stderr, file:///path, syslog+udp://host, syslog+tcp://host, syslog+tls://host, otlp://host,"
+    " journald:// or udp+aead://host"
 )
+_LOCAL: Final = ("file", "journald")
 FACILITIES: Final = (
     *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"),
     *("ntp", "security", "console"),
@@ -47,8 +58,8 @@ class LogPlace(NamedTuple):
     """One place.
 
     Attributes:
-        scheme: ``stdout``, ``stderr``, ``file``, ``syslog+udp``, ``syslog+tcp``, ``syslog+tls``, ``otlp`` or
-            ``otlps``.
+        scheme: ``stdout``, ``stderr``, ``file``, ``syslog+udp``, ``syslog+tcp``, ``syslog+tls``, ``otlp``,
+            ``otlps``, ``udp+aead`` or ``journald``.
         host: Of a server.
         port: The same.
         path: Of a file, or of a URL.
@@ -99,7 +110,11 @@ def _why_not(scheme: str, host: str, path: str, options: dict[str, str]) -> str:
     size = options.get("size", str(SMALLEST))
     checks = (
         (scheme == "file" and (bool(host) or not path.strip("/")), "expected a path, as in file:///path"),
-        (scheme != "file" and not host, f"expected a host, as in {scheme}://logs.example.org"),
+        (
+            scheme == "journald" and bool(host),
+            "expected no host: journald:// or journald:///path/of/its/socket",
+        ),
+        (scheme not in _LOCAL and not host, f"expected a host, as in {scheme}://logs.example.org"),
         (bool(unknown), f"{', '.join(unknown)} is no option of {scheme}"),
         (options.get("facility", "user") not in FACILITIES, "facility is one such as user or local0"),
         (options.get("framing", "octets") not in ("octets", "lf"), "framing is octets or lf"),
@@ -108,7 +123,7 @@ def _why_not(scheme: str, host: str, path: str, options: dict[str, str]) -> str:
             not (size.isascii() and size.isdigit() and SMALLEST <= int(size) <= LARGEST),
             f"size is octets from {SMALLEST} to {LARGEST}",
         ),
-        ("key" in options and "cert" not in options, "key without cert"),
+        (scheme == "syslog+tls" and "key" in options and "cert" not in options, "key without cert"),
     )
     return next((why for bad, why in checks if bad), "")
 

@@ -5,7 +5,10 @@ redact.py   the values of secrets are masked
 whose.py    the request that running code belongs to
 shipper.py  lines wait here for a place: bounded, written by a thread, counted when dropped
 places.py   standard output, files
+udp.py      datagrams to one receiver
 syslog.py   syslog over UDP, TCP and TLS
+sealed.py   sealed datagrams, and how they are opened
+journald.py the journal of systemd
 otlp.py     OpenTelemetry's protocol over HTTP
 handler.py  the handler of `logging` that all of this hangs on
 """

@@ -61,7 +61,7 @@ class PlacesHandler(logging.Handler):
         self.json = wants_json(config)
         redaction = redaction_of(config)
         self.setFormatter(JSONFormatter(redaction) if self.json else TextFormatter(redaction))
-        places = [make_place(place, app) for place in parse_places(config.LOG_TO.split())]
+        places = [make_place(place, app, config.LOG_KEY) for place in parse_places(config.LOG_TO.split())]
         self.shippers = [Shipper(place, config.LOG_BUFFER) for place in places]
 
     def emit(self, record: logging.LogRecord) -> None:

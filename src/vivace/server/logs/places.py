@@ -1,4 +1,4 @@
-"""Places on this machine: standard output and error, and files; and the place that LOG_TO means.
+"""Standard output and error, and files; and the place that LOG_TO means.
 
 Rules of this file:
 
@@ -79,12 +79,13 @@ class FilePlace:
             self._file = -1
 
 
-def make_place(place: LogPlace, app: str) -> Place:
+def make_place(place: LogPlace, app: str, keys: str = "") -> Place:
     """The place that an item of LOG_TO means.
 
     Args:
         place: The item.
         app: What the server is called there if the item does not say.
+        keys: The value of LOG_KEY.
 
     Raises:
         ConfigError: It cannot be used.
@@ -93,7 +94,17 @@ def make_place(place: LogPlace, app: str) -> Place:
         return FilePlace(descriptor=1 if place.scheme == "stdout" else 2)
     if place.scheme == "file":
         return FilePlace(place.path)
-    # What follows takes its time and memory to import, and few need it.
+    return _make_remote(place, app, keys)
+
+
+def _make_remote(place: LogPlace, app: str, keys: str) -> Place:
+    """What takes its time and memory to import, and few need."""
+    if place.scheme == "journald":
+        from vivace.server.logs.journald import Journald
+
+        return Journald(place, app)
+    if place.scheme == "udp+aead":
+        return _make_sealed(place, keys)
     if place.scheme.startswith("syslog"):
         from vivace.server.logs.syslog import SyslogStream, SyslogUdp
 
@@ -101,3 +112,12 @@ def make_place(place: LogPlace, app: str) -> Place:
     from vivace.server.logs.otlp import Otlp
 
     return Otlp(place, app)
+
+
+def _make_sealed(place: LogPlace, keys: str) -> Place:
+    try:
+        from vivace.server.logs.sealed import SealedUdp
+    except ImportError:
+        text = f"LOG_TO {place.text} needs cryptography: pip install 'vivace[logs]'"
+        raise ConfigError(text, key="LOG_TO") from None
+    return SealedUdp(place, keys)

@@ -63,8 +63,11 @@ class Place(Protocol):
     def send(self, entries: list[Entry]) -> None:
         """Take them there.
 
+        Args:
+            entries: A place that sends one by one takes off what is on its way.
+
         Raises:
-            OSError: It cannot be done now; all of them will be tried again.
+            OSError: It cannot be done now; what is left in `entries` will be tried again.
         """
         ...
 
@@ -190,6 +193,7 @@ class Shipper:
         try:
             self.place.send(batch)
         except OSError as error:
+            self.sent += count - sum(entry.many for entry in batch)
             self._put_back(batch)
             self._complain(error)
             return False

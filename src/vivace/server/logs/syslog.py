@@ -20,8 +20,9 @@ from vivace.config.places import FACILITIES, LogPlace
 from vivace.errors import ConfigError
 from vivace.server.logs.schema import stamp
 from vivace.server.logs.shipper import Entry
+from vivace.server.logs.udp import Datagrams, cut, each
 
-__all__ = ["SyslogStream", "SyslogUdp"]
+__all__ = ["SyslogStream", "SyslogUdp", "severity_of"]
 
 CONNECT: Final = 5.0
 """Seconds that a connection may take."""
@@ -31,13 +32,17 @@ DATAGRAM: Final = 2048
 """Octets of a datagram if the place does not say; receivers should take so much (RFC 5426 section 3.2)."""
 LONGEST: Final = 65_536
 """Octets of a message over TCP; a longer one is cut."""
-_CUT: Final = b"...[cut]"
 _LEVELS: Final = (
     (logging.CRITICAL, SysLogHandler.LOG_CRIT),
     (logging.ERROR, SysLogHandler.LOG_ERR),
     (logging.WARNING, SysLogHandler.LOG_WARNING),
     (logging.INFO, SysLogHandler.LOG_INFO),
 )
+
+
+def severity_of(level: int) -> int:
+    """The severity (RFC 5424 section 6.2.1) of a level of `logging`."""
+    return next((number for least, number in _LEVELS if level >= least), SysLogHandler.LOG_DEBUG)
 
 
 class _Header:
@@ -49,16 +54,11 @@ class _Header:
         self._app = _word(place.options.get("app") or app, 48)
 
     def message(self, entry: Entry, line: str, most: int) -> bytes:
-        severity = next(
-            (number for level, number in _LEVELS if entry.level >= level), SysLogHandler.LOG_DEBUG
-        )
+        severity = severity_of(entry.level)
         priority = self._facility * 8 + severity
         head = f"<{priority}>1 {stamp(entry.created)} {self._host} {self._app} {os.getpid()} - - "
         data = (head + line).encode("utf-8", "backslashreplace")
-        return data if len(data) <= most else data[: most - len(_CUT)] + _CUT
-
-    def messages(self, entries: list[Entry], most: int) -> list[bytes]:
-        return [self.message(entry, line, most) for entry in entries for line in entry.lines()]
+        return cut(data, most)
 
 
 def _word(text: str, most: int) -> str:
@@ -79,33 +79,25 @@ class SyslogUdp:
 
     def __init__(self, place: LogPlace, app: str) -> None:
         self.name = place.text
-        self._address = (place.host, place.port)
+        self._datagrams = Datagrams(place.host, place.port)
         self._size = int(place.options.get("size", DATAGRAM))
         self._header = _Header(place, app)
-        self._socket: socket.socket | None = None
 
     def send(self, entries: list[Entry]) -> None:
         """One datagram a line; one that nobody listens for is lost, as UDP has it."""
-        if self._socket is None:
-            family, kind, number, _, address = socket.getaddrinfo(*self._address, type=socket.SOCK_DGRAM)[0]
-            self._socket = socket.socket(family, kind, number)
-            self._socket.settimeout(SEND)
-            self._socket.connect(address)
-        for message in self._header.messages(entries, self._size):
-            try:
-                self._socket.send(message)
-            except ConnectionRefusedError:  # of the one before; this one was not sent
-                self._socket.send(message)
+        each(entries, self._send)
+
+    def _send(self, entry: Entry) -> None:
+        for line in entry.lines():
+            self._datagrams.send(self._header.message(entry, line, self._size))
 
     def reopen(self) -> None:
         """The name may stand for another address now."""
-        self.close()
+        self._datagrams.close()
 
     def close(self, *, forked: bool = False) -> None:
         """Let go of the socket."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._datagrams.close()
 
 
 class SyslogStream:
@@ -133,7 +125,11 @@ class SyslogStream:
     def send(self, entries: list[Entry]) -> None:
         """As one piece."""
         made = self._connected()
-        frames = [self._frame(message) for message in self._header.messages(entries, LONGEST)]
+        frames = [
+            self._frame(self._header.message(entry, line, LONGEST))
+            for entry in entries
+            for line in entry.lines()
+        ]
         try:
             made.sendall(b"".join(frames))
         except OSError:
