@@ -20,7 +20,7 @@ from tests.services.postgres import Postgres, postgres
 from vivace.config.budget import Plan
 from vivace.framework import probe
 from vivace.framework.probe import Found, ask, can_ask, excess, problem_with
-from vivace.supervisor.usage import count_open, places_of
+from vivace.supervisor.system.usage import count_open, places_of
 
 __all__ = ["postgres"]
 

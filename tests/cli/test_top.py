@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.supervisor.serving import APP, PATIENCE, Serving, ask, clean_environment, until
-from vivace.supervisor.servers import Line, NotFound, find_server
+from vivace.supervisor.control.servers import Line, NotFound, find_server
 
 pytest.importorskip("textual", reason="vivace top draws with textual, which is not installed")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.supervisor.fleet.test_fleet import Clock, serving
 from tests.supervisor.serving import Serving
-from tests.supervisor.test_fleet import Clock, serving
-from vivace.supervisor.fleet import INTENSITY_PERIOD
-from vivace.supervisor.procfs import processor_time
+from vivace.supervisor.fleet.fleet import INTENSITY_PERIOD
+from vivace.supervisor.system.procfs import processor_time
 
 APP = """
 import asyncio, os, sys, time
@@ -35,7 +35,7 @@ async def index(request):
 RUN = ("-m", "vivace", "run", "sample.py", "--port", "0", "--no-access-log")
 SOON = """
 import sys
-import vivace.supervisor.fleet as fleet
+import vivace.supervisor.fleet.fleet as fleet
 
 fleet.NOBODY = 2.0
 sys.argv[0] = "vivace"

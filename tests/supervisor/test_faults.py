@@ -231,9 +231,10 @@ KNOWN = {
     "server/state.py": "the Date field",
     "server/certificates.py": "the end of a certificate is a date",
     "server/logs/handler.py": "the same, of lines of the access log",
+    "server/logs/sealed.py": "the time in a datagram",
     "server/tls.py": "the end of a certificate is a date",
-    "supervisor/uwsgi_stats.py": "uWSGI tells when a worker began as a date",
-    "supervisor/pidfile.py": "the start of another process, beside the time of a file",
+    "supervisor/stats/uwsgi_stats.py": "uWSGI tells when a worker began as a date",
+    "supervisor/telling/pidfile.py": "the start of another process, beside the time of a file",
 }
 
 

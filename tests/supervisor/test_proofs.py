@@ -8,7 +8,7 @@ import pytest
 
 from bench.restarts import RUN, TRIALS, Options, change, resident, serving
 from bench.stage import Stage, app_text, until
-from vivace.supervisor import children
+from vivace.supervisor.system import children
 
 pytestmark = pytest.mark.once
 

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from vivace.config import Config
-from vivace.supervisor.banner import banner, describe_build
-from vivace.supervisor.logs import JSONFormatter, attach_logging, detach_logging, wants_json
-from vivace.supervisor.messages import Report
+from vivace.supervisor.ipc.messages import Report
+from vivace.supervisor.telling.banner import banner, describe_build
+from vivace.supervisor.telling.logs import JSONFormatter, attach_logging, detach_logging, wants_json
 
 REPORT = Report(True, "web:app (native: it is one)", "CPython", "uvloop", 4, 15.0)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.supervisor.serving import Serving, change, until
-from vivace.supervisor.chores import proportional_memory
+from vivace.supervisor.system.procfs import proportional_memory
 
 APP = """
 import asyncio, os, sys

@@ -15,7 +15,7 @@ from vivace.config.budget import table
 from vivace.errors import ConfigError
 from vivace.framework.budget import Budget, all_budgets
 from vivace.framework.probe import ask, can_ask, excess, problem_with
-from vivace.supervisor.budgets import place_process
+from vivace.supervisor.loading.budgets import place_process
 
 __all__ = ["command", "show_budget"]
 
@@ -37,7 +37,7 @@ def explain(target: str | None, budget: tuple[str, ...], probe: bool, **options:
         config.add_budgets(list(budget))
     place_process(config, None)
     if target or config.APP:
-        from vivace.supervisor.target import load_app
+        from vivace.supervisor.loading.target import load_app
 
         load_app(target or config.APP, config)
     found = all_budgets(config)

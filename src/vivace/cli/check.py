@@ -146,7 +146,7 @@ def _look_at_hub(config: Config, problems: list[str]) -> None:
 
 def _show_app(target: str, config: Config) -> None:
     from vivace.interfaces.mounts import describe_mounts
-    from vivace.supervisor.target import load_app
+    from vivace.supervisor.loading.target import load_app
 
     loaded = load_app(target, config)
     mounts = loaded.mounts

@@ -16,7 +16,7 @@ import msgspec
 
 from vivace.cli.columns import align, show_age, show_number, show_size, table_beside
 from vivace.config import Config
-from vivace.supervisor.servers import Line, NotFound, find_server
+from vivace.supervisor.control.servers import Line, NotFound, find_server
 
 __all__ = ["command"]
 

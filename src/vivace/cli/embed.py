@@ -14,7 +14,7 @@ from typing import Any, Self
 from vivace.config import Config
 from vivace.interfaces.native import NativeInterface, finalize_app
 from vivace.server import Server, make_tls
-from vivace.supervisor.sockets import Listeners
+from vivace.supervisor.listening.sockets import Listeners
 
 __all__ = ["AppServer"]
 

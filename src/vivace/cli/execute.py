@@ -25,7 +25,7 @@ __all__ = ["command"]
 def command(alias: bool, target: str, name: str | None, arguments: tuple[str, ...]) -> None:
     """Run the command NAME of the app TARGET with its ARGUMENTS; without a NAME, list the commands."""
     from vivace.framework.commands import run_command
-    from vivace.supervisor.target import load_app
+    from vivace.supervisor.loading.target import load_app
 
     if alias:
         import_module("vivace.compat.sanic").install()  # by its name: this layer knows nothing above it

@@ -19,7 +19,7 @@ Row = tuple[str, str, str, str]
 @click.argument("target", required=False)
 def command(target: str | None) -> None:
     """Print methods, path, name and place of each route of TARGET, which is found as `vivace run` does."""
-    from vivace.supervisor.target import find_target, load_app
+    from vivace.supervisor.loading.target import find_target, load_app
 
     config = Config.load()
     loaded = load_app(target or config.APP or find_target(Path()), config)

@@ -58,9 +58,9 @@ def command(
     if target is not None and is_procfile(target):
         run_procfile(ctx, target)
         return
-    from vivace.supervisor.job import Job
     from vivace.supervisor.launch import launch
-    from vivace.supervisor.target import Loaded, find_target, load_app
+    from vivace.supervisor.loading.job import Job
+    from vivace.supervisor.loading.target import Loaded, find_target, load_app
 
     if sanic:
         import_module("vivace.compat.sanic").install()  # by its name: this layer knows nothing above it
@@ -84,7 +84,7 @@ def command(
 
     def job(config: Config, wanted: Mapping[str, Any], named: str) -> Job:
         def load() -> Loaded:
-            from vivace.supervisor.budgets import load_with_budgets  # never in the supervisor
+            from vivace.supervisor.loading.budgets import load_with_budgets  # never in the supervisor
 
             return load_with_budgets(lambda: load_app(named, config), config)
 

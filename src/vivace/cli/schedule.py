@@ -23,7 +23,7 @@ COUNT: Final = 5
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(target: str | None, count: int, as_json: bool) -> None:
     """Print the schedules of TARGET, which is found as `vivace run` does, with the next times of each."""
-    from vivace.supervisor.target import find_target, load_app
+    from vivace.supervisor.loading.target import find_target, load_app
 
     config = Config.load()
     loaded = load_app(target or config.APP or find_target(Path()), config)

@@ -13,7 +13,7 @@ from vivace.errors import ConfigError, StartupError
 from vivace.framework.arguments import RunArguments, settle
 
 if TYPE_CHECKING:
-    from vivace.supervisor.job import Job
+    from vivace.supervisor.loading.job import Job
 
 __all__ = ["run_app"]
 
@@ -44,7 +44,7 @@ def run_app(app: Any, given: Mapping[str, Any]) -> None:
 
 
 def _run(app: Any, given: RunArguments) -> int:
-    from vivace.supervisor.generation import summons
+    from vivace.supervisor.generations.generation import summons
     from vivace.supervisor.launch import launch, serve_as_template
 
     called = summons()
@@ -58,9 +58,9 @@ def _run(app: Any, given: RunArguments) -> int:
 
 def _make_job(app: Any, given: RunArguments, settings: Mapping[str, object]) -> "Job":
     from vivace.interfaces.kind import classify
-    from vivace.supervisor.budgets import load_with_budgets
-    from vivace.supervisor.job import Job
-    from vivace.supervisor.target import Loaded, mount_all
+    from vivace.supervisor.loading.budgets import load_with_budgets
+    from vivace.supervisor.loading.job import Job
+    from vivace.supervisor.loading.target import Loaded, mount_all
 
     config: Config = app.config
     kind, why = classify(app)
@@ -79,7 +79,7 @@ def _make_job(app: Any, given: RunArguments, settings: Mapping[str, object]) -> 
 
 
 def _refuse_while_loading() -> None:
-    from vivace.supervisor.target import is_loading
+    from vivace.supervisor.loading.target import is_loading
 
     if is_loading():
         raise StartupError(

@@ -30,9 +30,9 @@ def run_beside(target: str | None) -> int:
     Raises:
         StartupError: There is no such app, or it has no tasks.
     """
-    from vivace.supervisor.logs import attach_logging
-    from vivace.supervisor.target import find_target, load_app
-    from vivace.supervisor.worker import choose_loop
+    from vivace.supervisor.loading.target import find_target, load_app
+    from vivace.supervisor.telling.logs import attach_logging
+    from vivace.supervisor.workers.worker import choose_loop
 
     config = Config.load()
     loaded = load_app(target or config.APP or find_target(Path()), config)

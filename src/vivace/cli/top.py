@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from vivace.config import Config
-from vivace.supervisor.servers import Line, NotFound, find_server
+from vivace.supervisor.control.servers import Line, NotFound, find_server
 
 __all__ = ["command"]
 

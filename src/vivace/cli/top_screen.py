@@ -18,7 +18,7 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static
 
 from vivace.cli.columns import show_age, show_number, show_size
-from vivace.supervisor.servers import NotFound
+from vivace.supervisor.control.servers import NotFound
 
 __all__ = ["SORTS", "Top", "rows_of"]
 

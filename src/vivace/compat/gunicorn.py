@@ -39,9 +39,9 @@ from vivace.interfaces.hosted import unlimit
 from vivace.interfaces.kind import classify
 from vivace.protocols.stream import Stream
 from vivace.server import Interface, Server
-from vivace.supervisor.failure import describe_failure
-from vivace.supervisor.stop import Interrupted, StopRequest
-from vivace.supervisor.worker import choose_loop, serve_until_stopped
+from vivace.supervisor.loading.failure import describe_failure
+from vivace.supervisor.workers.stop import Interrupted, StopRequest
+from vivace.supervisor.workers.worker import choose_loop, serve_until_stopped
 
 try:
     from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]

@@ -14,18 +14,18 @@ from functools import partial
 from typing import Final, NoReturn
 
 from vivace.config.platform import fit_platform
-from vivace.supervisor.activation import hand_over
-from vivace.supervisor.children import STOPS
-from vivace.supervisor.generation import Summons
-from vivace.supervisor.job import Job, with_tls
-from vivace.supervisor.messages import Report
-from vivace.supervisor.service import Service
-from vivace.supervisor.sockets import Listeners
+from vivace.supervisor.generations.generation import Summons
+from vivace.supervisor.generations.template import run_template
+from vivace.supervisor.ipc.messages import Report
+from vivace.supervisor.listening.activation import hand_over
+from vivace.supervisor.listening.sockets import Listeners
+from vivace.supervisor.loading.job import Job, with_tls
 from vivace.supervisor.supervisor import Supervisor
-from vivace.supervisor.template import run_template
+from vivace.supervisor.system.children import STOPS
+from vivace.supervisor.telling.service import Service
+from vivace.supervisor.telling.voice import announce
 from vivace.supervisor.upgrade import predecessor
-from vivace.supervisor.voice import announce
-from vivace.supervisor.work import work
+from vivace.supervisor.workers.work import work
 
 __all__ = ["launch", "needs_supervisor", "serve_as_template"]
 
@@ -57,8 +57,8 @@ def launch(job: Job) -> int:
     try:
         if needs_supervisor(job, told=service.notifier.active) or before is not None:
             return Supervisor(job, listeners, service).run()
-        from vivace.supervisor.beside.declared import NeedsSupervisor
-        from vivace.supervisor.worker import run_worker
+        from vivace.supervisor.loading.declared import NeedsSupervisor
+        from vivace.supervisor.workers.worker import run_worker
 
         try:
             return run_worker(job, listeners, partial(_tell, job, listeners, service))

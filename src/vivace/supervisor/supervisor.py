@@ -19,19 +19,10 @@ from typing import Any
 
 from vivace.config import Config
 from vivace.config.workers import least_workers
-from vivace.supervisor.actions import Abandon, Action, Done, Force, Load, Retire, Say, Send, Spawn, Unload
-from vivace.supervisor.adaptive import Scaling
-from vivace.supervisor.autopsy import Autopsy
 from vivace.supervisor.beside.retinue import Retinue
-from vivace.supervisor.channels import Channels
-from vivace.supervisor.children import NOTED, STOPS, adopt_orphans, tie_to
-from vivace.supervisor.chores import FileWatch, Recycler
-from vivace.supervisor.desk import Desk
-from vivace.supervisor.door import Door
-from vivace.supervisor.fleet import Fleet, Patience
-from vivace.supervisor.generations import Generations
-from vivace.supervisor.handle import describe_exit
-from vivace.supervisor.housekeeping import (
+from vivace.supervisor.chores.adaptive import Scaling
+from vivace.supervisor.chores.files import FileWatch
+from vivace.supervisor.chores.housekeeping import (
     EXTENSION,
     Extending,
     Looking,
@@ -40,23 +31,44 @@ from vivace.supervisor.housekeeping import (
     UsageCheck,
     Watching,
 )
-from vivace.supervisor.job import Job
-from vivace.supervisor.limits import BlockGuard, MemoryGuard
-from vivace.supervisor.logs import attach_logging, reopen_files
-from vivace.supervisor.messages import Channel, Order, Report, Told, Wish
-from vivace.supervisor.reaper import Reaper
-from vivace.supervisor.retelling import Retelling
-from vivace.supervisor.rota import Rota
-from vivace.supervisor.scaling import Change, Scaler
-from vivace.supervisor.scoreboard import Scoreboard
-from vivace.supervisor.service import Service
-from vivace.supervisor.signals import Signals
-from vivace.supervisor.sockets import Listeners
-from vivace.supervisor.template import imported_files, run_main_listeners, why_unsafe
+from vivace.supervisor.chores.limits import BlockGuard, MemoryGuard
+from vivace.supervisor.chores.recycling import Recycler
+from vivace.supervisor.chores.retelling import Retelling
+from vivace.supervisor.chores.rota import Rota
+from vivace.supervisor.control.desk import Desk
+from vivace.supervisor.fleet.actions import (
+    Abandon,
+    Action,
+    Done,
+    Force,
+    Load,
+    Retire,
+    Say,
+    Send,
+    Spawn,
+    Unload,
+)
+from vivace.supervisor.fleet.fleet import Fleet, Patience
+from vivace.supervisor.fleet.handle import describe_exit
+from vivace.supervisor.fleet.scaling import Change, Scaler
+from vivace.supervisor.generations.autopsy import Autopsy
+from vivace.supervisor.generations.generations import Generations
+from vivace.supervisor.generations.workforce import Workforce, send_signal
+from vivace.supervisor.ipc.channels import Channels
+from vivace.supervisor.ipc.messages import Channel, Order, Report, Told, Wish
+from vivace.supervisor.ipc.scoreboard import Scoreboard
+from vivace.supervisor.listening.door import Door
+from vivace.supervisor.listening.sockets import Listeners
+from vivace.supervisor.loading.job import Job
+from vivace.supervisor.loading.main_process import imported_files, run_main_listeners, why_unsafe
+from vivace.supervisor.system.children import NOTED, STOPS, adopt_orphans, tie_to
+from vivace.supervisor.system.reaper import Reaper
+from vivace.supervisor.system.signals import Signals
+from vivace.supervisor.telling.logs import attach_logging, reopen_files
+from vivace.supervisor.telling.service import Service
+from vivace.supervisor.telling.voice import Voice
 from vivace.supervisor.upgrade import Upgrade
-from vivace.supervisor.voice import Voice
-from vivace.supervisor.work import work
-from vivace.supervisor.workforce import Workforce, send_signal
+from vivace.supervisor.workers.work import work
 
 __all__ = ["Supervisor"]
 

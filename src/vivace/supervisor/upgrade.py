@@ -23,12 +23,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
-from vivace.supervisor.activation import FIRST, hand_over
-from vivace.supervisor.channels import Channels
-from vivace.supervisor.children import fork
-from vivace.supervisor.messages import Channel, Report
-from vivace.supervisor.reaper import Reaper
-from vivace.supervisor.sockets import Listeners
+from vivace.supervisor.ipc.channels import Channels
+from vivace.supervisor.ipc.messages import Channel, Report
+from vivace.supervisor.listening.activation import FIRST, hand_over
+from vivace.supervisor.listening.sockets import Listeners
+from vivace.supervisor.system.children import fork
+from vivace.supervisor.system.reaper import Reaper
 
 __all__ = ["TRIAL", "Predecessor", "Upgrade", "predecessor"]
 

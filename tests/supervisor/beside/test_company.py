@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vivace.supervisor.actions import Say, Send
 from vivace.supervisor.beside.company import BOOT, Company, Deed, Member
 from vivace.supervisor.beside.place import KILLED, OFTEN, Phase
-from vivace.supervisor.beside.spec import CompanionSpec
+from vivace.supervisor.fleet.actions import Say, Send
+from vivace.supervisor.ipc.spec import CompanionSpec
 
 MAIL = CompanionSpec("mail")
 

@@ -48,6 +48,6 @@ class AppLoader:
         """
         if self.factory is not None:
             return self.factory()
-        from vivace.supervisor.target import load_target
+        from vivace.supervisor.loading.target import load_target
 
         return load_target(self.module_input).app

@@ -13,18 +13,18 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from vivace.supervisor.actions import Say, Send
 from vivace.supervisor.beside.company import Company, Deed, Make, Member
 from vivace.supervisor.beside.rows import row_of
-from vivace.supervisor.beside.spec import CompanionSpec
-from vivace.supervisor.channels import Channels
-from vivace.supervisor.children import fork
-from vivace.supervisor.generation import Generation
-from vivace.supervisor.groups import Groups
-from vivace.supervisor.job import Job
-from vivace.supervisor.messages import Channel, Made, Order, Report
-from vivace.supervisor.reaper import Reaper
-from vivace.supervisor.workforce import send_signal
+from vivace.supervisor.fleet.actions import Say, Send
+from vivace.supervisor.generations.generation import Generation
+from vivace.supervisor.generations.workforce import send_signal
+from vivace.supervisor.ipc.channels import Channels
+from vivace.supervisor.ipc.messages import Channel, Made, Order, Report
+from vivace.supervisor.ipc.spec import CompanionSpec
+from vivace.supervisor.loading.job import Job
+from vivace.supervisor.system.children import fork
+from vivace.supervisor.system.groups import Groups
+from vivace.supervisor.system.reaper import Reaper
 
 __all__ = ["Become", "Companions", "role_of"]
 

@@ -15,10 +15,10 @@ import signal
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from vivace.supervisor.actions import Say, Send
 from vivace.supervisor.beside.place import OFTEN, Phase, Place
-from vivace.supervisor.beside.spec import CompanionSpec
-from vivace.supervisor.handle import describe_exit
+from vivace.supervisor.fleet.actions import Say, Send
+from vivace.supervisor.fleet.handle import describe_exit
+from vivace.supervisor.ipc.spec import CompanionSpec
 
 __all__ = ["BOOT", "Company", "Deed", "Make", "Member"]
 

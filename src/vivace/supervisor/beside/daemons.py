@@ -25,10 +25,10 @@ from vivace.supervisor.beside.probes import EVERY, Probe, make_probe
 from vivace.supervisor.beside.program import Record, environment_of, start_of, start_program
 from vivace.supervisor.beside.rows import row_of
 from vivace.supervisor.beside.watched import Changes
-from vivace.supervisor.channels import Channels
-from vivace.supervisor.groups import Groups
-from vivace.supervisor.handle import describe_exit
-from vivace.supervisor.reaper import Reaper
+from vivace.supervisor.fleet.handle import describe_exit
+from vivace.supervisor.ipc.channels import Channels
+from vivace.supervisor.system.groups import Groups
+from vivace.supervisor.system.reaper import Reaper
 
 __all__ = ["Daemons"]
 

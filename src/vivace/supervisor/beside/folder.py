@@ -17,7 +17,7 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Final
 
-from vivace.supervisor.control import control_folder
+from vivace.supervisor.control.control import control_folder
 
 __all__ = ["VARIABLE", "Folder"]
 

@@ -18,9 +18,9 @@ from vivace.config.daemons import Daemon
 from vivace.config.stages import Stages
 from vivace.supervisor.beside.output import Output
 from vivace.supervisor.beside.program import environment_of, start_program
-from vivace.supervisor.channels import Channels
-from vivace.supervisor.handle import describe_exit
-from vivace.supervisor.reaper import Reaper
+from vivace.supervisor.fleet.handle import describe_exit
+from vivace.supervisor.ipc.channels import Channels
+from vivace.supervisor.system.reaper import Reaper
 
 __all__ = ["Hooks"]
 

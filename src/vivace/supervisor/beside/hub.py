@@ -24,11 +24,11 @@ from vivace.config import Config
 from vivace.server import bind_unix
 from vivace.supervisor.beside.place import Phase, Place
 from vivace.supervisor.beside.rows import row_of
-from vivace.supervisor.children import fork, tie_to
-from vivace.supervisor.handle import describe_exit
-from vivace.supervisor.reaper import Reaper
-from vivace.supervisor.title import set_title
-from vivace.supervisor.workforce import send_signal
+from vivace.supervisor.fleet.handle import describe_exit
+from vivace.supervisor.generations.workforce import send_signal
+from vivace.supervisor.system.children import fork, tie_to
+from vivace.supervisor.system.reaper import Reaper
+from vivace.supervisor.telling.title import set_title
 
 __all__ = ["VARIABLE", "HubProcess"]
 

@@ -11,8 +11,8 @@ import random
 from enum import Enum
 from typing import Final
 
-from vivace.supervisor.handle import describe_exit
-from vivace.supervisor.slots import FORGIVEN, delay_after
+from vivace.supervisor.fleet.handle import describe_exit
+from vivace.supervisor.fleet.slots import FORGIVEN, delay_after
 
 __all__ = ["KILLED", "OFTEN", "Phase", "Place"]
 

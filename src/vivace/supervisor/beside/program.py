@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from vivace.config.daemons import Daemon
-from vivace.supervisor.children import fork, tie_to
+from vivace.supervisor.system.children import fork, tie_to
 
 __all__ = ["Record", "environment_of", "start_of", "start_program"]
 

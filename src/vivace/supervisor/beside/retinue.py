@@ -25,12 +25,12 @@ from vivace.supervisor.beside.daemons import Daemons
 from vivace.supervisor.beside.folder import Folder
 from vivace.supervisor.beside.hooks import Hooks
 from vivace.supervisor.beside.hub import HubProcess
-from vivace.supervisor.channels import Channels
-from vivace.supervisor.fleet import FORCED, KILL_AFTER, Fleet
-from vivace.supervisor.generation import Generation
-from vivace.supervisor.groups import Groups
-from vivace.supervisor.messages import Made, Order
-from vivace.supervisor.reaper import Reaper
+from vivace.supervisor.fleet.fleet import FORCED, KILL_AFTER, Fleet
+from vivace.supervisor.generations.generation import Generation
+from vivace.supervisor.ipc.channels import Channels
+from vivace.supervisor.ipc.messages import Made, Order
+from vivace.supervisor.system.groups import Groups
+from vivace.supervisor.system.reaper import Reaper
 
 __all__ = ["Retinue"]
 

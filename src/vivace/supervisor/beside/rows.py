@@ -3,7 +3,7 @@
 from typing import Any
 
 from vivace.supervisor.beside.place import Phase, Place
-from vivace.supervisor.procfs import processor_time, resident_memory
+from vivace.supervisor.system.procfs import processor_time, resident_memory
 
 __all__ = ["row_of"]
 

@@ -81,9 +81,9 @@ class Command(DjangoCommand):
     def _serve(self, handler: Any, use_threads: bool) -> None:
         """Serve until a signal comes."""
         from vivace.interfaces.kind import classify
-        from vivace.supervisor.job import Job
         from vivace.supervisor.launch import launch
-        from vivace.supervisor.target import Loaded, mount_all
+        from vivace.supervisor.loading.job import Job
+        from vivace.supervisor.loading.target import Loaded, mount_all
 
         overrides = {
             "HOST": "0.0.0.0" if self.addr == "0" else self.addr,  # noqa: S104

@@ -1,0 +1,11 @@
+"""What the supervisor does from time to time: it looks, and the fleet decides.
+
+rota.py          chores in turn, and what happens when one fails
+housekeeping.py  the small ones, and what a chore is
+files.py         changed files of the app
+recycling.py     old and large workers, replaced while they serve
+limits.py        hard limits of a blocked loop and of memory: who is over them is killed
+blocked.py       whether a worker is blocked: pure
+adaptive.py      more or fewer workers by load
+retelling.py     events that nobody heard yet
+"""
