@@ -231,6 +231,48 @@ async def test_not_even_an_exit_ends_the_runner(book: Book) -> None:
     assert "SystemExit: 1" in ((await find(book, handle.id)).last_error or "")
 
 
+ERRORS: list[Callable[[], BaseException]] = [
+    partial(ValueError, "a\udc80b"),
+    partial(ValueError, "a\0b"),
+    GeneratorExit,
+    KeyboardInterrupt,
+    asyncio.CancelledError,
+]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+async def test_whatever_is_raised_an_attempt_has_an_end(
+    book: Book, error: Callable[[], BaseException]
+) -> None:
+    async def fail() -> None:
+        raise error()
+
+    handle = await book.declare(fail, retries=0).enqueue()
+    async with asyncio.timeout(30):
+        assert await drain(book) == 1
+    task = await find(book, handle.id)
+    assert (task.state, task.kills) == ("dead", 0)
+    assert task.last_error is not None
+    assert "\0" not in task.last_error
+
+
+@pytest.mark.parametrize("result", [object(), "a\udc80"])
+async def test_a_result_that_json_cannot_say_is_no_reason_to_do_it_all_again(
+    book: Book, result: object
+) -> None:
+    runs: list[int] = []
+
+    async def work() -> object:
+        runs.append(1)
+        return result
+
+    handle = await book.declare(work, retries=3, backoff=0, keep="1h").enqueue()
+    await drain(book)
+    task = await find(book, handle.id)
+    assert (task.state, len(runs)) == ("dead", 1)
+    assert (task.last_error or "").startswith("it was done, but its result is not what JSON can say: ")
+
+
 async def test_of_tasks_whose_process_died_one_runs_at_a_time(book: Book) -> None:
     at_once: list[set[int]] = []
     here: set[int] = set()

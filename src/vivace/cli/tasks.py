@@ -28,6 +28,7 @@ __all__ = ["command"]
 MOST: Final = 50
 """Tasks that are listed if nobody says how many."""
 _COLUMNS: Final = ("id", "state", "queue", "name", "attempts", "due", "last error")
+_SHORT: Final = "%Y-%m-%d %H:%M:%S"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _T = TypeVar("_T")
 
@@ -190,15 +191,18 @@ def _record(task: Task) -> dict[str, Any]:
     return found
 
 
-def _date(moment: float) -> str:
-    return datetime.fromtimestamp(moment).astimezone().isoformat(timespec="milliseconds")
+def _date(moment: float, form: str = "") -> str:
+    try:
+        found = datetime.fromtimestamp(moment).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return f"{moment:g}"  # it stands on the spool, and has no date
+    return found.strftime(form) if form else found.isoformat(timespec="milliseconds")
 
 
 def _row(task: Task) -> tuple[str, ...]:
     error = (task.last_error or "").strip().rpartition("\n")[2]
     tries = f"{task.attempts}/{task.max_attempts}"
-    due = datetime.fromtimestamp(task.run_at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return str(task.id), task.state, task.queue, task.name, tries, due, error[:60]
+    return str(task.id), task.state, task.queue, task.name, tries, _date(task.run_at, _SHORT), error[:60]
 
 
 def _align(rows: list[tuple[str, ...]]) -> list[str]:

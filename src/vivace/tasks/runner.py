@@ -277,7 +277,7 @@ class Runner:
         function = self._book.functions[task.name]
         try:
             given = function.arguments.decode(task.payload)
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001 - a type of the app may raise anything
             await self._fail(task, f"its arguments do not fit the function as it is now: {error}", None)
             return
         _current.set(task)
@@ -285,7 +285,6 @@ class Runner:
         try:
             async with limit:
                 result = await self._call(function, given)
-            octets = _encode(function, result)
         except asyncio.CancelledError:
             if self._stopping:
                 self._cut.append(task)
@@ -293,17 +292,26 @@ class Runner:
             await self._fail(task, "it was cancelled", self._again_at(task, function, None))
         except Retry as error:
             await self._fail(task, str(error), self._again_at(task, function, error.after), quiet=True)
-        except GeneratorExit:
-            raise
-        except BaseException as error:  # noqa: BLE001 - SystemExit too: a task does not end its runner
+        except BaseException as error:  # SystemExit too: a task does not end its runner
+            if isinstance(error, GeneratorExit) and self._stopping:
+                raise
             text = "".join(traceback.format_exception(error))[-LONGEST_ERROR:]
             if limit.expired():
                 text = f"it took longer than its timeout of {function.options.timeout:g} s"
             await self._fail(task, text, self._again_at(task, function, None))
         else:
-            self.done += 1
-            if not await self._insist(lambda spool: spool.ack(self.worker, task, octets, self._book.clock())):
-                logger.warning("task %s (%s) was done, but it was not ours any more", task.id, task.name)
+            await self._succeed(task, function, result)
+
+    async def _succeed(self, task: Task, function: TaskFunction[Any, Any], result: Any) -> None:
+        try:
+            octets = msgspec.json.encode(result) if function.options.keep else None
+        except Exception as error:  # noqa: BLE001 - a type of the app may raise anything
+            # Not run again: all that it does is done, and its result would be the same.
+            await self._fail(task, f"it was done, but its result is not what JSON can say: {error}", None)
+            return
+        self.done += 1
+        if not await self._insist(lambda spool: spool.ack(self.worker, task, octets, self._book.clock())):
+            logger.warning("task %s (%s) was done, but it was not ours any more", task.id, task.name)
 
     def _again_at(self, task: Task, function: TaskFunction[Any, Any], after: float | None) -> float | None:
         if task.attempts >= task.max_attempts:
@@ -313,6 +321,7 @@ class Runner:
 
     async def _fail(self, task: Task, error: str, again_at: float | None, *, quiet: bool = False) -> None:
         self.failed += 1
+        error = _storable(error)
         last = error.strip().splitlines()[-1]
         what = f"attempt {task.attempts} of {task.max_attempts} of task {task.id} ({task.name})"
         if again_at is None:
@@ -414,5 +423,6 @@ def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
         loop.call_soon_threadsafe(event.set)
 
 
-def _encode(function: TaskFunction[Any, Any], result: Any) -> bytes | None:
-    return msgspec.json.encode(result) if function.options.keep else None
+def _storable(text: str) -> str:
+    """A text that every spool takes: UTF-8 has no surrogates, a text of PostgreSQL no zero."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
