@@ -7,9 +7,10 @@ import http.server
 import json
 import logging
 import os
+import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,14 +20,15 @@ import pytest
 
 from vivace import Vivace
 from vivace.config import Config
-from vivace.config.alarms import EVENTS, Alarm, parse_alarms, show_alarms
+from vivace.config.alarms import EVENTS, PLACE, Alarm, parse_alarms, show_alarms
 from vivace.errors import ConfigError, DeclarationError
 from vivace.framework.alarms import keeper
-from vivace.framework.alarms.book import AlarmBook
+from vivace.framework.alarms.book import MOST, SUBJECTS, AlarmBook
 from vivace.framework.alarms.declare import companion
 from vivace.framework.alarms.targets import signature, targets_of
 from vivace.framework.beside import Context
-from vivace.server.logs.notes import WAITING, Notes
+from vivace.server.logs.notes import LONGEST_NAME, WAITING, Notes, notes
+from vivace.server.logs.schema import place_process
 
 PATIENCE = 10.0
 CRASH = Alarm(event="worker.crash", subject="worker 1", message="it died", host="web1")
@@ -62,9 +64,55 @@ def test_an_interval_of_zero_holds_nothing_back() -> None:
 def test_a_book_forgets_the_oldest() -> None:
     book = AlarmBook(300.0)
     for number in range(1001):
-        book.note(Alarm(event="x", subject=str(number)), float(number))
-    assert book.note(Alarm(event="x", subject="0"), 1002.0) is not None
-    assert book.note(Alarm(event="x", subject="1000"), 1002.0) is None
+        book.note(Alarm(event=f"x{number}"), float(number))
+    assert len(book._known) == len(book._events) == MOST
+    assert book.note(Alarm(event="x0"), 100.0) is not None
+    assert book.note(Alarm(event="x1000"), 1002.0) is None
+
+
+def test_who_was_told_of_an_end_is_told_that_it_began_again() -> None:
+    book = AlarmBook(300.0)
+    over = Alarm(event="worker.crash", subject="worker 1", resolved=True)
+    assert [book.note(CRASH, 0.0), book.note(over, 1.0)] == [CRASH, over]
+    assert book.next_due() == float("inf")
+    assert book.note(CRASH, 2.0) is book.note(CRASH, 3.0) is None
+    assert book.next_due() == 300.0
+    assert book.due(299.0) == []
+    (told,) = book.due(300.0)
+    assert (told.event, told.held_back, told.resolved) == ("worker.crash", 1, False)
+    assert book.due(900.0) == []
+    assert book.note(over, 301.0) is over
+
+
+def test_a_beginning_that_was_held_back_is_not_told_after_its_end() -> None:
+    book = AlarmBook(300.0)
+    over = Alarm(event="worker.crash", subject="worker 1", resolved=True)
+    assert [book.note(CRASH, 0.0), book.note(over, 1.0)] == [CRASH, over]
+    assert book.note(CRASH, 2.0) is book.note(over, 3.0) is None
+    assert book.due(900.0) == []
+
+
+def test_subjects_that_strangers_choose_are_no_storm() -> None:
+    book = AlarmBook(300.0)
+    told = [book.note(Alarm(event="request.timeout", subject=f"GET /{n}"), 1.0) for n in range(100)]
+    assert [one is not None for one in told] == [True] * SUBJECTS + [False] * (100 - SUBJECTS)
+    assert book.note(Alarm(event="task.dead"), 2.0) is not None
+    (last,) = book.due(301.0)
+    assert (last.subject, last.held_back) == ("GET /99", 100 - SUBJECTS - 1)
+    assert book.note(Alarm(event="request.timeout", subject="GET /99", resolved=True), 302.0) is not None
+    again = book.note(Alarm(event="request.timeout", subject="GET /new"), 700.0)
+    assert again is not None
+    assert again.held_back == 0
+
+
+def test_the_next_book_knows_what_was_told() -> None:
+    first, second = AlarmBook(300.0), AlarmBook(300.0)
+    first.note(CRASH, 0.0)
+    second.restore(b"no book")
+    second.restore(first.save())
+    assert second.note(CRASH, 1.0) is None
+    over = Alarm(event="worker.crash", subject="worker 1", resolved=True)
+    assert second.note(over, 2.0) is over
 
 
 @pytest.mark.parametrize(
@@ -108,10 +156,14 @@ class Hook(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         self.seen.append((self.headers.get("vivace-signature", ""), body))
         self.send_response(self.answers.pop(0) if self.answers else 204)
+        self.send_header("location", "/elsewhere")
         self.end_headers()
 
     def log_message(self, format: str, *_: Any) -> None:  # noqa: A002 - that is its name
         return
+
+    def do_GET(self) -> None:
+        self.seen.append(("followed", b""))
 
 
 @asynccontextmanager
@@ -189,17 +241,102 @@ async def test_a_webhook_is_signed_and_tried_again(tmp_path: Path, monkeypatch: 
     assert json.loads(body)["event"] == "worker.crash"
 
 
+@pytest.mark.parametrize("answer", [404, 301, 302, 307])
 async def test_a_webhook_that_refuses_is_not_asked_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, answer: int
 ) -> None:
-    async with hook(404) as port:
+    async with hook(answer) as port:
         rule = {"on": "*", "to": f"http://127.0.0.1:{port}/secret-path"}
         async with kept(SimpleNamespace(), tmp_path, monkeypatch, ALARM=[rule]) as log:
             log.error("it died", extra={"event": "worker.crash"})
-            await until(lambda: "it answered 404" in caplog.text)
+            await until(lambda: f"it answered {answer}" in caplog.text)
     assert len(Hook.seen) == 1
     assert "webhook 127.0.0.1 failed on the alarm worker.crash" in caplog.text
     assert "secret-path" not in caplog.text
+
+
+async def test_a_webhook_that_speaks_no_http_is_asked_again_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[int] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(1)
+        await reader.readuntil(b"}")
+        writer.write(b"SSH-2.0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        rules = [
+            {"on": "*", "to": [f"http://127.0.0.1:{port}/secret", f"http://127.0.0.1:{port}/secret two"]}
+        ]
+        async with kept(SimpleNamespace(), tmp_path, monkeypatch, ALARM=rules) as log:
+            log.error("it died", extra={"event": "worker.crash"})
+            await until(lambda: caplog.text.count("was not told of the alarm") == 2)
+    assert len(asked) == 4
+    assert "that was no HTTP: BadStatusLine" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_whoever_hangs_holds_up_no_other_and_no_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keeper, "LAST", 0.2)
+    app, got, released = Vivace("hanging_alarms"), list[str](), threading.Event()
+
+    def hangs(alarm: Alarm) -> None:
+        released.wait(60)
+
+    for _ in range(40):  # more than a pool of threads has
+        app.on_alarm("*")(hangs)
+    app.on_alarm("*")(lambda alarm: got.append(alarm.event))
+    try:
+        async with kept(app, tmp_path, monkeypatch) as log:
+            log.error("it died", extra={"event": "worker.crash"})
+            await until(lambda: got == ["worker.crash"])
+    finally:
+        released.set()
+    assert caplog.text.count("hangs was not told of 1 alarms before the stop") == 40
+
+
+async def test_what_began_before_a_restart_ends_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, got = Vivace("restarted_alarms"), list[Alarm]()
+    app.on_alarm("*")(got.append)
+    over = {"event": "restart.aborted", "resolved": True}
+    async with kept(app, tmp_path, monkeypatch) as log:
+        log.error("it cannot serve", extra={"event": "restart.aborted"})
+        await until(lambda: len(got) == 1)
+    async with kept(app, tmp_path, monkeypatch) as log:
+        log.error("it cannot serve", extra={"event": "restart.aborted"})
+        log.info("done", extra=over)
+        await until(lambda: len(got) == 2)
+    assert [one.resolved for one in got] == [False, True]
+
+
+async def test_what_is_due_is_told_without_another_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, got = Vivace("due_alarms"), list[Alarm]()
+    app.on_alarm("*")(got.append)
+    async with kept(app, tmp_path, monkeypatch, ALARM_INTERVAL=1.0) as log:
+        for resolved in (False, True, False):
+            log.error("flaps", extra={"event": "daemon.down", "subject": "redis", "resolved": resolved})
+        await until(lambda: len(got) == 3)
+    assert [one.resolved for one in got] == [False, True, False]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_nobody_to_tell_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("apprise")
+    rule = {"on": "*", "to": "nothing://secret"}
+    async with kept(SimpleNamespace(), tmp_path, monkeypatch, ALARM=[rule]) as log:
+        log.error("it died", extra={"event": "worker.crash"})
+    assert "nothing://..." in caplog.text
 
 
 async def test_a_command_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,6 +381,45 @@ def test_events_wait_for_who_listens_and_the_oldest_go(
     assert len(handler._waiting) == WAITING
     assert handler.waits
     assert b'"subject":"1"' in handler._waiting[0][1]
+
+
+@pytest.fixture
+def in_a_worker() -> Iterator[None]:
+    place_process("worker", 1)
+    yield
+    place_process("", None)
+
+
+@pytest.mark.usefixtures("in_a_worker")
+def test_an_event_that_nobody_hears_yet_is_told_without_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIVACE_RUN", str(tmp_path))
+    monkeypatch.setattr("vivace.server.logs.notes.EVERY", 0.01)
+    handler = Notes()
+    facts = {"event": "e" * 1000, "subject": "\udc80", "msg": "m", "levelname": "ERROR", "created": 1.0}
+    handler.handle(logging.makeLogRecord(facts))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / PLACE))
+        ear.settimeout(PATIENCE)
+        heard = json.loads(ear.recv(65_536))
+    assert (heard["event"], heard["subject"]) == ("e" * LONGEST_NAME, "\\udc80")
+
+
+def test_a_child_does_not_tell_what_its_parent_has_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIVACE_RUN", str(tmp_path))
+    facts = {"event": "x", "msg": "m", "levelname": "ERROR", "created": 1.0}
+    notes.handle(logging.makeLogRecord(facts))
+    try:
+        child = os.fork()
+        if not child:
+            os._exit(3 if notes.waits else 0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert notes.waits
+    finally:
+        notes.forget()
 
 
 def test_a_declaration_needs_events() -> None:

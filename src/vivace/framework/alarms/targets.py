@@ -3,18 +3,23 @@
 Rules of this file:
 
 - Every attempt has an end; whoever fails is tried again a few times, then the log says so.
+- Each target that may block has a thread of its own, at most one at a time: one that hangs holds up no other,
+  and no stop.
 - A webhook is signed: ``vivace-signature: t=SECONDS,v1=HEX``, the HMAC-SHA256 (RFC 2104) of ``SECONDS.BODY``.
-  Whoever checks it refuses times that are long past.
+  Whoever checks it refuses times that are long past. It is followed nowhere else: a redirect is a refusal.
 - Secrets are in targets: messages name a target by its kind and host alone.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
+import http.client
 import inspect
 import os
 import shlex
 import signal
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -30,9 +35,9 @@ from vivace.errors import ConfigError
 __all__ = ["Target", "signature", "targets_of"]
 
 TIMEOUT: Final = 10.0
-"""Seconds that a webhook may take."""
+"""Seconds that a webhook may be silent."""
 LONG: Final = 30.0
-"""Seconds that a command or a function may take."""
+"""Seconds that an attempt may take."""
 
 
 class Tell(Protocol):
@@ -87,18 +92,54 @@ def signature(secret: str, body: bytes, seconds: int) -> str:
     return f"t={seconds},v1={made.hexdigest()}"
 
 
+class _Lane:
+    """Calls functions in a thread, one at a time; a process ends without waiting for it."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+
+    async def call(self, function: Callable[[Any], object], argument: Any) -> None:
+        """Raises OSError while the call before still runs, else what `function` raises."""
+        if self._thread is not None and self._thread.is_alive():
+            raise OSError("the attempt before has not come to an end")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def settle(error: BaseException | None) -> None:
+            if done.done():
+                return
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        def run() -> None:
+            found: BaseException | None = None
+            try:
+                function(argument)
+            except Exception as error:  # noqa: BLE001 - the caller gets it
+                found = error
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, found)
+
+        self._thread = threading.Thread(target=run, name="vivace-alarm", daemon=True)
+        self._thread.start()
+        await done
+
+
 class Function:
     """A function of the app."""
 
     def __init__(self, function: Callable[[Alarm], Any]) -> None:
         self._function = function
+        self._lane = _Lane()
 
     async def __call__(self, alarm: Alarm, /) -> None:
         async with asyncio.timeout(LONG):
             if inspect.iscoroutinefunction(self._function):
                 await self._function(alarm)
             else:
-                await asyncio.to_thread(self._function, alarm)
+                await self._lane.call(self._function, alarm)
 
 
 class _Command:
@@ -133,9 +174,12 @@ class _Webhook:
     def __init__(self, url: str, secret: str) -> None:
         self._url = url
         self._secret = secret
+        self._lane = _Lane()
+        self._opener = urllib.request.build_opener(_NoRedirect)
 
     async def __call__(self, alarm: Alarm, /) -> None:
-        await asyncio.to_thread(self._post, msgspec.json.encode(alarm))
+        async with asyncio.timeout(LONG):
+            await self._lane.call(self._post, msgspec.json.encode(alarm))
 
     def _post(self, body: bytes) -> None:
         fields = {"content-type": "application/json", "user-agent": "vivace-alarms"}
@@ -143,12 +187,23 @@ class _Webhook:
             fields["vivace-signature"] = signature(self._secret, body, int(time.time()))
         request = urllib.request.Request(self._url, body, fields)  # noqa: S310 - http and https only
         try:
-            urllib.request.urlopen(request, timeout=TIMEOUT).close()  # noqa: S310
+            self._opener.open(request, timeout=TIMEOUT).close()
         except urllib.error.HTTPError as error:
             error.close()
             if error.code < 500 and error.code != 429:
                 raise ValueError(f"it answered {error.code}") from None
             raise OSError(f"it answered {error.code}") from None
+        except http.client.HTTPException as error:  # its text may hold the URL
+            raise OSError(f"that was no HTTP: {type(error).__name__}") from None
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """What is sent is meant for whom it is signed; and a POST that is redirected loses its body."""
+
+    def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> None:
+        """Nobody has handled it: it is an error."""
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 class _Apprise:
