@@ -63,6 +63,9 @@ class GuestSocketStream:
         scope: Of the type ``websocket``.
         receive: Gives the next event.
         send: Takes an event.
+
+    Attributes:
+        status: Of the answer: 101, or that of a denial; 0 before it was chosen.
     """
 
     def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -70,7 +73,7 @@ class GuestSocketStream:
         self._receive = receive
         self._outbox = Outbox(send)
         self._body: list[bytes] = []
-        self._status = 0
+        self.status = 0
         self._fields: Fields = ()
         self._socket: GuestSocket | None = None
         self.head: RequestReceived = make_head(scope)
@@ -148,7 +151,7 @@ class GuestSocketStream:
         if self.response_started:
             raise LocalProtocolError("the response was started before: a request has one response")
         self.response_started = True
-        self._status, self._fields = status, fields
+        self.status, self._fields = status, fields
 
     async def send(self, data: bytes) -> None:
         """Collect a piece of a denial."""
@@ -172,7 +175,7 @@ class GuestSocketStream:
         fields = [(name.lower(), value) for name, value in self._fields]
         if not any(name == b"content-length" for name, _ in fields):
             fields.append((b"content-length", b"%d" % len(body)))
-        self._outbox.put({"type": _DENIAL + ".start", "status": self._status, "headers": fields})
+        self._outbox.put({"type": _DENIAL + ".start", "status": self.status, "headers": fields})
         self._outbox.put({"type": _DENIAL + ".body", "body": body})
 
     async def wait_disconnected(self) -> None:
@@ -195,6 +198,7 @@ class GuestSocketStream:
         if self.response_started:
             raise LocalProtocolError("the response was started before: a WebSocket is opened in its place")
         self.response_started = self.complete = True
+        self.status = 101
         accept = {"type": "websocket.accept", "subprotocol": subprotocol, "headers": list(fields)}
         self._outbox.put(accept)
         self._socket = GuestSocket(self._receive, self._outbox, subprotocol)

@@ -173,7 +173,9 @@ def test_a_collector_gets_records_of_opentelemetry() -> None:
         thread.start()
         place = make_place(parse_place(f"otlp://127.0.0.1:{server.server_port}?app=shop"), "x")
         shipper = Shipper(place, 10)
-        shipper.put(entry('{"level":"error","message":"no","worker":2,"request_id":"a1"}', logging.ERROR))
+        span = '"trace_id":"0af7651916cd43dd8448eb211c80319c","span_id":"b7ad6b7169203331"'
+        line = f'{{"level":"error","message":"no","worker":2,"request_id":"a1",{span}}}'
+        shipper.put(entry(line, logging.ERROR))
         until(lambda: shipper.sent)
         shipper.close()
         server.shutdown()
@@ -185,6 +187,7 @@ def test_a_collector_gets_records_of_opentelemetry() -> None:
     assert found["body"] == {"stringValue": "no"}
     assert {"key": "worker", "value": {"intValue": "2"}} in found["attributes"]
     assert {"key": "request_id", "value": {"stringValue": "a1"}} in found["attributes"]
+    assert (found["traceId"], found["spanId"]) == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 
 
 def test_a_file_is_opened_anew_and_no_line_is_lost(tmp_path: Path, handlers: list[PlacesHandler]) -> None:

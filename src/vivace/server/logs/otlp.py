@@ -23,7 +23,8 @@ TIMEOUT: Final = 10.0
 """Seconds that the collector may take."""
 _AGAIN: Final = (429, 502, 503, 504)
 _LEVELS: Final = ((logging.CRITICAL, 21), (logging.ERROR, 17), (logging.WARNING, 13), (logging.INFO, 9))
-_APART: Final = ("time", "level", "message")
+_APART: Final = ("time", "level", "message", "trace_id", "span_id")
+_SPAN: Final = (("trace_id", "traceId"), ("span_id", "spanId"))
 
 
 class Otlp:
@@ -105,6 +106,7 @@ def _record(entry: Entry, line: str) -> dict[str, Any]:
         "severityNumber": number,
         "severityText": str(fields.get("level", "")).upper(),
         "body": {"stringValue": str(fields.get("message", ""))},
+        **{ours: str(fields[name]) for name, ours in _SPAN if name in fields},
         "attributes": [_attribute(key, value) for key, value in fields.items() if key not in _APART],
     }
 

@@ -3,8 +3,9 @@
 Rules of this file:
 
 - ``time`` (UTC), ``level``, ``logger``, ``message``, ``pid``, ``role`` and ``worker`` of the process, and
-  ``request_id`` where there is a request; ``event`` and ``subject`` of what alarms know, and ``state`` where
-  that is over; then what the caller gave as ``extra``, under ``extra``.
+  ``request_id`` where there is a request, ``trace_id`` and ``span_id`` where OpenTelemetry has a span;
+  ``event`` and ``subject`` of what alarms know, and ``state`` where that is over; then what the caller gave
+  as ``extra``, under ``extra``.
 - A line has no line feed within, in JSON; in text, what follows the first line of a record is indented, so
   that nobody's message looks like another record. Secrets are masked here, and controls escaped.
 """
@@ -16,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from vivace.server.logs.redact import Redaction
-from vivace.server.logs.whose import current_request_id
+from vivace.server.logs.whose import current_request_id, current_span
 
 __all__ = ["JSONFormatter", "TextFormatter", "fields_of", "here", "place_process"]
 
@@ -67,6 +68,7 @@ def fields_of(record: logging.LogRecord, redaction: Redaction) -> dict[str, Any]
     }
     if request := getattr(record, "request_id", None) or current_request_id():
         fields["request_id"] = str(request)
+    fields.update(current_span())
     for name in ("event", "subject"):
         if name in record.__dict__:
             fields[name] = str(record.__dict__[name])

@@ -10,6 +10,7 @@ Rules of this file:
 
 import gc
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from vivace.server.state import ServerState
     from vivace.server.stream import Stream
 
-__all__ = ["current_request_id", "current_stream", "request_id", "serving"]
+__all__ = ["current_request_id", "current_span", "current_stream", "request_id", "serving"]
 
 serving: "WeakSet[Server]" = WeakSet()
 """The servers of this process."""
@@ -45,6 +46,18 @@ def current_request_id() -> str:
         return request_id(stream) if stream is not None else ""
     except Exception:  # noqa: BLE001 - a log line without an id is better than none
         return ""
+
+
+def current_span() -> dict[str, str]:
+    """``trace_id`` and ``span_id`` of OpenTelemetry's span that is current; empty if there is none."""
+    api = sys.modules.get("opentelemetry.trace")
+    try:
+        context = api.get_current_span().get_span_context() if api is not None else None
+    except Exception:  # noqa: BLE001 - as above
+        return {}
+    if context is None or not context.is_valid:
+        return {}
+    return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
 
 
 def current_stream() -> "Stream | None":
