@@ -12,7 +12,7 @@ from tests.tasks.conftest import START, Clock
 from tests.tasks.test_runner import drain
 from vivace.errors import DeclarationError
 from vivace.tasks.book import Book
-from vivace.tasks.schedule import LATE, MOST_MISSED, Cron, Every, Schedule, parse_jitter
+from vivace.tasks.schedule import LATE, LONGEST, MOST_MISSED, Cron, Every, Schedule, parse_jitter
 from vivace.tasks.scheduler import Scheduler
 
 MADRID = ZoneInfo("Europe/Madrid")
@@ -112,6 +112,19 @@ def test_of_missed_slots_run_the_last_all_or_none() -> None:
     assert due("all", since=START - 60 * 5000)[0] > START - 60 * 1000
     assert len(due("all", since=START - 60 * 5000)) == MOST_MISSED
     assert due("last", since=every[-1]) == []
+
+
+def test_of_more_missed_slots_than_can_be_counted_the_newest_are_run() -> None:
+    for rule, apart in ((Every("1s"), 1.0), (Every("1.5s"), 1.5), (Cron("* * * * * *"), 1.0)):
+        found = Schedule("x", rule, catch_up="all").due(0.0, START)
+        assert len(found) == MOST_MISSED
+        assert (found[-1], found[-1] - found[0]) == (START, (MOST_MISSED - 1) * apart)
+
+
+def test_an_interval_has_a_longest_length() -> None:
+    assert Every(LONGEST).length == LONGEST
+    with pytest.raises(DeclarationError, match="at most"):
+        Every(LONGEST + 1)
 
 
 def test_none_still_runs_what_is_a_moment_late() -> None:

@@ -1,5 +1,6 @@
 """Files that are watched: what counts as a change, and when it is told."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -56,3 +57,50 @@ async def test_what_was_there_at_the_start_is_no_change(book: Book, seen: list[l
     await watcher.look(1.0)
     await watcher.look(2.0)
     assert (await drain(book), seen) == (0, [])
+
+
+async def test_a_stop_tells_what_is_not_quiet_yet(book: Book, seen: list[list[str]], tmp_path: Path) -> None:
+    watcher, stopping = Watcher(book), asyncio.Event()
+    (tmp_path / "conf" / "old.yml").write_text("ab")
+    stopping.set()
+    await watcher.run(stopping)
+    await drain(book)
+    assert seen == [["old.yml"]]
+
+
+async def test_a_name_that_is_no_utf_8_ends_nothing(
+    book: Book, seen: list[list[str]], tmp_path: Path
+) -> None:
+    watcher = Watcher(book)
+    (tmp_path / "conf" / os.fsdecode(b"\xff.yml")).touch()
+    await watcher.look(1.0)
+    await watcher.look(1.3)
+    await drain(book)
+    assert seen == [["\\xff.yml"]]
+
+
+async def test_more_files_than_a_task_is_told_of_are_told_by_several(
+    book: Book, seen: list[list[str]], tmp_path: Path
+) -> None:
+    watcher = Watcher(book)
+    for number in range(1500):
+        (tmp_path / "conf" / f"{number}.yml").touch()
+    await watcher.look(1.0)
+    await watcher.look(1.3)
+    await drain(book)
+    assert [len(told) for told in seen] == [1000, 500]
+
+
+async def test_names_too_long_for_one_task_are_told_by_several(
+    book: Book, seen: list[list[str]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    watcher = Watcher(book)
+    for number in range(8):
+        (tmp_path / "conf" / f"{number}{'x' * 100}.yml").touch()
+    (tmp_path / "conf" / f"{'y' * 240}.yml").touch()
+    book.config().TASK_MAX_PAYLOAD = len(str(tmp_path)) + 150
+    await watcher.look(1.0)
+    await watcher.look(1.3)
+    await drain(book)
+    assert [len(told) for told in seen] == [1] * 8
+    assert "a change cannot be told: " in caplog.text

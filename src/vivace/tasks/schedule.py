@@ -10,7 +10,6 @@ Rules of this file:
   left out runs right behind it; what falls into the hour that comes twice runs once, or in both if hourly.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from hashlib import sha256
 from typing import Final, Protocol
@@ -38,7 +37,9 @@ OVERLAPS: Final = ("skip", "queue", "allow")
 CATCH_UPS: Final = ("last", "all", "none")
 """Of the slots that passed while no scheduler ran, these are run."""
 SHORTEST: Final = 1.0
-"""Seconds of the shortest interval."""
+"""Seconds of the shortest interval; slots of cron are no closer."""
+LONGEST: Final = 10 * 366 * 86400.0
+"""Seconds of the longest: ten years."""
 LATE: Final = 30.0
 """Seconds after which a slot counts as one that passed while no scheduler ran."""
 MOST_MISSED: Final = 1000
@@ -109,7 +110,7 @@ class Every:
         length: Seconds, or text such as ``30s``.
 
     Raises:
-        DeclarationError: It is none, or shorter than `SHORTEST`.
+        DeclarationError: It is none, shorter than `SHORTEST` or longer than `LONGEST`.
     """
 
     def __init__(self, length: float | str) -> None:
@@ -117,6 +118,8 @@ class Every:
         self.zone: tzinfo = UTC
         if self.length < SHORTEST:
             raise DeclarationError(f"every {length!r}: expected at least {show_duration(SHORTEST)}")
+        if self.length > LONGEST:
+            raise DeclarationError(f"every {length!r}: expected {show_duration(LONGEST)} at most")
 
     def after(self, moment: float) -> float:
         """See `Rule`."""
@@ -156,16 +159,18 @@ class Schedule(msgspec.Struct, frozen=True):
         """
         if self.rule.after(since) > now:
             return []
-        if self.catch_up == "all":
-            return list(self._between(since, now))[-MOST_MISSED:]
         last = self.rule.last(now)
+        if self.catch_up == "all":
+            return self._newest(since, last)
         return [last] if self.catch_up == "last" or now - last <= LATE else []
 
-    def _between(self, since: float, now: float) -> Iterator[float]:
-        slot = self.rule.after(since)
-        while slot <= now:
-            yield slot
-            slot = self.rule.after(slot)
+    def _newest(self, since: float, slot: float) -> list[float]:
+        # From the end: since the clock was set there may be more than could ever be counted.
+        found: list[float] = []
+        while slot > since and len(found) < MOST_MISSED:
+            found.append(slot)
+            slot = self.rule.last(slot - SHORTEST)
+        return found[::-1]
 
     def start_of(self, slot: float) -> float:
         """When the run of a slot starts: the same everywhere, also where chance decides."""

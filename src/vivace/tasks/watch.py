@@ -18,7 +18,7 @@ from typing import Final
 
 from vivace.tasks.book import Book
 from vivace.tasks.complaint import Complaint
-from vivace.tasks.errors import SpoolUnavailable
+from vivace.tasks.errors import BadArguments, SpoolUnavailable
 from vivace.tasks.schedule import Watch
 
 __all__ = ["Watcher"]
@@ -50,7 +50,8 @@ class _Eye:
             self.known, self.since = found, now
         if not self.changed or now - self.since < self.watch.debounce:
             return []
-        changed, self.changed = sorted(self.changed), set()
+        changed = sorted(self.changed)
+        self.changed = set(changed[_MOST:])
         return changed[:_MOST]
 
 
@@ -75,6 +76,8 @@ class Watcher:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await stopping.wait()
+        # Who takes this one's place knows nothing of what is not quiet yet.
+        await self.look(float("inf"))
 
     async def look(self, now: float) -> None:
         """Look at all files, and enqueue what is due.
@@ -83,11 +86,12 @@ class Watcher:
             now: Seconds of any clock that goes on evenly.
         """
         for eye in self._eyes:
-            changed = await asyncio.to_thread(eye.look, now)
-            if changed:
-                await self._enqueue(eye, changed)
+            while changed := await asyncio.to_thread(eye.look, now):
+                if not await self._enqueue(eye, changed):
+                    break
 
-    async def _enqueue(self, eye: _Eye, changed: list[str]) -> None:
+    async def _enqueue(self, eye: _Eye, changed: list[str]) -> bool:
+        """Tell of some files; False if that has to be done again."""
         function = self._book.functions[eye.watch.name]
         given = dict.fromkeys(list(function.arguments.signature.parameters)[:1], changed)
         try:
@@ -95,8 +99,20 @@ class Watcher:
         except SpoolUnavailable as error:
             eye.changed.update(changed)  # it is tried again with the next look
             self._complaint.say(f"{eye.watch.name} cannot be enqueued: {error}")
-        else:
-            self._complaint.over()
+            return False
+        except BadArguments as error:
+            return await self._enqueue_parts(eye, changed, error)
+        self._complaint.over()
+        return True
+
+    async def _enqueue_parts(self, eye: _Eye, changed: list[str], error: BadArguments) -> bool:
+        """They were too many for one task, or one of them is not to be told of."""
+        if len(changed) == 1:
+            logger.error("a change cannot be told: %s", error)
+            return True
+        half = len(changed) // 2
+        first = await self._enqueue(eye, changed[:half])
+        return await self._enqueue(eye, changed[half:]) and first
 
 
 def stamps(pattern: str) -> dict[str, Stamp]:
@@ -105,5 +121,10 @@ def stamps(pattern: str) -> dict[str, Stamp]:
     for path in iglob(pattern, recursive=True, include_hidden=True):
         with contextlib.suppress(OSError):
             status = os.stat(path)
-            found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
+            found[_shown(path)] = (status.st_mtime_ns, status.st_size, status.st_ino)
     return found
+
+
+def _shown(path: str) -> str:
+    """A name as JSON can say it: one that is no UTF-8 has its octets written out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
