@@ -4,11 +4,15 @@ import asyncio
 import os
 import select
 import socket
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.server.support import HandlerInterface, hello, running, until
 from vivace.config import Config
+from vivace.protocols.threads import AtWork, teams
 from vivace.server import Server, bind_tcp
 from vivace.server.turns import Turns
 
@@ -50,7 +54,7 @@ async def test_a_connection_is_seen_though_it_came_while_nobody_was_in_line() ->
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         loop.add_reader(listener, accept)
-        turns = Turns(loop, listener)
+        turns = Turns(loop, listener, accept)
         for count in range(1, 6):
             with socket.create_connection(listener.getsockname()):
                 await until(lambda count=count: seen == count)  # type: ignore[misc]
@@ -91,3 +95,61 @@ async def test_a_socket_that_the_supervisor_has_shut_is_left(
         assert (await asyncio.get_running_loop().sock_recv(client, 4096)).endswith(b"hello /a")
     await asyncio.wait_for(server.stop(2.0, last_call=True, leave=listener.close), 9)
     assert caplog.text == ""
+
+
+class Crew:
+    """A pool of one thread."""
+
+    size = 1
+
+    def __init__(self) -> None:
+        self.work: list[AtWork] = []
+
+    def at_work(self) -> list[AtWork]:
+        return self.work
+
+    def take(self) -> None:
+        stream: Any = SimpleNamespace(head=object())
+        self.work = [AtWork(1, "one", stream)]
+
+
+@pytest.fixture
+def crew() -> Iterator[Crew]:
+    found = Crew()
+    teams.add(found)
+    yield found
+    teams.discard(found)
+
+
+async def test_who_has_no_thread_left_leaves_the_line_and_comes_back(crew: Crew) -> None:
+    async with running(hello, WORKERS=2) as server:
+        (turns,) = [one._turns for one in server.server._acceptors]
+        assert turns is not None
+        crew.take()
+        await until(lambda: turns._away)
+        # Nobody else takes it: there may be files to ask for.
+        assert (await server.exchange(GET)).endswith(b"hello /a")
+        assert turns._away
+        crew.work = []
+        await until(lambda: not turns._away)
+        assert (await server.exchange(GET)).endswith(b"hello /a")
+
+
+async def test_requests_that_are_soon_over_keep_nobody_from_the_line(crew: Crew) -> None:
+    async with running(hello, WORKERS=2) as server:
+        (turns,) = [one._turns for one in server.server._acceptors]
+        assert turns is not None
+        for _ in range(20):
+            crew.take()
+            turns._consider()  # as it is called each `HELD`
+            assert not turns._away
+
+
+async def test_a_server_stops_though_its_threads_are_held(crew: Crew) -> None:
+    before = descriptors()
+    async with running(hello, WORKERS=2) as server:
+        (turns,) = [one._turns for one in server.server._acceptors]
+        assert turns is not None
+        crew.take()
+        await until(lambda: turns._away)
+    assert descriptors() <= before

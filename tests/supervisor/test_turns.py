@@ -100,3 +100,40 @@ def test_a_worker_that_was_alone_and_is_not_any_more_still_serves(tmp_path: Path
         with socket.create_connection(("127.0.0.1", server.port), 5) as client:
             client.sendall(GET)
             assert b"200 OK" in client.recv(65536)
+
+
+HELD = """
+import os, time
+
+
+def app(environ, start_response):
+    until = environ["QUERY_STRING"]
+    while until and not os.path.exists(until):
+        time.sleep(0.01)
+    start_response("200 OK", [("content-length", "2")])
+    return [b"ok"]
+"""
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_no_connection_goes_to_a_worker_without_a_thread_while_another_has_one(
+    tmp_path: Path, loop: str
+) -> None:
+    (tmp_path / "sample.py").write_text(HELD)
+    done = tmp_path / "done"
+    argv = [*RUN, loop, "--workers", "2", "--threads", "1"]
+    answered = 0
+    with Serving(argv, tmp_path) as server, server.connect() as held:
+        held.sendall(b"GET /?%s HTTP/1.1\r\nHost: x\r\n\r\n" % str(done).encode())
+        time.sleep(0.2)  # to notice takes 10 ms; what comes sooner may wait
+        for _ in range(40):
+            with server.connect() as client:
+                client.settimeout(5)
+                client.sendall(GET)
+                try:
+                    answered += client.recv(4096).endswith(b"ok")
+                except TimeoutError:
+                    continue
+        done.touch()
+        assert held.recv(4096).endswith(b"ok")
+    assert answered >= 38

@@ -10,7 +10,16 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, Protocol
 from weakref import WeakSet
 
-__all__ = ["AtWork", "Team", "count_threads", "find_worker", "late_workers", "teams", "who_waits"]
+__all__ = [
+    "AtWork",
+    "Team",
+    "count_threads",
+    "find_worker",
+    "held_up",
+    "late_workers",
+    "teams",
+    "who_waits",
+]
 
 
 class AtWork(NamedTuple):
@@ -72,3 +81,14 @@ def count_threads() -> tuple[int, int]:
 def late_workers() -> list[AtWork]:
     """Threads whose request was answered in their place because it took too long."""
     return [one for team in list(teams) for one in team.at_work() if one.stream.timed_out]
+
+
+def held_up() -> list[Any]:
+    """The requests that keep all threads of all pools busy; none if a thread is free, or there is no pool."""
+    found: list[Any] = []
+    for team in list(teams):
+        at_work = list(team.at_work())
+        if len(at_work) < team.size:
+            return []
+        found += [one.stream.head for one in at_work]
+    return found

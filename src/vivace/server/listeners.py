@@ -76,7 +76,7 @@ class Acceptor:
         self._running = True
         self._state.loop.add_reader(self._listener, self._accept)
         if self._state.settings.accepts_per_turn == 1:
-            self._turns = Turns(self._state.loop, self._listener)
+            self._turns = Turns(self._state.loop, self._listener, self._accept)
 
     def stop(self, *, empty: bool = True) -> None:
         """Accept what is queued, unless that is left to others (`empty`), and then no more.
