@@ -49,7 +49,6 @@ from vivace.framework.signals import RESERVED_NAMESPACES, SignalRouter, event_na
 from vivace.framework.state import AppState
 from vivace.framework.tasks import TaskGroup
 from vivace.framework.urls import build_url, find_route
-from vivace.framework.work import Working
 from vivace.protocols.stream import Stream
 
 if TYPE_CHECKING:
@@ -90,7 +89,6 @@ class Vivace(
     Extensible,
     Queryable,
     Pickled,
-    Working,
     Generic[ConfigT, CtxT],
 ):
     """An app.

@@ -19,6 +19,7 @@ from weakref import WeakSet
 
 from vivace.errors import DeclarationError
 from vivace.framework.lifespan import ORDER
+from vivace.framework.part_work import PartWork, PartWorking
 from vivace.framework.registry import Registry
 from vivace.framework.signals import SignalSpec
 from vivace.framework.spec import VERSION_PREFIX, Placement, RouteSpec, Version, host_names, join_path
@@ -42,7 +43,7 @@ class _Apps(WeakSet["Vivace[Any, Any]"]):
         return type(self), (list(self),)
 
 
-class Blueprint(Registry):
+class Blueprint(Registry, PartWorking):
     """Routes, middleware, listeners and exception handlers under a name.
 
     Args:
@@ -61,6 +62,7 @@ class Blueprint(Registry):
 
     __slots__ = (
         "_apps",
+        "_draft",
         "allow_route_overwrite",
         "copied_from",
         "host",
@@ -68,6 +70,7 @@ class Blueprint(Registry):
         "url_prefix",
         "version",
         "version_prefix",
+        "work_specs",
     )
 
     def __init__(
@@ -90,6 +93,8 @@ class Blueprint(Registry):
         self._apps = _Apps()
         self.allow_route_overwrite: bool = False
         self.copied_from: str = ""
+        self.work_specs: list[PartWork] = []
+        self._draft: Any = None
 
     @property
     def registered(self) -> bool:
@@ -102,8 +107,9 @@ class Blueprint(Registry):
         return set(self._apps)
 
     def join(self, app: Any) -> None:
-        """Note an app that it has become part of."""
+        """Note an app that it has become part of, and hand over its tasks."""
         self._apps.add(app)
+        app.take_work(self.work_specs)
 
     @property
     def routes(self) -> "list[Route]":
@@ -163,6 +169,7 @@ class Blueprint(Registry):
         made.middleware_specs = list(self.middleware_specs)
         made.listener_specs = list(self.listener_specs)
         made.exception_specs = list(self.exception_specs)
+        made.work_specs = list(self.work_specs)
         for spec in self.signal_specs:
             made._add_signal(spec)
         for app in list(self._apps) if with_registration else ():

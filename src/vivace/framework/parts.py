@@ -16,11 +16,12 @@ from vivace.framework.commands import Commands
 from vivace.framework.pattern import TypeTable
 from vivace.framework.running import Runnable
 from vivace.framework.spec import Placement, RouteSpec, Version
+from vivace.framework.work import Working
 
 __all__ = ["Composed"]
 
 
-class Composed(Runnable, Commands):
+class Composed(Runnable, Commands, Working):
     """An app as the sum of its parts.
 
     Args:
@@ -81,7 +82,7 @@ class Composed(Runnable, Commands):
             name_prefix: Goes before the blueprint's name, so that one can be added twice.
 
         Raises:
-            ConfigError: Another blueprint of the same name is part of this app.
+            ConfigError: Another blueprint of the same name is part of this app, or a task's name is taken.
         """
         items = [blueprint] if isinstance(blueprint, Blueprint | BlueprintGroup) else list(blueprint)
         for item in items:
@@ -94,6 +95,7 @@ class Composed(Runnable, Commands):
                         f'A blueprint with the name "{place.blueprint}" is already registered.  '
                         "Blueprint names must be unique."
                     )
+                self.check_work(part.work_specs)
                 self._claim_all(list(part.route_specs), place)
             for part, place in fresh:
                 self.placed[place.blueprint] = self.blueprints[part.name] = part

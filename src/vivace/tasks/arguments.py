@@ -34,6 +34,7 @@ class Arguments:
     """
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
+        self._function = function
         self._name = name
         self.signature = inspect.signature(function)
         try:
@@ -53,6 +54,9 @@ class Arguments:
         self._decoder = msgspec.json.Decoder(_make_type(name, fields, required))
         self._names = tuple(field for field, _ in fields)
         self.hints = hints
+
+    def __reduce__(self) -> "tuple[type[Arguments], tuple[Callable[..., Any], str]]":
+        return type(self), (self._function, self._name)
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments by name, defaults left out.

@@ -112,18 +112,26 @@ class Book:
         if not name or "<" in name:
             raise DeclarationError(f"{function!r} has no name to stand on the spool: give name=")
         name = f"{self.prefix}.{name}"
-        if name in self.functions:
-            other = self.functions[name].function
-            raise DeclarationError(
-                f"two tasks are called {name}: {other.__module__}.{other.__qualname__} and"
-                f" {function.__module__}.{function.__qualname__}; give one of them name="
-            )
+        self.check_name(name, function)
         options = Options.check(name, queue, retries, backoff, timeout, unique, priority, keep)
         made = TaskFunction(function, name, options, self)
         self.functions[name] = made
         if self.carrier is not None and not self._by_itself:
             self.carrier.register(made)
         return made
+
+    def check_name(self, name: str, function: Callable[..., Any]) -> None:
+        """Refuse the name of a task that another function has.
+
+        Raises:
+            DeclarationError: It is taken.
+        """
+        if name in self.functions:
+            other = self.functions[name].function
+            raise DeclarationError(
+                f"two tasks are called {name}: {other.__module__}.{other.__qualname__} and"
+                f" {function.__module__}.{function.__qualname__}; give one of them name="
+            )
 
     def hand_to(self, carrier: "Carrier") -> None:
         """Let something else than the spool carry the tasks, those that come later too.

@@ -36,6 +36,10 @@ R = TypeVar("R")
 Unique = bool | Callable[..., object]
 
 MOST_RETRIES: Final = 10_000
+MOST_PRIORITY: Final = 1_000_000
+"""What every spool can sort by, below time."""
+LAST_MOMENT: Final = 253_370_764_800.0
+"""Seconds since the epoch at the begin of the year 9999, behind which nothing is enqueued: dates end there."""
 _LONGEST_KEY: Final = 200
 _FIRST_LOOK: Final = 0.005
 _LAST_LOOK: Final = 0.25
@@ -86,10 +90,14 @@ class Options(msgspec.Struct, frozen=True):
             )
         if not 0 <= retries <= MOST_RETRIES:
             raise DeclarationError(f"task {name}: retries={retries}: expected 0 to {MOST_RETRIES}")
+        if not isinstance(priority, int) or abs(priority) > MOST_PRIORITY:
+            raise DeclarationError(
+                f"task {name}: priority={priority!r}: expected -{MOST_PRIORITY} to {MOST_PRIORITY}"
+            )
         limit = None if timeout is None else parse_duration(timeout)
         if limit == 0:
             raise DeclarationError(f"task {name}: timeout=0: expected more, or None for any time")
-        return cls(queue, retries, Backoff.parse(backoff), limit, unique, int(priority), parse_duration(keep))
+        return cls(queue, retries, Backoff.parse(backoff), limit, unique, priority, parse_duration(keep))
 
 
 class TaskFunction(Generic[P, R]):
@@ -119,6 +127,10 @@ class TaskFunction(Generic[P, R]):
         """Run it here and now, as the function that it is."""
         return self.function(*args, **kwargs)
 
+    def placed(self) -> "TaskFunction[P, R]":
+        """The task of an app that this one stands for."""
+        return self
+
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> "Handle":
         """Put it on the spool, to be run as soon as a runner is free.
 
@@ -130,11 +142,13 @@ class TaskFunction(Generic[P, R]):
             SpoolFull: There is no room.
             SpoolUnavailable: The spool cannot be written.
         """
-        return await self.book.put(self, self.make(args, kwargs, None))
+        here = self.placed()
+        return await here.book.put(here, here.make(args, kwargs, None))
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> "Handle":
         """The same for code that may block: threads, scripts, WSGI."""
-        return self.book.put_now(self, self.make(args, kwargs, None))
+        here = self.placed()
+        return here.book.put_now(here, here.make(args, kwargs, None))
 
     async def enqueue_many(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> "list[Handle]":
         """Enqueue several in one transaction: all of them, or none.
@@ -146,11 +160,12 @@ class TaskFunction(Generic[P, R]):
             BadArguments: One of them is not what the function takes; nothing is enqueued.
             SpoolUnavailable: See `enqueue`.
         """
+        here = self.placed()
         made = [
-            self.make((), dict(call), None) if isinstance(call, Mapping) else self.make(tuple(call), {}, None)
+            here.make((), dict(call), None) if isinstance(call, Mapping) else here.make(tuple(call), {}, None)
             for call in calls
         ]
-        return await self.book.put_many(self, made)
+        return await here.book.put_many(here, made)
 
     def at(self, moment: datetime) -> "Later[P, R]":
         """Not before a moment: ``await send.at(moment).enqueue(...)``.
@@ -163,7 +178,7 @@ class TaskFunction(Generic[P, R]):
         """
         if not isinstance(moment, datetime):
             raise BadArguments(f"task {self.name}: at({moment!r}): expected a datetime")
-        return Later(self, moment.timestamp())
+        return Later(self.placed(), moment.timestamp())
 
     def delay(self, wait: "float | str | timedelta") -> "Later[P, R]":
         """Not before that long from now: ``await send.delay("5m").enqueue(...)``.
@@ -174,7 +189,8 @@ class TaskFunction(Generic[P, R]):
         Raises:
             DeclarationError: It is no length of time.
         """
-        return Later(self, self.book.clock() + parse_duration(wait))
+        here = self.placed()
+        return Later(here, here.book.clock() + parse_duration(wait))
 
     def in_transaction(self, connection: Any) -> "Within[P, R]":
         """Along with a transaction of the program's own: ``await send.in_transaction(db).enqueue(...)``.
@@ -188,7 +204,7 @@ class TaskFunction(Generic[P, R]):
         """
         from vivace.tasks.outbox import Within
 
-        return Within(self, connection)
+        return Within(self.placed(), connection)
 
     def handle(self, placed: Placed) -> "Handle":
         """What to ask for a task of it by."""
@@ -203,6 +219,8 @@ class TaskFunction(Generic[P, R]):
         values = self.arguments.bind(args, kwargs)
         payload = self.arguments.encode(values)
         most = self.book.config().TASK_MAX_PAYLOAD
+        if run_at is not None and run_at > LAST_MOMENT:
+            raise BadArguments(f"task {self.name}: its time is {run_at:g}, behind the last year that has a date")
         if len(payload) > most:
             raise BadArguments(
                 f"task {self.name}: its arguments take {len(payload)} octets; TASK_MAX_PAYLOAD allows {most}:"
@@ -230,11 +248,11 @@ class TaskFunction(Generic[P, R]):
             bound = self.arguments.signature.bind(**values)
             bound.apply_defaults()
             key = str(unique(*bound.arguments.values()))
-        if len(key) <= _LONGEST_KEY:
+        if len(key) <= _LONGEST_KEY and key.isprintable():
             return key
         from hashlib import sha256
 
-        return sha256(key.encode()).hexdigest()
+        return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Later(Generic[P, R]):
