@@ -6,7 +6,7 @@ from itertools import count
 
 from vivace.errors import HubUnavailable
 from vivace.hub.engine import Sink
-from vivace.hub.records import Outgoing, Past, Position, Rule, Stored
+from vivace.hub.records import Outgoing, Past, Position, Roll, Rule, Stored
 
 
 class Server:
@@ -18,6 +18,8 @@ class Server:
         self.offsets = count(1)
         self.sent: list[tuple[str, str]] = []
         """Which message was delivered to which machine."""
+        self.rolls: dict[str, Roll] = {}
+        """Who is present, by hub; nothing ends by itself here."""
         self.up = True
         self.answers = asyncio.Event()
         """Not set: who follows a topic does so only when this is set."""
@@ -47,6 +49,8 @@ class Server:
 
 class FakeEngine:
     """An `Engine`."""
+
+    mirrors = True
 
     def __init__(self, server: Server, name: str) -> None:
         self.server = server
@@ -104,6 +108,24 @@ class FakeEngine:
         self._check()
         await asyncio.sleep(0)
         return self.server.publish(outgoing)
+
+    async def keep_present(self, roll: Roll) -> bool:
+        self._check()
+        rolls, old = self.server.rolls, self.server.rolls.get(roll.hub)
+        if not roll.kept:
+            rolls.pop(roll.hub, None)
+        elif roll.whole:
+            rolls[roll.hub] = roll
+        elif old is None or roll.version - old.version not in (0, 1):
+            return False
+        else:
+            joins = {join[:3]: join for join in [*old.joins, *roll.joins] if join[:3] not in roll.leaves}
+            rolls[roll.hub] = roll._replace(joins=list(joins.values()), whole=True)
+        return True
+
+    async def present(self) -> list[Roll]:
+        self._check()
+        return list(self.server.rolls.values())
 
     async def history(self, topic: str, rule: Rule, since: Position | None, limit: int) -> Past:
         self._check()

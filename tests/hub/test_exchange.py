@@ -159,6 +159,29 @@ async def test_presence_crosses_machines(server: Server, machine: Callable[[str]
             await asyncio.sleep(0.01)
 
 
+async def test_who_is_present_is_known_at_once_and_here_when_the_engine_is_away(
+    server: Server, machine: Callable[[str], Hub]
+) -> None:
+    one = machine("one")
+    await one.track("room", 7, "x")
+    async with asyncio.timeout(30):
+        while not any(roll.joins for roll in server.rolls.values()):
+            await asyncio.sleep(0.01)
+    assert await machine("two").presence("room") == {"7": ["x"]}
+    server.turn(up=False)
+    three = machine("three")
+    await three.track("room", 8, "y")
+    async with asyncio.timeout(30):
+        assert await three.presence("room") == {"8": ["y"]}
+    server.rolls.clear()  # it came back without what it had kept
+    server.turn(up=True)
+    async with asyncio.timeout(30):
+        while len(await one.presence("room")) < 2 or len(server.rolls) < 3:
+            await asyncio.sleep(0.01)
+    everybody = await machine("four").presence("room")
+    assert everybody == {"7": ["x"], "8": ["y"]}
+
+
 async def test_who_may_stay_is_said_to_every_machine(server: Server, machine: Callable[[str], Hub]) -> None:
     one, two = machine("one"), machine("two")
     heard: list[Any] = []

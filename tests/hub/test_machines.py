@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from tests.hub.engines.lab import Machine, empty
 from tests.hub.processes import HubProcess
+from tests.services.postgres import postgres
 from tests.services.redis import RedisServer, StartRedis, redis_server, start_redis
 from vivace.hub import Gap, Hub, Message
+from vivace.hub.engines import make_engine
 from vivace.hub.limits import Limits
 
-__all__ = ["redis_server", "start_redis"]
+__all__ = ["postgres", "redis_server", "start_redis"]
 
 MakeHub = Callable[..., Hub]
 MakeProcess = Callable[..., HubProcess]
@@ -146,3 +149,77 @@ async def test_presence_crosses_machines_and_leaves_with_a_killed_process(
         while await two.presence("room:1"):
             await asyncio.sleep(0.02)
     assert [(change.key, change.came) for change in told] == [("7", True), ("7", False)]
+
+
+@pytest.fixture(params=["redis_server", "postgres"])
+def server_url(request: pytest.FixtureRequest) -> str:
+    """Where a server is that knows nobody."""
+    server = request.getfixturevalue(request.param)
+    if isinstance(server, RedisServer):
+        server.ask("FLUSHALL")
+    else:
+        empty(server)
+    return str(server.url)
+
+
+async def test_who_comes_last_knows_everybody_at_once(
+    server_url: str, make_process: MakeProcess, make_hub: MakeHub
+) -> None:
+    """A script asks once and ends: nobody gets the time to answer it."""
+    one = make_hub(make_process(HUB_URL=server_url).url, limits=LIMITS)
+    await one.track("room:1", 7, {"name": "Ann"})
+    await one.track("room:1", 7, {"name": "Ann's telephone"})
+    engine = make_engine(server_url)
+    await engine.start(Machine(engine, "watch"))
+    async with asyncio.timeout(30):
+        while sum(len(roll.joins) for roll in await engine.present()) < 2:
+            await asyncio.sleep(0.02)
+    await engine.stop()
+    for _ in range(3):
+        script = make_hub(server_url, limits=LIMITS)
+        assert await script.presence("room:1") == {"7": [{"name": "Ann"}, {"name": "Ann's telephone"}]}
+        await script.stop()
+
+
+async def test_a_machine_that_is_killed_takes_along_whom_it_spoke_for(
+    server_url: str, make_process: MakeProcess, make_hub: MakeHub
+) -> None:
+    near, far = [make_process(HUB_URL=server_url, HUB_PRESENCE_TTL="2") for _ in range(2)]
+    one, two = [make_hub(process.url, limits=LIMITS) for process in (near, far)]
+    told: list[Any] = []
+    await one.follow_presence("room:1", told.append).ready()
+    await one.track("room:1", "here", 1)
+    await two.track("room:1", "there", 2)
+    async with asyncio.timeout(30):
+        while await one.presence("room:1") != {"here": [1], "there": [2]}:
+            await asyncio.sleep(0.02)
+        far.kill()  # with everything on it
+        while await one.presence("room:1") != {"here": [1]}:
+            await asyncio.sleep(0.02)
+        script = make_hub(server_url, limits=LIMITS)
+        while await script.presence("room:1") != {"here": [1]}:
+            await asyncio.sleep(0.02)
+    there = [change.came for change in told if change.key == "there"]
+    assert (there[0], there[-1]) == (True, False)
+
+
+async def test_a_hub_that_is_killed_and_made_again_counts_nobody_twice(
+    server_url: str, make_process: MakeProcess, make_hub: MakeHub
+) -> None:
+    near, far = [make_process(HUB_URL=server_url) for _ in range(2)]
+    one, two = [make_hub(process.url, limits=LIMITS) for process in (near, far)]
+    await one.track("room:1", 7, "Ann")
+    tracked = await one.track("room:1", 8, "Bob")
+    async with asyncio.timeout(30):
+        while await two.presence("room:1") != {"7": ["Ann"], "8": ["Bob"]}:
+            await asyncio.sleep(0.02)
+        hubs = (await two.ask_stats())["hubs"]
+        near.kill()
+        near.start()
+        while (await two.ask_stats())["hubs"] == hubs:  # the one that was killed is not known to be gone
+            await asyncio.sleep(0.02)
+        assert await two.presence("room:1") == {"7": ["Ann"], "8": ["Bob"]}
+        await one.untrack(tracked)
+        while await two.presence("room:1") != {"7": ["Ann"]}:
+            await asyncio.sleep(0.02)
+        assert await one.presence("room:1") == {"7": ["Ann"]}

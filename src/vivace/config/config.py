@@ -182,6 +182,7 @@ class Config(MutableMapping[str, Any]):
     HUB_TIMEOUT: float
     HUB_PING_INTERVAL: float
     HUB_PING_TIMEOUT: float
+    HUB_PRESENCE_TTL: float
     HUB_LINGER: float
     HUB_HISTORY_SIZE: int
     HUB_BUFFER: int

@@ -66,6 +66,15 @@ HUB_SETTINGS: Final[tuple[Setting, ...]] = (
         minimum=1,
     ),
     Setting(
+        "HUB_PRESENCE_TTL",
+        "float",
+        30.0,
+        "How long who is present on a machine that died is still shown on the others; the same on all.",
+        _HUB,
+        "s",
+        minimum=1,
+    ),
+    Setting(
         "HUB_LINGER",
         "float",
         2.0,

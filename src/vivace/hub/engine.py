@@ -36,13 +36,18 @@ The contract:
 - `exclude`, `id` and `origin` travel with the payload, unchanged. A payload is opaque.
 - Names of topics are UTF-8 of up to 200 octets without control characters (`$control` and the like are the
   hub's own, and `fast`). What the server cannot take in a name, the engine encodes.
+- Who is present is written down at the server, if it can keep anything (`mirrors`): one `Roll` for each hub,
+  which ends `roll.kept` seconds after it was last renewed. `keep_present` takes what changed since the
+  version before, in one step, and gives false where it does not have that version (it has ended, another
+  server answers): then it is given the whole. `present` gives what holds, with the seconds that are left. An
+  engine that keeps nothing says `mirrors = False`, and the hubs ask each other.
 - `stop` publishes what is still in the outbox for up to 1 s, closes both connections, and returns.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from vivace.hub.records import Outgoing, Past, Position, Rule, Stored
+from vivace.hub.records import Outgoing, Past, Position, Roll, Rule, Stored
 
 __all__ = ["Engine", "Sink"]
 
@@ -64,7 +69,13 @@ class Sink(Protocol):
 
 
 class Engine(Protocol):
-    """The way to the other machines."""
+    """The way to the other machines.
+
+    Attributes:
+        mirrors: Whether who is present is written down at its server.
+    """
+
+    mirrors: bool
 
     @property
     def up(self) -> bool:
@@ -111,6 +122,22 @@ class Engine(Protocol):
 
         Raises:
             HubUnavailable: The server has been away for too long.
+        """
+        ...
+
+    async def keep_present(self, roll: Roll) -> bool:
+        """Write down whom a hub speaks for; see above.
+
+        Raises:
+            HubUnavailable: The server has been away for too long, or does not take it.
+        """
+        ...
+
+    async def present(self) -> list[Roll]:
+        """Whom all hubs speak for.
+
+        Raises:
+            HubUnavailable: The same.
         """
         ...
 

@@ -20,9 +20,10 @@ from typing import Any, Final, Protocol
 
 from vivace.errors import HubUnavailable
 from vivace.hub.broker import Broker
+from vivace.hub.census import PRESENCE, Census
 from vivace.hub.engine import Engine
 from vivace.hub.joining import Joining
-from vivace.hub.presence import DELTA, DIGEST, Presence
+from vivace.hub.presence import DOWN, Presence
 from vivace.hub.records import RESERVED, Outgoing, Past, Position, Rule, Stored, encode_payload
 from vivace.hub.rules import Rules
 from vivace.hub.station import Client
@@ -33,7 +34,6 @@ __all__ = ["Exchange", "Keeper"]
 logger = logging.getLogger("vivace.hub")
 
 CONTROL: Final = "$control"
-PRESENCE: Final = "$presence"
 PRESENT: Final = "$present:"
 """Begins the topics in which a hub tells its processes who comes to the topic behind it, and who goes."""
 _OWN: Final = Rule("$*")
@@ -75,6 +75,7 @@ class Exchange:
         keeper: Keeps histories beyond the life of this process; None: nobody.
         room: Octets that all histories may take together.
         clock: Seconds; comparable with those of the process before this one.
+        presence_ttl: Seconds after which the hub of another machine is gone, if it is silent.
     """
 
     def __init__(
@@ -83,12 +84,14 @@ class Exchange:
         keeper: Keeper | None = None,
         room: int = 64 * 1024 * 1024,
         clock: Callable[[], float] = time.time,
+        presence_ttl: float = DOWN,
     ) -> None:
         self.origin = os.urandom(8).hex()
         self.engine = engine
         self.rules = Rules()
         self.broker = Broker(os.urandom(6).hex(), self.rules, room)
-        self.presence = Presence(self.origin, self._tell_presence)
+        self.presence = Presence(self.origin, self._tell_presence, presence_ttl)
+        self.census = Census(engine, self.presence, self)
         self.clients: set[Client] = set()
         self._words = Words(self.clients, lambda payload: self._publish_own(CONTROL, payload))
         self._declarers: dict[str, set[Client]] = {}
@@ -98,7 +101,7 @@ class Exchange:
         self.received = 0
         """Messages that came from the engine."""
         self._keeper = keeper
-        self._clock = clock
+        self.clock = clock
         self._up = True
         self._why = ""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,9 +133,8 @@ class Exchange:
                 if topic.peers and not name.startswith(PRESENT)
             }
             self.engine.follow({CONTROL: _OWN, PRESENCE: _OWN, **wanted})
-            self._publish_own(PRESENCE, self.presence.ask())
-            self._later("digest", DIGEST, self._say_digest)
-        self._later("sweep", _SWEEP, self._sweep)
+            self.census.begin()
+        self.later("sweep", _SWEEP, self._sweep)
 
     async def stop(self) -> None:
         """Leave; it does not begin again."""
@@ -142,7 +144,7 @@ class Exchange:
         self._timers.clear()
         if self.engine is not None:
             if self.engine.up and self._started:
-                self._publish_own(PRESENCE, self.presence.leaving())
+                self.census.leave()
                 await asyncio.wait(self._tasks, timeout=_BYE)
             await self.engine.stop()
         for task in tuple(self._tasks):
@@ -162,7 +164,7 @@ class Exchange:
             self.engine.rename(name)
         self.clients.add(client)
         client.declare(self.rules.all())
-        self._words.greet(client, self._clock())
+        self._words.greet(client, self.clock())
         if not self._up and self._why:
             client.state(False, self._why)
 
@@ -171,20 +173,20 @@ class Exchange:
         self.clients.discard(client)
         for clients in self._declarers.values():
             clients.discard(client)
-        self._later("rules", RULES_KEPT, self._forget_rules)
+        self.later("rules", RULES_KEPT, self._forget_rules)
         if self._joining is not None:
             self._joining.detach(client)
         last = self.broker.detach(client)
         self._unfollow(last)
         self.presence.detach(client)
-        self._presence_changed()
+        self.census.changed()
 
     def declare(self, client: Client, rules: list[Rule]) -> None:
         """A process declared rules."""
         for rule in rules:
             self._declarers.setdefault(rule.pattern, set()).add(client)
         if rules:
-            self._later("rules", RULES_KEPT, self._forget_rules)
+            self.later("rules", RULES_KEPT, self._forget_rules)
         changed = self.rules.declare(rules)
         if not changed:
             return
@@ -218,7 +220,7 @@ class Exchange:
         if not rule.ordered or (since is None and away):
             self._joining.add(client, topic, wait=not away)
         else:
-            self._spawn(self._catch_up(client, topic, rule, since), f"vivace-hub-past-{topic}")
+            self.spawn(self._catch_up(client, topic, rule, since), f"vivace-hub-past-{topic}")
 
     async def _catch_up(self, client: Client, topic: str, rule: Rule, since: Position | None) -> None:
         """Answer a process that wants a topic of the engine, as soon as that can be asked."""
@@ -261,7 +263,7 @@ class Exchange:
             return
         self._route_fast(outgoing, client)
         if self.engine is not None:
-            self._spawn(self._publish_fast(outgoing), "vivace-hub-publish")
+            self.spawn(self._publish_fast(outgoing), "vivace-hub-publish")
 
     def _route_fast(self, outgoing: Outgoing, client: Client | None) -> None:
         """Give a message to the processes of this machine, but for the one that has it."""
@@ -298,9 +300,9 @@ class Exchange:
 
     def _store(self, outgoing: Outgoing, client: Client | None) -> Position | None:
         if self.engine is not None:
-            self._spawn(self._publish_fast(outgoing), "vivace-hub-publish")
+            self.spawn(self._publish_fast(outgoing), "vivace-hub-publish")
             return None
-        now = self._clock()
+        now = self.clock()
         stored = self.broker.publish(outgoing, now)
         if stored is None:
             return self.broker.position_of(outgoing.id)
@@ -319,7 +321,7 @@ class Exchange:
     def _own_past(self, topic: str, rule: Rule, since: Position | None, limit: int) -> Past:
         if not rule.ordered:
             return Past([], since is None, None)
-        return self.broker.past(topic, since, limit, self._clock())
+        return self.broker.past(topic, since, limit, self.clock())
 
     async def _engine_past(self, topic: str, rule: Rule, since: Position | None, limit: int) -> Past:
         assert self.engine is not None
@@ -343,7 +345,7 @@ class Exchange:
     def gap(self, topic: str, reason: str) -> None:
         """Messages of a topic were lost on the way."""
         if topic == PRESENCE:
-            self._publish_own(PRESENCE, self.presence.ask())
+            self.census.missed()
         elif topic == CONTROL:  # somebody may have been taken out meanwhile
             self._words.missed()
         else:
@@ -352,11 +354,13 @@ class Exchange:
     def state(self, up: bool, why: str) -> None:
         """The engine is away, or is back."""
         if up and not self._up:
-            self._publish_own(PRESENCE, self.presence.ask())
-            self._words.repeat(self._clock())
+            self.census.learn()
+            self._words.repeat(self.clock())
         self._up, self._why = up, why
         for client in tuple(self.clients):
             client.state(up, why)
+        if not up:
+            self.census.away()
         if not up and self._joining is not None:
             self._joining.give_up()
 
@@ -364,27 +368,25 @@ class Exchange:
         if stored.origin == self.origin:
             return
         if stored.topic == CONTROL:
-            self._words.take(stored.payload, self._clock())
+            self._words.take(stored.payload, self.clock())
         elif stored.topic == PRESENCE:
-            answer = self.presence.take(stored.payload, self._clock())
-            if answer is not None:
-                self._publish_own(PRESENCE, answer)
+            self.census.take(stored.payload)
 
     # Control and presence
 
     def control(self, client: Client, payload: bytes) -> None:
         """Tell every other process something."""
-        self._words.say(client, payload, self._clock())
+        self._words.say(client, payload, self.clock())
 
     def track(self, client: Client, topic: str, key: str, ref: str, meta: Any) -> None:
         """Somebody is present in a process of this machine."""
         self.presence.track(client, topic, key, ref, meta)
-        self._presence_changed()
+        self.census.changed()
 
     def untrack(self, client: Client, topic: str, key: str, ref: str) -> None:
         """Somebody is present no more."""
         self.presence.untrack(client, topic, key, ref)
-        self._presence_changed()
+        self.census.changed()
 
     def _tell_presence(self, topic: str, key: str, came: bool, meta: Any) -> None:
         """Tell the processes that want to know who comes and goes."""
@@ -392,26 +394,14 @@ class Exchange:
         if self.broker.has_subscribers(name):
             self.broker.route(Stored(name, encode_payload([key, came, meta]), None))
 
-    def _presence_changed(self) -> None:
-        if self.engine is None:
-            self.presence.forget_changes()
-        elif self.presence.changed:
-            self._later("delta", DELTA, self._say_delta)
-
-    def _say_delta(self) -> None:
-        if self.presence.changed:
-            self._publish_own(PRESENCE, self.presence.delta())
-
-    def _say_digest(self) -> None:
-        self._publish_own(PRESENCE, self.presence.digest())
-        for hub in self.presence.sweep(self._clock()):
-            logger.warning("the hub %s of another machine is silent: whom it spoke for is gone", hub)
-        self._later("digest", DIGEST, self._say_digest)
+    def publish_presence(self, payload: bytes) -> None:
+        """See `Desk`."""
+        self._publish_own(PRESENCE, payload)
 
     def _publish_own(self, topic: str, payload: bytes) -> None:
         if self.engine is not None and self._started:
             outgoing = Outgoing(topic, payload, _OWN, os.urandom(8).hex(), self.origin)
-            self._spawn(self._publish_fast(outgoing), "vivace-hub-own")
+            self.spawn(self._publish_fast(outgoing), "vivace-hub-own")
 
     # Time
 
@@ -433,10 +423,10 @@ class Exchange:
         }
 
     def _sweep(self) -> None:
-        self.broker.sweep(self._clock())
-        self._later("sweep", _SWEEP, self._sweep)
+        self.broker.sweep(self.clock())
+        self.later("sweep", _SWEEP, self._sweep)
 
-    def _later(self, name: str, delay: float, action: Callable[[], None]) -> None:
+    def later(self, name: str, delay: float, action: Callable[[], None]) -> None:
         """Do something after a while; what waits already under the name is enough."""
         if name in self._timers:
             return
@@ -447,7 +437,8 @@ class Exchange:
 
         self._timers[name] = asyncio.get_running_loop().call_later(delay, run)
 
-    def _spawn(self, coroutine: Any, name: str) -> None:
+    def spawn(self, coroutine: Any, name: str) -> None:
+        """Do something beside."""
         self._watch(asyncio.get_running_loop().create_task(coroutine, name=name))
 
     def _watch(self, task: "asyncio.Task[None]") -> None:

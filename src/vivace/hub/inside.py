@@ -88,7 +88,7 @@ class Inside:
 
     def presence(self, topic: str) -> "asyncio.Future[dict[str, list[Any]]]":
         """Who is present."""
-        return _future(self.exchange.presence.of(topic))
+        return _future(self.exchange.census.of(topic))
 
     def ask_stats(self) -> "asyncio.Future[dict[str, Any]]":
         """The numbers of the hub."""

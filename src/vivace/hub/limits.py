@@ -24,6 +24,7 @@ class Limits(NamedTuple):
     buffer: int = 8_388_608
     journal: str = ""
     prefix: str = "vivace"
+    presence_ttl: float = 30.0
 
     @classmethod
     def of(cls, config: Any) -> "Limits":
@@ -40,4 +41,5 @@ class Limits(NamedTuple):
             buffer=config.HUB_BUFFER,
             journal=config.HUB_JOURNAL,
             prefix=config.HUB_PREFIX,
+            presence_ttl=config.HUB_PRESENCE_TTL,
         )

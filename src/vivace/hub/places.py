@@ -98,4 +98,4 @@ def make_exchange(url: str | None, limits: Limits, name: str) -> Exchange:
         from vivace.hub.journal import Journal
 
         keeper = Journal(limits.journal)
-    return Exchange(engine, keeper, limits.history_size)
+    return Exchange(engine, keeper, limits.history_size, presence_ttl=limits.presence_ttl)

@@ -5,23 +5,20 @@ Rules of this file:
 - No I/O and no clock: the time is an argument.
 - A hub speaks for its own processes only: it tells the others what changed, numbered, and now and then its
   number. Who has another number asks for everything, so a lost message heals itself.
-- A hub that is not heard of for `DOWN` seconds is gone, and all whom it spoke for with it.
+- A hub that is not heard of for `ttl` seconds is gone, and all whom it spoke for with it.
+- A ref names one entry, whoever speaks for it: a hub that takes the place of one that was killed is told the
+  same entries, and what it says of them holds for those of the other, which is not known to be gone yet.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from vivace.hub.records import decode_payload, encode_payload
+from vivace.hub.records import Roll, decode_payload, encode_payload
 
-__all__ = ["DELTA", "DIGEST", "DOWN", "Presence"]
+__all__ = ["DOWN", "Presence"]
 
-DELTA: Final = 0.5
-"""Seconds between two messages about changes, at least."""
-DIGEST: Final = 15.0
-"""Seconds between two words of life."""
 DOWN: Final = 30.0
-"""Seconds after which a silent hub is gone."""
-
+"""Seconds after which a silent hub is gone, unless HUB_PRESENCE_TTL says another number."""
 MOST: Final = 1000
 """Members of a topic above which nobody is told who comes and goes."""
 
@@ -48,10 +45,12 @@ class Presence:
     Args:
         origin: Names this hub.
         on_change: Told who comes and who goes, wherever it is; None: nobody.
+        ttl: Seconds after which a silent hub is gone.
     """
 
-    def __init__(self, origin: str, on_change: OnChange | None = None) -> None:
+    def __init__(self, origin: str, on_change: OnChange | None = None, ttl: float = DOWN) -> None:
         self.origin = origin
+        self.ttl = ttl
         self._on_change = on_change
         self._own: Entries = {}
         self._owners: dict[object, dict[tuple[str, str, str], None]] = {}
@@ -77,7 +76,7 @@ class Presence:
         del owned[place]
         if not owned:
             del self._owners[owner]
-        self._leave(self._own, *place)
+        self._leave_everywhere(*place)
         self._joins.pop(place, None)
         self._leaves[place] = None
 
@@ -88,11 +87,11 @@ class Presence:
 
     def of(self, topic: str) -> dict[str, list[Any]]:
         """What is said of each key that is present."""
-        found: dict[str, list[Any]] = {}
+        found: dict[str, dict[str, Any]] = {}
         for entries in self._all():
             for key, refs in entries.get(topic, {}).items():
-                found.setdefault(key, []).extend(refs.values())
-        return found
+                found.setdefault(key, {}).update(refs)
+        return {key: list(refs.values()) for key, refs in found.items()}
 
     @property
     def changed(self) -> bool:
@@ -103,13 +102,39 @@ class Presence:
         """There are no other hubs: nobody is to be told."""
         self._joins, self._leaves = {}, {}
 
-    def delta(self) -> bytes:
-        """What changed since the last one, for the other hubs."""
+    def delta(self) -> tuple[Roll, bytes]:
+        """What changed since the last one: to be written down, and for the other hubs."""
         self._version += 1
-        joins = [[*place, meta] for place, meta in self._joins.items()]
-        leaves = [list(place) for place in self._leaves]
+        joins, leaves = self._joins, list(self._leaves)
         self._joins, self._leaves = {}, {}
-        return encode_payload(["delta", self.origin, self._version, joins, leaves])
+        written = [(*place, encode_payload(meta)) for place, meta in joins.items()]
+        said = [[*place, meta] for place, meta in joins.items()]
+        return (
+            Roll(self.origin, self._version, written, leaves, False, self.ttl),
+            encode_payload(["delta", self.origin, self._version, said, leaves]),
+        )
+
+    def whole(self) -> Roll:
+        """All whom this hub speaks for, to be written down."""
+        written = [(*place, encode_payload(meta)) for place, meta in _metas(self._own)]
+        return Roll(self.origin, self._version, written, [], True, self.ttl)
+
+    def sign_of_life(self) -> Roll:
+        """Nothing changed, to be written down."""
+        return Roll(self.origin, self._version, [], [], False, self.ttl)
+
+    def last_words(self) -> Roll:
+        """This hub ends, to be written down."""
+        return Roll(self.origin, self._version, [], [], True, 0.0)
+
+    def learn(self, roll: Roll, now: float) -> None:
+        """Take what is written down of another hub, unless it has spoken for itself."""
+        if roll.hub == self.origin or roll.hub in self._others:
+            return
+        other = self._others[roll.hub] = _Other(now - max(self.ttl - roll.kept, 0.0))
+        other.version = roll.version
+        for topic, key, ref, meta in roll.joins:
+            self._enter(other.entries, topic, key, ref, decode_payload(meta))
 
     def digest(self) -> bytes:
         """Word of life."""
@@ -152,13 +177,13 @@ class Presence:
             for topic, key, ref, meta in rest[0]:
                 self._enter(other.entries, topic, key, ref, meta)
             for topic, key, ref in rest[1]:
-                self._leave(other.entries, topic, key, ref)
+                self._leave_everywhere(topic, key, ref)
             return None
         return None if version == other.version else self.ask(hub)
 
     def sweep(self, now: float) -> list[str]:
         """Forget hubs that have been silent for too long, and give their names."""
-        gone = [hub for hub, other in self._others.items() if other.seen + DOWN <= now]
+        gone = [hub for hub, other in self._others.items() if other.seen + self.ttl <= now]
         for hub in gone:
             self._forget(hub)
         return gone
@@ -178,6 +203,10 @@ class Presence:
         entries.setdefault(topic, {}).setdefault(key, {})[ref] = meta
         if new:
             self._tell(topic, key, True, meta)
+
+    def _leave_everywhere(self, topic: str, key: str, ref: str) -> None:
+        for entries in self._all():
+            self._leave(entries, topic, key, ref)
 
     def _leave(self, entries: Entries, topic: str, key: str, ref: str) -> None:
         keys = entries.get(topic, {})

@@ -240,7 +240,7 @@ class Session(asyncio.Protocol):
         self._exchange.untrack(self, topic, key, ref)
 
     def _presence(self, number: int, topic: str) -> None:
-        self._answer(number, self._exchange.presence.of(topic))
+        self._answer(number, self._exchange.census.of(topic))
 
     def _stats(self, number: int) -> None:
         self._answer(number, {"pid": os.getpid(), **self._exchange.stats()})

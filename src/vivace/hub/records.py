@@ -9,7 +9,7 @@ Rules of this file:
 """
 
 import re
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -24,6 +24,7 @@ __all__ = [
     "Outgoing",
     "Past",
     "Position",
+    "Roll",
     "Rule",
     "Stored",
     "check_topic",
@@ -123,6 +124,26 @@ class Past(msgspec.Struct, array_like=True):
     """Whether nothing is missing between the position that was asked for and the first message."""
     position: Position | None
     """Of the newest message of the topic; None if there has not been one."""
+
+
+class Roll(NamedTuple):
+    """Whom a hub speaks for, or what of it changed, as it is written down at the engine's server.
+
+    Attributes:
+        hub: Names it.
+        version: Of its state, after this.
+        joins: Who came: topic, key, ref, and the msgpack of what is said of them.
+        leaves: Who went: topic, key, ref.
+        whole: It is everything, not what changed.
+        kept: Seconds for which it holds, or still does; 0: the hub is gone.
+    """
+
+    hub: str
+    version: int
+    joins: list[tuple[str, str, str, bytes]]
+    leaves: list[tuple[str, str, str]]
+    whole: bool
+    kept: float
 
 
 class Message:

@@ -43,7 +43,7 @@ PATIENCE = 20.0
 def empty(server: Postgres) -> None:
     """Forget all messages and topics, if there have been any."""
     if server.ask("SELECT to_regclass('vivace_hub_messages')")[0][0]:
-        server.ask("TRUNCATE vivace_hub_messages, vivace_hub_topics")
+        server.ask("TRUNCATE vivace_hub_messages, vivace_hub_topics, vivace_hub_hubs CASCADE")
 
 
 async def until(condition: Callable[[], object], what: str = "") -> None:

@@ -12,7 +12,7 @@ from tests.services.redis import RedisServer
 from vivace.errors import HubUnavailable
 from vivace.hub.engines import Timing, make_engine
 from vivace.hub.engines.upkeep import CallName
-from vivace.hub.records import Outgoing, Position, Rule
+from vivace.hub.records import Outgoing, Position, Roll, Rule
 
 SERVERS = {"redis": "redis_server", "postgres": "postgres", "nats": "nats_server"}
 
@@ -305,3 +305,54 @@ def test_the_loop_of_the_server_is_as_good(url: str) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(talk())
+
+
+async def test_who_is_present_is_written_down_with_its_changes(ordered: str, lab: Lab) -> None:
+    one, two = [await (await lab(ordered, name)).up() for name in "ab"]
+    ann, bob = ("room:\xe9", 'a"n\n', "r1"), ("room", "bob", "r2")
+    assert await one.engine.keep_present(Roll("h1", 3, [(*ann, b"x"), (*bob, b"y")], [], True, 60.0))
+    assert await two.engine.keep_present(Roll("h2", 1, [], [], True, 60.0))
+    again = Roll("h1", 4, [(*ann, b"z"), ("room", "eve", "r3", b"")], [bob], False, 60.0)
+    for _ in range(2):  # it is sent twice when its answer was lost
+        assert await one.engine.keep_present(again)
+    assert await one.engine.keep_present(Roll("h1", 4, [], [], False, 60.0))  # word of life
+    h1, h2 = sorted(await two.engine.present())
+    assert (h1.hub, h1.version, h1.whole, sorted(h1.joins)) == (
+        "h1",
+        4,
+        True,
+        [("room", "eve", "r3", b""), (*ann, b"z")],
+    )
+    assert 30 < h1.kept <= 60
+    assert (h2.hub, h2.joins) == ("h2", [])
+
+
+async def test_what_builds_on_nothing_is_refused_and_the_whole_replaces_all(ordered: str, lab: Lab) -> None:
+    engine = (await (await lab(ordered)).up()).engine
+    assert not await engine.keep_present(Roll("h1", 1, [], [], False, 60.0))
+    assert await engine.keep_present(Roll("h1", 1, [("room", "ann", "r1", b"x")], [], True, 60.0))
+    assert not await engine.keep_present(Roll("h1", 3, [("room", "bob", "r2", b"x")], [], False, 60.0))
+    assert await engine.keep_present(Roll("h1", 3, [("room", "bob", "r2", b"y")], [], True, 60.0))
+    (roll,) = await engine.present()
+    assert (roll.version, roll.joins) == (3, [("room", "bob", "r2", b"y")])
+    assert await engine.keep_present(Roll("h1", 3, [], [], True, 0.0))
+    assert await engine.present() == []
+
+
+async def test_whom_a_silent_hub_spoke_for_ends_by_itself(ordered: str, lab: Lab) -> None:
+    engine = (await (await lab(ordered)).up()).engine
+    many = [("room", str(number), "r", b"x") for number in range(3000)]
+    assert await engine.keep_present(Roll("long", 1, many, [], True, 60.0))
+    assert await engine.keep_present(Roll("short", 1, [("room", "ann", "r1", b"x")], [], True, 0.2))
+    async with asyncio.timeout(30):
+        while len(rolls := await engine.present()) > 1:
+            await asyncio.sleep(0.02)
+    assert (rolls[0].hub, sorted(rolls[0].joins)) == ("long", sorted(many))
+    assert not await engine.keep_present(Roll("short", 1, [], [], False, 60.0))
+
+
+async def test_a_server_that_keeps_nothing_says_so(nats_server: object, lab: Lab) -> None:
+    engine = (await lab(nats_server.url)).engine  # type: ignore[attr-defined]
+    assert engine.mirrors is False
+    assert await engine.keep_present(Roll("h1", 1, [], [], False, 60.0))
+    assert await engine.present() == []

@@ -27,7 +27,7 @@ from vivace.hub.engines.envelope import Numbers, seal, stored_from, unseal
 from vivace.hub.engines.outbox import Outbox
 from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing, keep
 from vivace.hub.engines.urls import hide_password
-from vivace.hub.records import Outgoing, Past, Position, Rule
+from vivace.hub.records import Outgoing, Past, Position, Roll, Rule
 
 __all__ = ["NatsEngine"]
 
@@ -44,6 +44,8 @@ class NatsEngine:
         name: Of the connection.
         timing: How long what may take.
     """
+
+    mirrors = False
 
     def __init__(self, url: str, prefix: str, name: str, timing: Timing) -> None:
         self._url = url
@@ -142,6 +144,15 @@ class NatsEngine:
         del rule, limit
         await self.followed(topic)
         return Past([], since is None, None)
+
+    async def keep_present(self, roll: Roll) -> bool:
+        """See `Engine.keep_present`: it keeps nothing."""
+        del roll
+        return True
+
+    async def present(self) -> list[Roll]:
+        """See `Engine.present`: it has kept nothing."""
+        return []
 
     def _reason(self) -> str:
         return self._status.why or self._explain(TimeoutError())

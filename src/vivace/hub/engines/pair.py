@@ -151,6 +151,8 @@ class Pair:
         reason: Says why the server is away.
     """
 
+    mirrors = True
+
     def __init__(
         self,
         name: CallName,

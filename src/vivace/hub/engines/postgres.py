@@ -11,10 +11,10 @@ Rules of this file:
 from vivace.hub.engines.pair import COMMANDS, LISTENING, Pair
 from vivace.hub.engines.postgres_calls import Writer
 from vivace.hub.engines.postgres_listen import Reader
-from vivace.hub.engines.postgres_rows import Questions, past_of
+from vivace.hub.engines.postgres_rows import Questions, arguments_of, past_of, rolls_of
 from vivace.hub.engines.postgres_schema import Names
 from vivace.hub.engines.upkeep import CallName, Status, Timing
-from vivace.hub.records import Outgoing, Past, Position, Rule
+from vivace.hub.records import Outgoing, Past, Position, Roll, Rule
 
 __all__ = ["PostgresEngine"]
 
@@ -41,6 +41,15 @@ class PostgresEngine(Pair):
     async def publish(self, outgoing: Outgoing) -> Position | None:
         """See `Engine.publish`."""
         return await self._writer.store(outgoing.topic, self._seal(outgoing), outgoing.rule)
+
+    async def keep_present(self, roll: Roll) -> bool:
+        """See `Engine.keep_present`."""
+        rows = await self._writer.ask(self._questions.keep, *arguments_of(roll))
+        return bool(rows[0]["kept"])
+
+    async def present(self) -> list[Roll]:
+        """See `Engine.present`."""
+        return rolls_of(await self._writer.ask(self._questions.present))
 
     async def history(self, topic: str, rule: Rule, since: Position | None, limit: int) -> Past:
         """See `Engine.history`."""

@@ -200,7 +200,8 @@ class Writer(Sending[_Work]):
                 "SELECT pg_try_advisory_xact_lock(hashtext($1))", self._names.messages
             ):
                 return
-            for question in (self._questions.expired, self._questions.surplus, self._questions.forgotten):
+            q = self._questions
+            for question in (q.ended, q.expired, q.surplus, q.forgotten):
                 await connection.execute(question)
 
 

@@ -15,9 +15,9 @@ import msgspec
 
 from vivace.hub.engines.envelope import stored_from, unseal
 from vivace.hub.engines.postgres_schema import RETENTION, Names
-from vivace.hub.records import Past, Position, Stored
+from vivace.hub.records import Past, Position, Roll, Stored
 
-__all__ = ["CHUNK", "Questions", "past_of", "stored_of", "went_back"]
+__all__ = ["CHUNK", "Questions", "arguments_of", "past_of", "rolls_of", "stored_of", "went_back"]
 
 CHUNK: Final = 2000
 """Rows that one answer holds at most."""
@@ -55,6 +55,13 @@ _TEXTS: Final = {
           LEFT JOIN LATERAL (
             SELECT * FROM {messages} AS m WHERE {kept} ORDER BY m.place DESC LIMIT $2) AS m ON true
          WHERE t.topic = $1""",
+    "keep": "SELECT {keep}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS kept",
+    "present": """
+        SELECT h.hub, h.version, extract(epoch FROM h.until - clock_timestamp())::float8 AS remaining,
+               p.topic, p.key, p.ref, p.meta
+          FROM {hubs} AS h LEFT JOIN {present} AS p ON p.hub = h.hub
+         WHERE h.until > clock_timestamp() ORDER BY h.hub""",
+    "ended": "DELETE FROM {hubs} WHERE until < clock_timestamp()",
     "expired": """
         DELETE FROM {messages} WHERE id IN
           (SELECT id FROM {messages} WHERE until < now() ORDER BY until LIMIT 5000)""",
@@ -77,6 +84,9 @@ class Questions(NamedTuple):
         news: What a snapshot has not seen of some topics, and the snapshot that has; see `CHUNK`.
         history: What came after an offset.
         newest: The newest messages, newest first.
+        keep: Writes down what changed of whom a hub speaks for; see `arguments_of`.
+        present: All who are present, by their hubs.
+        ended: Deletes hubs that have not been heard of.
         expired: Deletes what is not to be kept any longer.
         surplus: Deletes what is more than its topic's history.
         forgotten: Deletes topics that have not been used for long.
@@ -87,6 +97,9 @@ class Questions(NamedTuple):
     news: str
     history: str
     newest: str
+    keep: str
+    present: str
+    ended: str
     expired: str
     surplus: str
     forgotten: str
@@ -98,6 +111,9 @@ class Questions(NamedTuple):
             "messages": names.messages,
             "topics": names.topics,
             "store": names.store,
+            "hubs": names.hubs,
+            "present": names.present,
+            "keep": names.keep,
             "columns": _COLUMNS,
             "kept": _KEPT,
             "chunk": CHUNK,
@@ -122,6 +138,28 @@ def stored_of(row: Any) -> Stored:
         return stored_from(row["topic"], position, unseal(row["body"]))
     payload = msgspec.msgpack.encode(msgspec.json.decode(row["json"]))
     return Stored(row["topic"], payload, position, f"sql-{row['id']}", "sql")
+
+
+def arguments_of(roll: Roll) -> list[Any]:
+    """The arguments of `Questions.keep`; what the server cannot take in a text is left out."""
+    joins = [join for join in roll.joins if not any("\0" in text for text in join[:3])]
+    leaves = [place for place in roll.leaves if not any("\0" in text for text in place)]
+    columns = [[join[number] for join in joins] for number in range(4)]
+    gone = [[place[number] for place in leaves] for number in range(3)]
+    return [roll.hub, roll.version, roll.whole, roll.kept, *columns, *gone]
+
+
+def rolls_of(rows: list[Any]) -> list[Roll]:
+    """What the rows of `Questions.present` mean."""
+    rolls: dict[str, Roll] = {}
+    for row in rows:
+        hub = row["hub"]
+        roll = rolls.get(hub)
+        if roll is None:
+            roll = rolls[hub] = Roll(hub, row["version"], [], [], True, row["remaining"])
+        if row["topic"] is not None:
+            roll.joins.append((row["topic"], row["key"], row["ref"], row["meta"]))
+    return list(rolls.values())
 
 
 def past_of(rows: list[Any], since: Position | None, limit: int) -> Past:

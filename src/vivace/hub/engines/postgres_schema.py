@@ -1,4 +1,4 @@
-"""What the hub keeps in a PostgreSQL: two tables and the functions that write into them.
+"""What the hub keeps in a PostgreSQL: its tables and the functions that write into them.
 
 A message is a row, whatever its topic. An ordered topic has a row too, with its epoch and the offset of its
 newest message; storing one locks that row until the transaction ends, so offsets are in the order of commits
@@ -8,6 +8,7 @@ Rules of this file:
 
 - Everything is made by one script, which may be run again; a role that may not create it is given it by hand:
   ``python -m vivace.hub.engines.postgres_schema | psql``.
+- Who is present is a row of its hub, for as long as ``until`` says; a crash of the server empties both.
 - Names begin with the prefix; they are quoted.
 - ``hub_publish`` may be called in any transaction: the message comes when that commits, or never.
 """
@@ -19,7 +20,7 @@ from typing import Final
 
 __all__ = ["BUCKETS", "VERSION", "Names", "bucket_of", "plain_name", "script"]
 
-VERSION: Final = "vivace hub 1"
+VERSION: Final = "vivace hub 2"
 """What the comment on the table of messages says: the script has been run."""
 BUCKETS: Final = 64
 """Channels over which topics are spread, so that a machine is woken for few that it does not follow."""
@@ -46,6 +47,9 @@ class Names:
     Attributes:
         messages: The table of messages.
         topics: The table of ordered topics.
+        hubs: The table of hubs that speak for somebody.
+        present: The table of whom they speak for.
+        keep: The function that writes down what changed of a hub.
         store: The function that stores one message of the hub's own.
         publish: The function for everybody.
     """
@@ -55,6 +59,9 @@ class Names:
         self._plain = plain
         self.messages = f'"{plain}_hub_messages"'
         self.topics = f'"{plain}_hub_topics"'
+        self.hubs = f'"{plain}_hub_hubs"'
+        self.present = f'"{plain}_hub_present"'
+        self.keep = f'"{plain}_hub_keep"'
         self.store = f'"{plain}_hub_store"'
         self.publish = "hub_publish" if plain == "vivace" else f'"{plain}_hub_publish"'
 
@@ -138,6 +145,45 @@ BEGIN
   RETURN stored.its_epoch || ':' || stored.its_place;
 END $body$;
 
+CREATE UNLOGGED TABLE IF NOT EXISTS {hubs} (
+  hub text PRIMARY KEY,
+  version bigint NOT NULL,
+  until timestamptz NOT NULL
+);
+CREATE UNLOGGED TABLE IF NOT EXISTS {present} (
+  hub text NOT NULL REFERENCES {hubs} ON DELETE CASCADE,
+  topic text NOT NULL,
+  key text NOT NULL,
+  ref text NOT NULL,
+  meta bytea NOT NULL,
+  PRIMARY KEY (hub, topic, key, ref)
+);
+
+CREATE OR REPLACE FUNCTION {keep}(
+  of_hub text, its_version bigint, whole boolean, life double precision, topics text[], keys text[],
+  refs text[], metas bytea[], gone_topics text[], gone_keys text[], gone_refs text[]
+) RETURNS boolean LANGUAGE plpgsql AS $body$
+BEGIN
+  IF whole THEN
+    DELETE FROM {hubs} h WHERE h.hub = of_hub;
+    IF life = 0 THEN
+      RETURN true;
+    END IF;
+    INSERT INTO {hubs} VALUES (of_hub, its_version, clock_timestamp() + life * interval '1 second');
+  ELSE
+    UPDATE {hubs} h SET version = its_version, until = clock_timestamp() + life * interval '1 second'
+     WHERE h.hub = of_hub AND h.version IN (its_version, its_version - 1) AND h.until > clock_timestamp();
+    IF NOT FOUND THEN
+      RETURN false;
+    END IF;
+  END IF;
+  DELETE FROM {present} p USING unnest(gone_topics, gone_keys, gone_refs) AS g(t, k, r)
+   WHERE p.hub = of_hub AND p.topic = g.t AND p.key = g.k AND p.ref = g.r;
+  INSERT INTO {present} SELECT of_hub, * FROM unnest(topics, keys, refs, metas)
+    ON CONFLICT ON CONSTRAINT {present_key} DO UPDATE SET meta = EXCLUDED.meta;
+  RETURN true;
+END $body$;
+
 COMMENT ON TABLE {messages} IS '{version}';
 """
 
@@ -151,6 +197,10 @@ def script(names: Names) -> str:
         messages_xid=f'"{table}_xid"',
         messages_place=f'"{table}_place"',
         messages_until=f'"{table}_until"',
+        hubs=names.hubs,
+        present=names.present,
+        present_key=f'"{names.present.strip(chr(34))}_pkey"',
+        keep=names.keep,
         store=names.store,
         publish=names.publish,
         publish_topic=f"{names.publish}.topic",

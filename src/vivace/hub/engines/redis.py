@@ -9,6 +9,7 @@ Rules of this file:
 """
 
 import os
+from typing import Any
 
 import hiredis
 
@@ -16,11 +17,13 @@ from vivace.errors import HubUnavailable
 from vivace.hub.engines.pair import COMMANDS, LISTENING, Pair
 from vivace.hub.engines.redis_calls import Caller
 from vivace.hub.engines.redis_listen import Listener
+from vivace.hub.engines.redis_present import keep_words, read_all_words, rolls_of
 from vivace.hub.engines.redis_scripts import PUBLISH, READ, Names, read_answer
 from vivace.hub.engines.remedies import explain
+from vivace.hub.engines.resp import Word
 from vivace.hub.engines.upkeep import CallName, Status, Timing
 from vivace.hub.engines.urls import Address
-from vivace.hub.records import Outgoing, Past, Position, Rule
+from vivace.hub.records import Outgoing, Past, Position, Roll, Rule
 
 __all__ = ["RedisEngine"]
 
@@ -71,6 +74,20 @@ class RedisEngine(Pair):
         await self._wait_for(topic, f"the history of {topic!r} cannot be read")
         try:
             return await self._read(topic, since, limit)
+        except hiredis.ReplyError as error:
+            raise HubUnavailable(explain(error, self._address)) from None
+
+    async def keep_present(self, roll: Roll) -> bool:
+        """See `Engine.keep_present`."""
+        return bool(await self._ask(*keep_words(self._names, roll)))
+
+    async def present(self) -> list[Roll]:
+        """See `Engine.present`."""
+        return rolls_of(await self._ask(*read_all_words(self._names)))
+
+    async def _ask(self, *words: Word) -> Any:
+        try:
+            return await self._caller.call(*words)
         except hiredis.ReplyError as error:
             raise HubUnavailable(explain(error, self._address)) from None
 

@@ -15,6 +15,7 @@ import hiredis
 
 from vivace.hub.engines.outbox import Job
 from vivace.hub.engines.pair import Sending
+from vivace.hub.engines.redis_present import KEEP, READ_ALL
 from vivace.hub.engines.redis_scripts import PUBLISH, READ
 from vivace.hub.engines.remedies import explain, is_about_server
 from vivace.hub.engines.resp import Connection, Word, connect
@@ -122,6 +123,6 @@ class Caller(Sending[_Command]):
     async def _prepare(self, connection: Connection) -> None:
         """Load the scripts, and find out at once whether writing works."""
         await asyncio.gather(
-            *(connection.call("SCRIPT", "LOAD", script.text) for script in (PUBLISH, READ)),
+            *(connection.call("SCRIPT", "LOAD", script.text) for script in (PUBLISH, READ, KEEP, READ_ALL)),
             connection.call("SET", self._probe, "1", "EX", 60),
         )

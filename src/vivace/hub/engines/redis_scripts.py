@@ -119,6 +119,16 @@ class Names:
         return f"{self._prefix}:{{{topic}}}:messages", f"{self._prefix}:{{{topic}}}:position"
 
     @property
+    def hubs(self) -> str:
+        """The key of the list of hubs."""
+        return f"{self._prefix}:{{present}}:hubs"
+
+    @property
+    def present(self) -> str:
+        """What begins the key of whom a hub speaks for."""
+        return f"{self._prefix}:{{present}}:"
+
+    @property
     def probe(self) -> str:
         """A key that is written to find out whether writing works."""
         return f"{self._prefix}:probe"
