@@ -5,10 +5,11 @@ import json
 import logging
 import os
 import re
+import resource
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from vivace.server.logs import shipper as shipping
 from vivace.server.logs.handler import PlacesHandler
 from vivace.server.logs.places import FilePlace, make_place
 from vivace.server.logs.shipper import Entry, Shipper
+from vivace.server.logs.syslog import SyslogStream
+from vivace.server.logs.udp import cut
 
 PATIENCE = 15.0
 
@@ -246,13 +249,156 @@ def test_once_in_a_while_the_log_says_how_many_were_dropped(
     shipper = Shipper(place, 2)
     shipper.put(entry("under way"))
     until(lambda: not shipper._waiting)
-    shipper.put(Entry(1.0, 20, "a\nb\nc", 3))
+    shipper.put(Entry(1.0, 20, "a\nb", 2))
+    shipper.put(Entry(1.0, 20, "c", 1))
     place.free.set()
     until(lambda: caplog.records)
     shipper.close()
     (record,) = caplog.records
-    assert record.getMessage().startswith("3 lines of the log were dropped: stuck")
+    assert record.getMessage().startswith("2 lines of the log were dropped: stuck")
     assert (record.__dict__["event"], record.__dict__["subject"]) == ("log.dropped", "stuck")
+
+
+def test_drops_are_told_while_the_place_still_hangs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shipping, "DROPS_TOLD", 0.05)
+    place = Stuck()
+    shipper = Shipper(place, 2)
+    shipper.put(entry("under way"))
+    until(lambda: not shipper._waiting)
+    end = time.monotonic() + PATIENCE
+    while not caplog.records:
+        shipper.put(entry("more"))
+        assert time.monotonic() < end
+    shipper.close(0.01)
+    place.free.set()
+    assert "lines of the log were dropped: stuck" in caplog.text
+    assert "3 lines of the log are lost: stuck did not take them before the end" in capfd.readouterr().err
+
+
+def test_long_lines_take_no_more_memory_than_short_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipping, "CHARACTERS", 1000)
+    place = Stuck()
+    shipper = Shipper(place, 1000)
+    shipper.put(entry("under way"))
+    until(lambda: not shipper._waiting)
+    for letter in "abc":
+        shipper.put(entry(letter * 500))
+    shipper.put(entry("d" * 1001))
+    assert shipper.dropped == 4
+    shipper.put(entry("e" * 1000))
+    place.free.set()
+    shipper.close()
+    assert place.got == ["under way", "e" * 1000]
+
+
+def test_of_more_lines_than_may_wait_the_newest_stay() -> None:
+    place = Stuck()
+    shipper = Shipper(place, 2)
+    shipper.put(entry("under way"))
+    until(lambda: not shipper._waiting)
+    shipper.put(Entry(1.0, 20, "a\nb\nc", 3))
+    place.free.set()
+    shipper.close()
+    assert (place.got, shipper.dropped) == (["under way", "b", "c"], 1)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[int], None]]:
+    """Files may have so many octets: as on a full disk, the last write takes a part."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("many", [1, 4])
+def test_a_disk_that_was_full_has_every_line_once(
+    tmp_path: Path, small_disk: Callable[[int], None], many: int
+) -> None:
+    path = tmp_path / "log"
+    place = FilePlace(str(path))
+    lines = [f"line {number} " + "x" * 90 for number in range(12)]
+    entries = [Entry(1.0, 20, "\n".join(lines[at : at + many]), many) for at in range(0, 12, many)]
+    small_disk(550)
+    with pytest.raises(OSError, match="too large"):
+        place.send(entries)
+    assert sum(one.many for one in entries) == 7
+    with pytest.raises(OSError, match="too large"):
+        place.send(entries)
+    small_disk(resource.RLIM_INFINITY)
+    place.send(entries)
+    place.close()
+    found = path.read_text().splitlines()
+    torn = found.pop(5)
+    assert lines[5].startswith(torn)
+    assert found == lines
+
+
+def test_what_is_cut_is_still_utf_8() -> None:
+    assert cut("ñ".encode() * 10, 15) == "ñññ".encode() + b"...[cut]"
+
+
+def test_a_fifo_that_nobody_reads_is_no_place(tmp_path: Path) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="nobody reads this FIFO"):
+        FilePlace(str(path))
+
+
+def test_a_pipe_that_nobody_reads_has_failed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("vivace.server.logs.places.PATIENCE", 0.01)
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        place = FilePlace(str(path))
+        with pytest.raises(OSError, match="nobody has read for"):
+            place.send([entry("x" * 1_000_000)])
+        place.close()
+    finally:
+        os.close(reader)
+
+
+def test_a_slow_receiver_gets_no_line_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        def __init__(self) -> None:
+            self.got = b""
+
+        def send(self, data: memoryview) -> int:
+            self.got += data[:1000]
+            return min(len(data), 1000)
+
+    place, slow = SyslogStream(parse_place("syslog+tcp://127.0.0.1?framing=lf"), "shop"), Slow()
+    monkeypatch.setattr(place, "_connected", lambda: slow)
+    place.send([entry("x" * 5000), entry("last")])
+    assert slow.got.count(b"last") == 1
+    assert slow.got.count(b"\n") == 2
+
+
+def test_a_collector_that_redirects_has_not_taken_it(capfd: pytest.CaptureFixture[str]) -> None:
+    class Elsewhere(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(302)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *_: Any) -> None:  # noqa: A002 - that is its name
+            return
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        shipper = Shipper(make_place(parse_place(f"otlp://127.0.0.1:{server.server_port}"), "shop"), 10)
+        for count in (1, 2, 3):
+            shipper.put(entry("{}"))
+            until(lambda count=count: shipper.dropped == count)
+        shipper.close()
+        server.shutdown()
+        thread.join()
+    assert shipper.sent == 0
+    assert capfd.readouterr().err.count("the collector answered 302") == 1
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -21,6 +21,8 @@ __all__ = ["Otlp"]
 
 TIMEOUT: Final = 10.0
 """Seconds that the collector may take."""
+LONGEST: Final = 65_536
+"""Octets of an answer that are read."""
 _AGAIN: Final = (429, 502, 503, 504)
 _LEVELS: Final = ((logging.CRITICAL, 21), (logging.ERROR, 17), (logging.WARNING, 13), (logging.INFO, 9))
 _APART: Final = ("time", "level", "message", "trace_id", "span_id")
@@ -62,13 +64,15 @@ class Otlp:
         try:
             self._connection.request("POST", self._path, body, {"content-type": "application/json"})
             response = self._connection.getresponse()
-            response.read()
+            response.read(LONGEST)
+            if not response.isclosed():
+                self.close()
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise OSError(str(error) or type(error).__name__) from error
         if response.status in _AGAIN:
             raise OSError(f"the collector answered {response.status}")
-        if response.status >= 400:
+        if response.status >= 300:  # a redirect too: whoever wants the log elsewhere says so in LOG_TO
             raise ValueError(f"the collector answered {response.status} {response.reason}")
 
     def _connect(self) -> http.client.HTTPConnection:

@@ -16,8 +16,8 @@ from vivace.server.logs.shipper import Entry, Place
 
 __all__ = ["FilePlace", "make_place"]
 
-PATIENCE: Final = 1.0
-"""Seconds that a full pipe is waited for at a time."""
+PATIENCE: Final = 10.0
+"""Seconds that a full pipe is waited for; then it has failed."""
 
 
 class FilePlace:
@@ -39,6 +39,7 @@ class FilePlace:
         self._path = os.path.abspath(path) if path else ""
         self.name = f"file://{self._path}" if path else ("stdout" if descriptor == 1 else "stderr")
         self._file = descriptor
+        self._torn = False
         if self._path:
             try:
                 self._file = self._open()
@@ -47,23 +48,54 @@ class FilePlace:
                 raise ConfigError(text, key="LOG_TO") from error
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        # Without waiting: the open of a FIFO that nobody reads would never come back.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            return os.open(self._path, flags, 0o640)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                raise OSError(errno.ENXIO, "nobody reads this FIFO") from None
+            raise
 
     def send(self, entries: list[Entry]) -> None:
-        """Append them."""
+        """Append them; what is written whole is taken off."""
         if self._file < 0:
             self._file = self._open()
-        data = "".join(f"{entry.text}\n" for entry in entries).encode("utf-8", "backslashreplace")
-        view = memoryview(data)
-        while view:
+        pieces = [f"{entry.text}\n".encode("utf-8", "backslashreplace") for entry in entries]
+        if self._torn:
+            pieces[0] = b"\n" + pieces[0]
+        data = memoryview(b"".join(pieces))
+        done = 0
+        try:
+            while done < len(data):
+                done += self._write(data[done:])
+        except OSError:
+            if done:
+                self._take_off(entries, pieces, done)
+            raise
+        self._torn = False
+
+    def _write(self, data: memoryview) -> int:
+        while True:
             try:
-                view = view[os.write(self._file, view) :]
+                return os.write(self._file, data)
             except BlockingIOError:
-                select.select([], [self._file], [], PATIENCE)
-            except OSError as error:
-                if error.errno == errno.EPIPE or len(view) == len(data):
-                    raise
-                return  # a part of it is there: sent again it would be there twice
+                if not select.select([], [self._file], [], PATIENCE)[1]:
+                    raise OSError(errno.EAGAIN, f"nobody has read for {PATIENCE:g} seconds") from None
+
+    def _take_off(self, entries: list[Entry], pieces: list[bytes], done: int) -> None:
+        """Of `done` octets: what is there must not be written again, and a line that was cut stays alone."""
+        whole = 0
+        while done >= len(pieces[whole]):
+            done -= len(pieces[whole])
+            whole += 1
+        del entries[:whole]
+        written = pieces[whole][:done]
+        self._torn = bool(written) and not written.endswith(b"\n")
+        first = entries[0]
+        ended = written.lstrip(b"\n").count(b"\n") if first.many > 1 else 0
+        if ended:
+            entries[0] = first._replace(text="\n".join(first.lines()[ended:]), many=first.many - ended)
 
     def reopen(self) -> None:
         """Open the file anew."""

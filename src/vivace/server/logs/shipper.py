@@ -3,7 +3,7 @@
 Rules of this file:
 
 - Whoever logs never waits. What does not fit drops the oldest that waits; it is counted, and once a minute
-  the log says how many.
+  the log says how many, also while the thread hangs in a place that takes nothing.
 - A place that fails is tried again, with pauses that grow; a failure and its end are told once, to standard
   error, for the log may not reach anybody.
 - A fork meets no thread in between two steps: it is ended before (if it can be within a moment) and made
@@ -26,6 +26,8 @@ logger = logging.getLogger("vivace.logs")
 
 DROPS_TOLD: Final = 60.0
 """Seconds between two lines about what was dropped."""
+CHARACTERS: Final = 32 * 1024 * 1024
+"""Characters that may wait for a place, however many lines they are."""
 BATCH: Final = 256
 """Entries that are handed over at a time."""
 FIRST_PAUSE: Final = 0.25
@@ -101,6 +103,7 @@ class Shipper:
         self._told = 0
         self._told_at = time.monotonic()
         self._fails = False
+        self._refuses = False
         self._refresh()
         _all.add(self)
 
@@ -108,23 +111,41 @@ class Shipper:
         self._lock = threading.RLock()
         self._waiting: deque[Entry] = deque()
         self._lines = 0
+        self._characters = 0
+        self._under_way = 0
+        self._telling = False
         self._bell: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._leave = threading.Event()
         self._thread: threading.Thread | None = None
 
     def put(self, entry: Entry) -> None:
         """Let `entry` be taken there; never waits."""
+        if entry.many > self._size:
+            entry = self._newest_of(entry)
         with self._lock:
+            self._note(entry, 1)
             self._waiting.append(entry)
-            self._lines += entry.many
-            while self._lines > self._size and self._waiting:
-                lost = self._waiting.popleft().many
-                self._lines -= lost
-                self.dropped += lost
+            while self._waiting and (self._lines > self._size or self._characters > CHARACTERS):
+                lost = self._waiting.popleft()
+                self._note(lost, -1)
+                self.dropped += lost.many
             if self._thread is None:
                 self._start()
+            overdue = self.dropped != self._told and not self._telling and self._is_time()
+            self._telling = self._telling or overdue
+        if overdue:
+            self._tell_apart()
         if not self._bell.qsize():
             self._bell.put("")
+
+    def _note(self, entry: Entry, sign: int) -> None:
+        self._lines += sign * entry.many
+        self._characters += sign * len(entry.text)
+
+    def _newest_of(self, entry: Entry) -> Entry:
+        """As many of its lines as may wait."""
+        self.dropped += entry.many - self._size
+        return entry._replace(text="\n".join(entry.lines()[-self._size :]), many=self._size)
 
     def _start(self) -> None:
         self._leave.clear()
@@ -150,6 +171,10 @@ class Shipper:
         elif self._waiting:
             self._ship()
         _all.discard(self)
+        lost = self._lines + self._under_way
+        if lost:
+            self.dropped += lost
+            self._say(f"{lost} lines of the log are lost: {self.place.name} did not take them before the end")
         if thread is None or not thread.is_alive():
             self.place.close()
 
@@ -188,8 +213,9 @@ class Shipper:
         """Hand over what waits; whether that went well."""
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
-            count = sum(entry.many for entry in batch)
-            self._lines -= count
+            for entry in batch:
+                self._note(entry, -1)
+            self._under_way = count = sum(entry.many for entry in batch)
         try:
             self.place.send(batch)
         except OSError as error:
@@ -199,9 +225,14 @@ class Shipper:
             return False
         except Exception as error:  # noqa: BLE001 - what one line holds must not end the thread
             self.dropped += count
-            self._say(f"{self.place.name}: {count} lines cannot be sent: {error!r}")
+            if not self._refuses:
+                self._refuses = True
+                self._say(f"{self.place.name}: {count} lines cannot be sent: {error!r}; such are counted")
             return True
+        finally:
+            self._under_way = 0
         self.sent += count
+        self._refuses = False
         if self._fails:
             self._fails = False
             self._say(f"{self.place.name} takes the log again")
@@ -210,11 +241,12 @@ class Shipper:
     def _put_back(self, batch: list[Entry]) -> None:
         with self._lock:
             for entry in reversed(batch):
-                if self._lines + entry.many > self._size:
+                full = self._characters + len(entry.text) > CHARACTERS
+                if full or self._lines + entry.many > self._size:
                     self.dropped += entry.many
                 else:
                     self._waiting.appendleft(entry)
-                    self._lines += entry.many
+                    self._note(entry, 1)
 
     def _reopen(self) -> None:
         try:
@@ -236,17 +268,33 @@ class Shipper:
             except (OSError, ValueError):
                 return
 
+    def _is_time(self) -> bool:
+        return time.monotonic() >= self._told_at + DROPS_TOLD
+
+    def _tell_apart(self) -> None:
+        """Tell from a thread of its own: ours may hang in the place, and whoever logs has to go on."""
+        try:
+            threading.Thread(target=self._say_dropped, name="vivace-log-drops", daemon=True).start()
+        except RuntimeError:  # the interpreter ends, or there are too many
+            self._telling = False
+
     def _tell(self) -> None:
         """Once a minute, how many lines were dropped."""
-        now = time.monotonic()
-        if self.dropped == self._told or now < self._told_at + DROPS_TOLD:
-            return
-        lost, self._told, self._told_at = self.dropped - self._told, self.dropped, now
-        text = (
-            f"{lost} lines of the log were dropped: {self.place.name} does not take them as fast as they come"
-        )
+        with self._lock:
+            if self.dropped == self._told or self._telling or not self._is_time():
+                return
+            self._telling = True
+        self._say_dropped()
+
+    def _say_dropped(self) -> None:
+        with self._lock:
+            lost, self._told, self._told_at = self.dropped - self._told, self.dropped, time.monotonic()
+        name = self.place.name
+        text = f"{lost} lines of the log were dropped: {name} does not take them as fast as they come"
+        # What may hang comes last.
+        logger.warning("%s", text, extra={"event": "log.dropped", "subject": name})
         self._say(text)
-        logger.warning("%s", text, extra={"event": "log.dropped", "subject": self.place.name})
+        self._telling = False
 
     # Forks
 

@@ -131,7 +131,9 @@ class SyslogStream:
             for line in entry.lines()
         ]
         try:
-            made.sendall(b"".join(frames))
+            view = memoryview(b"".join(frames))
+            while view:  # `sendall` has one end for all of it: a slow receiver would get it again and again
+                view = view[made.send(view) :]
         except OSError:
             self.close()
             raise

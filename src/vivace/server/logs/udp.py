@@ -74,5 +74,7 @@ def each(entries: list[Entry], send: Callable[[Entry], None]) -> None:
 
 
 def cut(data: bytes, most: int) -> bytes:
-    """`data`, or as much of it as fits into `most` octets with a mark at its end."""
-    return data if len(data) <= most else data[: most - len(_CUT)] + _CUT
+    """`data`, or as many of its characters as fit into `most` octets with a mark at its end."""
+    if len(data) <= most:
+        return data
+    return data[: most - len(_CUT)].decode("utf-8", "ignore").encode() + _CUT
