@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervisor.fleet.test_fleet import Clock, serving
+from tests.supervisor.fleet.clock import Clock, serving
 from tests.supervisor.serving import Serving
 from vivace.supervisor.fleet.fleet import INTENSITY_PERIOD
 from vivace.supervisor.system.procfs import processor_time

@@ -9,7 +9,7 @@ import signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.supervisor.fleet.test_fleet import PATIENCE, Clock, serving
+from tests.supervisor.fleet.clock import PATIENCE, Clock, serving
 from vivace.supervisor.fleet.fleet import KILL_AFTER
 
 EVENTS = st.lists(

@@ -2,7 +2,7 @@
 
 import signal
 
-from tests.supervisor.fleet.test_fleet import PATIENCE, serving
+from tests.supervisor.fleet.clock import PATIENCE, serving
 from vivace.supervisor.fleet.actions import Send
 
 
@@ -51,3 +51,18 @@ def test_code_that_broke_under_a_lost_template_is_tried_again_later_only() -> No
         assert due >= clock.now + 15
         clock.advance(due - clock.now)
         assert clock.loading == [1]
+
+
+def test_a_template_that_is_lost_is_loaded_again() -> None:
+    clock = serving(1, loads=False)
+    clock.do(clock.fleet.lost(1, clock.now))
+    assert clock.loading == [1]
+    clock.exit(1)
+    assert clock.pids() == []
+    clock.load()
+    assert len(clock.pids()) == 1
+    clock.do(clock.fleet.lost(1, clock.now))
+    clock.fail_load()
+    assert not clock.fleet.stopping
+    clock.advance(15)
+    assert clock.loading == [1]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.supervisor.fleet.test_fleet import serving
+from tests.supervisor.fleet.clock import serving
 from tests.supervisor.serving import Serving, until
 from vivace.config import Config
 from vivace.config.workers import WorkerRange, least_workers

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.supervisor.fleet.test_fleet import PATIENCE
+from tests.supervisor.fleet.clock import PATIENCE
 from vivace.supervisor.fleet.actions import Action, Spawn
 from vivace.supervisor.fleet.fleet import Fleet
 from vivace.supervisor.generations.autopsy import Autopsy
