@@ -23,7 +23,6 @@ __all__ = ["BY_NAME", "SETTINGS"]
 _APP: Final = "Application"
 _WHERE: Final = "Where it listens"
 _PROCESS: Final = "Processes"
-_LOG: Final = "What it says"
 
 SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
@@ -422,27 +421,6 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         choices=("fast", "graceful"),
         flag="-",
         scope="process",
-    ),
-    Setting("ACCESS_LOG", "bool", True, "Write one line per request.", _LOG),
-    Setting(
-        "ACCESS_LOG_FILE",
-        "str",
-        "",
-        "The file that these lines are appended to; SIGUSR1 opens it anew. Empty is standard output.",
-        _LOG,
-    ),
-    Setting(
-        "LOG_FORMAT",
-        "choice",
-        "auto",
-        "auto is text on a terminal and JSON lines elsewhere.",
-        _LOG,
-        choices=("auto", "text", "json"),
-        scope="process",
-    ),
-    Setting("MOTD", "bool", True, "Say at the start what is served, where and how.", _LOG, scope="process"),
-    Setting(
-        "LOGO", "logo", None, "Text shown above the message of the start.", _LOG, flag="-", scope="process"
     ),
     *LOG_SETTINGS,
     *ALARM_SETTINGS,

@@ -12,6 +12,27 @@ __all__ = ["LOG_SETTINGS"]
 _LOG: Final = "What it says"
 
 LOG_SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting("ACCESS_LOG", "bool", True, "Write one line per request.", _LOG),
+    Setting(
+        "ACCESS_LOG_FILE",
+        "str",
+        "",
+        "The file that these lines are appended to; SIGUSR1 opens it anew. Empty is standard output.",
+        _LOG,
+    ),
+    Setting(
+        "LOG_FORMAT",
+        "choice",
+        "auto",
+        "auto is text on a terminal and JSON lines elsewhere.",
+        _LOG,
+        choices=("auto", "text", "json"),
+        scope="process",
+    ),
+    Setting("MOTD", "bool", True, "Say at the start what is served, where and how.", _LOG, scope="process"),
+    Setting(
+        "LOGO", "logo", None, "Text shown above the message of the start.", _LOG, flag="-", scope="process"
+    ),
     Setting(
         "LOG_LEVEL",
         "choice",
