@@ -1,7 +1,9 @@
 """The access log has a line a request, cannot be forged, and never holds up a request."""
 
 import json
+import logging
 import os
+import queue
 import re
 import threading
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 from tests.server.support import hello, running, serving
 from vivace import Vivace
 from vivace.config import Config
+from vivace.errors import ConfigError
 from vivace.interfaces.native import NativeInterface
 from vivace.server import access
 from vivace.server.access import AccessLog
@@ -150,3 +153,48 @@ def test_a_stuck_sink_fills_a_bounded_queue_and_the_rest_is_counted(monkeypatch:
             log.flush()
     assert log._queue.qsize() == 4
     assert log.dropped == 2 * access.BATCH_SIZE
+
+
+class Caught(logging.Handler):
+    """What the log says, whatever else listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.put(record)
+
+
+def test_drops_are_told_and_bounded_in_octets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "DROPS_TOLD", 0.0)
+    monkeypatch.setattr(access, "QUEUE_OCTETS", 100_000)
+    reading, writing = os.pipe()
+    log, caught = AccessLog(json=False, file=writing), Caught()
+    logging.getLogger("vivace.server").addHandler(caught)
+    try:
+        for _ in range(1000):  # the pipe takes 64 KiB, and then 100 KB wait
+            log.record_refused(None, 400, "x" * 7000)
+            log.flush()
+        record = caught.said.get(timeout=30)
+    finally:
+        logging.getLogger("vivace.server").removeHandler(caught)
+        os.set_blocking(reading, False)
+        log._queue.put(None)
+        while log._thread is not None and log._thread.is_alive():
+            try:
+                os.read(reading, 1 << 20)
+            except BlockingIOError:
+                log._thread.join(0.01)
+        os.close(reading)
+        os.close(writing)
+    assert log.dropped > 900
+    assert "lines of the access log were dropped: its output does not take them" in record.getMessage()
+    assert record.__dict__["event"] == "log.dropped"
+
+
+def test_a_fifo_that_nobody_reads_is_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="nobody reads this FIFO"):
+        AccessLog(json=False, path=str(path))

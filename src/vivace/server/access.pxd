@@ -8,6 +8,7 @@ cdef class AccessLog:
     cdef public bint _ids
     cdef public list _batch
     cdef public int _file
-    cdef public Py_ssize_t dropped
+    cdef public Py_ssize_t dropped, _handed, _taken, _told
+    cdef public double _told_at
 
     cpdef record(self, client, Stream stream, double now)

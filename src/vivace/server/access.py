@@ -12,6 +12,7 @@ Rules of this file:
   those that every line has (see `vivace.server.logs.schema`), which cost nothing: they are the same for all.
 """
 
+import errno
 import logging
 import os
 import queue
@@ -35,7 +36,11 @@ __all__ = ["LINE_SIZE", "QUEUE_SIZE", "AccessLog"]
 logger = logging.getLogger("vivace.server")
 
 QUEUE_SIZE: Final = 65_536
-"""Requests that may wait for the writer, per worker; more are dropped and counted."""
+"""Requests that may wait for the writer, per worker; more are dropped, counted and told."""
+QUEUE_OCTETS: Final = 32 * 1024 * 1024
+"""Octets of their lines that may wait."""
+DROPS_TOLD: Final = 60.0
+"""Seconds between two lines of the log about what was dropped."""
 LINE_SIZE: Final = 8_192
 """Octets of a line at most; a longer target is cut."""
 BATCH_SIZE: Final = 256
@@ -86,7 +91,11 @@ class AccessLog:
         self._batch: list[_Record] = []
         self._queue: queue.SimpleQueue[tuple[bytes, int] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._handed = 0
+        self._taken = 0
         self.dropped = 0
+        self._told = 0
+        self._told_at = time.monotonic()
 
     def record(self, client: "tuple[str, int] | None", stream: "Stream", now: float) -> None:
         """Note a request whose response is complete or was cut; `now` is that of `time.perf_counter`."""
@@ -117,14 +126,32 @@ class AccessLog:
         if self._into is not None:
             self._into(self._format(batch, time.time() - time.perf_counter()), len(batch))
             return
-        if self._queue.qsize() * BATCH_SIZE >= QUEUE_SIZE:
+        if self.dropped != self._told:
+            self._tell()
+        if self._queue.qsize() * BATCH_SIZE >= QUEUE_SIZE or self._handed - self._taken >= QUEUE_OCTETS:
             self.dropped += len(batch)
             return
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_all, name="vivace-access-log", daemon=True)
             self._thread.start()
-        lines = self._format(batch, time.time() - time.perf_counter())
-        self._queue.put((lines.encode("ascii", "backslashreplace"), len(batch)))
+        lines = self._format(batch, time.time() - time.perf_counter()).encode("ascii", "backslashreplace")
+        self._handed += len(lines)
+        self._queue.put((lines, len(batch)))
+
+    def _tell(self) -> None:
+        """Once a minute, how many were dropped; from a thread, for the log may hang where this one does."""
+        now = time.monotonic()
+        if now < self._told_at + DROPS_TOLD:
+            return
+        lost, self._told, self._told_at = self.dropped - self._told, self.dropped, now
+        text = f"{lost} lines of the access log were dropped: {self._path or 'its output'} does not take them"
+        extra = {"event": "log.dropped", "subject": "access log"}
+        try:
+            threading.Thread(
+                target=logger.warning, args=(text,), kwargs={"extra": extra}, daemon=True
+            ).start()
+        except RuntimeError:  # there are too many threads: the log goes on without this line
+            return
 
     def reopen(self) -> None:
         """Open the file anew, if there is one. What came before goes to the old one."""
@@ -159,14 +186,17 @@ class AccessLog:
                 self._open_again()
             elif not _write_fully(self._file, item[0]):
                 self.dropped += item[1]
+            self._taken += len(item[0])
 
 
 def _open(path: str) -> int:
     """Each line is appended whole, whatever other workers write."""
     try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        # Without waiting: the open of a FIFO that nobody reads would never come back.
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
     except OSError as error:
-        text = f"ACCESS_LOG_FILE {path} cannot be opened: {error.strerror}"
+        why = "nobody reads this FIFO" if error.errno == errno.ENXIO else error.strerror
+        text = f"ACCESS_LOG_FILE {path} cannot be opened: {why}"
         raise ConfigError(text, key="ACCESS_LOG_FILE") from error
 
 
