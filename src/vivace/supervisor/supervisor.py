@@ -35,6 +35,7 @@ from vivace.supervisor.chores.limits import BlockGuard, MemoryGuard
 from vivace.supervisor.chores.recycling import Recycler
 from vivace.supervisor.chores.retelling import Retelling
 from vivace.supervisor.chores.rota import Rota
+from vivace.supervisor.chores.stuck import StuckThreads
 from vivace.supervisor.control.desk import Desk
 from vivace.supervisor.fleet.actions import (
     Abandon,
@@ -163,6 +164,7 @@ class Supervisor:
         chores.add(Extending(self._service, self._fleet))
         chores.add(Looking(self._board, self._fleet, self._workforce.send))
         chores.add(MemoryGuard(config.WORKER_MEMORY_LIMIT, self._fleet, self._condemn))
+        chores.add(StuckThreads(config.THREADS, self._board, self._fleet, self._recycle))
         chores.add(Retelling())
         if self._scaling is not None:
             chores.add(self._scaling)

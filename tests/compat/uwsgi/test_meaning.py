@@ -12,6 +12,7 @@ from vivace.compat.uwsgi import Meaning, read_meaning, to_toml
 from vivace.compat.uwsgi.rules import ACTS, ALIASES, ELSEWHERE, NOT_NEEDED
 from vivace.config import Config
 from vivace.errors import ConfigError
+from vivace.tasks.sqlite import path_of
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def meaning(tmp_path: Path) -> Any:
         ("listen = 100", "BACKLOG", 100),
         ("chmod-socket = 660", "UNIX_MODE", "660"),
         ("harakiri = 30", "RESPONSE_TIMEOUT", 30),
+        ("harakiri = 30", "SUPERVISE", "on"),
         ("max-requests = 100", "WORKER_MAX_REQUESTS", 100),
         ("max-worker-lifetime = 60", "WORKER_MAX_LIFETIME", 60),
         ("reload-on-rss = 200", "WORKER_MAX_MEMORY", 200 << 20),
@@ -56,7 +58,7 @@ def meaning(tmp_path: Path) -> Any:
         ("stats = 127.0.0.1:9191", "STATS_BIND", "127.0.0.1:9191"),
         ("stats = /run/stats.sock", "STATS_BIND", "unix:/run/stats.sock"),
         ("py-autoreload = 1", "AUTO_RELOAD", True),
-        ("spooler = /srv/spool", "TASKS_URL", "sqlite:///srv/spool/tasks.sqlite3"),
+        ("spooler = /srv/spool", "TASKS_URL", "sqlite:////srv/spool/tasks.sqlite3"),
         ("exec-pre-app = ls /", "HOOKS", {"before_start": [["sh", "-c", "ls /"]]}),
         ("hook-accepting1 = exec:ls", "HOOKS", {"after_ready": [["sh", "-c", "ls"]]}),
         ("exec-as-user-atexit = ls", "HOOKS", {"before_stop": [["sh", "-c", "ls"]]}),
@@ -67,6 +69,14 @@ def test_what_an_option_becomes(meaning: Any, line: str, setting: str, value: ob
     assert found.settings[setting] == value
     assert not found.warnings
     Config().override(found.settings, "uwsgi file")  # each is what its setting takes
+
+
+def test_who_has_several_workers_has_a_supervisor_all_the_same(meaning: Any) -> None:
+    assert "SUPERVISE" not in meaning("harakiri = 30", "processes = 2").settings
+
+
+def test_the_spool_is_in_the_folder_that_is_named(meaning: Any) -> None:
+    assert str(path_of(meaning("spooler = /srv/spool").settings["TASKS_URL"])) == "/srv/spool/tasks.sqlite3"
 
 
 def test_cheaper_makes_a_range_of_workers(meaning: Any) -> None:

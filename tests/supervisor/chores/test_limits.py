@@ -153,22 +153,35 @@ def test_other_requests_are_served_meanwhile(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
-def test_busy_threads_are_no_reason_to_kill_a_worker(tmp_path: Path) -> None:
+def test_a_worker_without_a_thread_left_is_replaced_and_not_killed(tmp_path: Path) -> None:
     options = ("--workers", "2", "--threads", "1", "--loop-timeout", "1", "--response-timeout", "0.5")
     with serve(tmp_path, *options) as server:
         clients = [send(server, "/lock") for _ in range(6)]
         for client in clients:
             assert b" 503 " in client.recv(100)
-        time.sleep(1.5)  # longer than LOOP_TIMEOUT
+        server.wait_for(r"worker \d \(pid \d+\) .*threads late=1 of 1")
         assert "200 OK" in server.get()
-        answer = ctl("status", "--json", "--pid", str(server.process.pid), cwd=tmp_path).stdout
-        workers = json.loads(answer)["workers"]
-        assert sum(worker["threads_late"] for worker in workers) in (1, 2), "whoever took one of them"
+        until(lambda: late_threads(server, tmp_path) == [0, 0])
         assert "is killed" not in server.log
         assert "in locked_here" in server.log
         assert "it waited for one of 1 threads, which were busy (vivace-handler_0: GET /lock)" in server.log
         for client in clients:
             client.close()
+
+
+def late_threads(server: Serving, cwd: Path) -> list[int]:
+    answer = ctl("status", "--json", "--pid", str(server.process.pid), cwd=cwd).stdout
+    return [worker["threads_late"] for worker in json.loads(answer)["workers"]]
+
+
+def test_a_worker_that_has_a_thread_left_stays(tmp_path: Path) -> None:
+    options = ("--workers", "1", "--supervise", "on", "--threads", "2", "--response-timeout", "0.5")
+    with serve(tmp_path, *options) as server, send(server, "/lock") as client:
+        assert b" 503 " in client.recv(100)
+        until(lambda: late_threads(server, tmp_path) == [1])
+        time.sleep(2.0)  # longer than it takes to be sure
+        assert late_threads(server, tmp_path) == [1]
+        assert "threads late" not in server.log
 
 
 def test_a_debugged_or_developed_app_may_stand_still(tmp_path: Path) -> None:

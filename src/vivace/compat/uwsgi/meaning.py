@@ -120,6 +120,8 @@ def _finish(sketch: Sketch) -> None:
     if most:
         sketch.settings["WORKERS"] = f"{least}..{most}" if 0 < least < most else most
     sketch.settings.setdefault("THREADS", 1)
+    if most <= 1 and "RESPONSE_TIMEOUT" in sketch.settings:  # somebody has to replace a worker that is stuck
+        sketch.settings["SUPERVISE"] = "on"
     if sketch.daemons:
         sketch.settings["DAEMON"] = sketch.daemons
     if sketch.hooks:

@@ -236,7 +236,7 @@ def _hook_of(stage: str) -> Act:
 
 def _spooler(sketch: Sketch, given: Given) -> None:
     folder = Path(sketch.folder or ".", given.value.split("=")[-1]).absolute()
-    sketch.settings["TASKS_URL"] = f"sqlite://{folder}/tasks.sqlite3"
+    sketch.settings["TASKS_URL"] = f"sqlite:///{folder}/tasks.sqlite3"  # three strokes, and that of the path
     sketch.notes.append(f"{given.name}: functions of uwsgidecorators become @app.task, see docs/tasks.md")
 
 

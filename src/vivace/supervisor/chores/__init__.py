@@ -5,6 +5,7 @@ housekeeping.py  the small ones, and what a chore is
 files.py         changed files of the app
 recycling.py     old and large workers, replaced while they serve
 limits.py        hard limits of a blocked loop and of memory: who is over them is killed
+stuck.py         workers whose threads do not come back, replaced while they serve
 blocked.py       whether a worker is blocked: pure
 adaptive.py      more or fewer workers by load
 retelling.py     events that nobody heard yet
