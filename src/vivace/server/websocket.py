@@ -32,8 +32,9 @@ from vivace.protocols.socket import Listener, Watcher
 from vivace.protocols.ws import Closed, Failed, Ping, Pong, WsConnection
 from vivace.server.settings import WebSocketSettings
 from vivace.server.state import ServerState
-from vivace.server.ws_closing import closed_error, closing_turn, end_writing, lifetime
+from vivace.server.ws_closing import closed_error, closing_turn, end_writing, lifetime, outlive
 from vivace.server.ws_pings import Pings
+from vivace.server.ws_silence import ASK, LOST, judge_silence, next_look
 
 __all__ = ["WebSocket"]
 
@@ -51,10 +52,6 @@ CLOSED: Final = 4
 
 ANSWER_GRACE: Final = 0.5
 """Seconds in which a handler may answer what came before the client's close."""
-HANDLER_GRACE: Final = 10.0
-"""Seconds in which the handler of a WebSocket that is closed has to come to an end."""
-STOP_GRACE: Final = 1.0
-"""The same when the server stops."""
 BATCH_SIZE: Final = 65_536
 """Octets gathered at most before they are written."""
 LINGER_SIZE: Final = 262_144
@@ -319,13 +316,7 @@ class WebSocket:
             self._pings.give_up()
         task = self.task
         if task is not None and not task.done():
-            # A loop holds its tasks weakly: this one outlives the connection now.
-            self.state.background.add(task)
-            task.add_done_callback(self.state.background.discard)
-            if self.state.cancels:
-                seconds = STOP_GRACE if self.state.draining else HANDLER_GRACE
-                grace = self.state.loop.call_later(seconds, task.cancel)
-                task.add_done_callback(lambda _: grace.cancel())
+            outlive(self.state, task)
         self.task = None
         self._wake()
 
@@ -614,14 +605,8 @@ class WebSocket:
         self.state.deadlines.add(self, when)
 
     def _next_look(self, now: float) -> float:
-        """When something is due if nothing happens."""
-        settings = self._settings
-        due = min(self._expires, now + self.state.deadlines.horizon)
-        if self._pinged and settings.ping_timeout:
-            due = min(due, self._pinged + settings.ping_timeout)
-        elif settings.ping_interval and not self._pinged:
-            due = min(due, self._heard + settings.ping_interval)
-        return due
+        due = next_look(self._settings, self._heard, self._pinged, self._expires)
+        return min(due, now + self.state.deadlines.horizon)
 
     def check(self, now: float) -> float:
         """Act on what is due; when to look again (monotonic seconds), or 0.0 when it is over."""
@@ -647,17 +632,15 @@ class WebSocket:
 
     def _keep_alive(self, now: float) -> None:
         """Ping a client that is silent; give it up if it stays so. One that is not read cannot be heard."""
-        settings = self._settings
-        if self._pinged:
-            if self._heard >= self._pinged or self.read_paused:
-                self._pinged = 0.0
-            elif settings.ping_timeout and now - self._pinged >= settings.ping_timeout:
-                self._end(1006, "no sign of life after a ping")
-                self._write(self._ws.send_close(1011, "no sign of life after a ping"))
-                self._flush()
-                self._shut_down()
-                return
-        if settings.ping_interval and not self._pinged and now - self._heard >= settings.ping_interval:
+        if self._pinged and (self._heard >= self._pinged or self.read_paused):
+            self._pinged = 0.0
+        verdict = judge_silence(self._settings, self._heard, self._pinged, now)
+        if verdict == LOST:
+            self._end(1006, "no sign of life after a ping")
+            self._write(self._ws.send_close(1011, "no sign of life after a ping"))
+            self._flush()
+            self._shut_down()
+        elif verdict == ASK:
             self._pinged = now
             self._write(self._ws.send_ping(b""))
 

@@ -1,4 +1,4 @@
-"""How and when WebSockets are closed: when the worker stops each in its turn, and of old age.
+"""How and when WebSockets are closed: when the worker stops each in its turn, of old age; and their handlers.
 
 Rules of this file:
 
@@ -6,6 +6,7 @@ Rules of this file:
   the place of this one, for there all of them come back.
 """
 
+import asyncio
 import random
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ __all__ = [
     "closing_turn",
     "end_writing",
     "lifetime",
+    "outlive",
 ]
 
 CLOSES_PER_SECOND: Final = 1_000
@@ -30,6 +32,10 @@ RESTART_CLOSES_PER_SECOND: Final = 200
 LONGEST_SPREAD: Final = 10.0
 """Seconds over which they are closed then at most."""
 LIFETIME_JITTER: Final = 0.1
+HANDLER_GRACE: Final = 10.0
+"""Seconds in which the handler of a WebSocket that is closed has to come to an end."""
+STOP_GRACE: Final = 1.0
+"""The same when the server stops."""
 
 
 def closing_turn(state: ServerState) -> tuple[float, int, str]:
@@ -47,6 +53,16 @@ def lifetime(settings: WebSocketSettings) -> float:
     """The age in seconds at which one WebSocket is closed."""
     jitter = random.uniform(1 - LIFETIME_JITTER, 1 + LIFETIME_JITTER)  # noqa: S311
     return settings.max_lifetime * jitter or float("inf")
+
+
+def outlive(state: ServerState, task: asyncio.Task[Any]) -> None:
+    """Let the handler of a WebSocket that is closed find out and clean up; then it is cancelled."""
+    # A loop holds its tasks weakly: this one outlives its connection.
+    state.background.add(task)
+    task.add_done_callback(state.background.discard)
+    if state.cancels:
+        grace = state.loop.call_later(STOP_GRACE if state.draining else HANDLER_GRACE, task.cancel)
+        task.add_done_callback(lambda _: grace.cancel())
 
 
 def closed_error(code: int, reason: str) -> WebsocketClosed:
