@@ -197,8 +197,7 @@ class Supervisor:
         main = self._app_of_program()
         run_main_listeners(main, "main_process_start")
         self._follow_files()
-        self._desk.open(self._listeners.before)
-        self._retinue.open(self._listeners.before)
+        self._open()
         last = self._job.again is not None
         with self._signals.caught(self._channels.selector, self._on_signals, last=last):
             try:
@@ -212,6 +211,15 @@ class Supervisor:
         stages = ["reload_process_stop"] if self._watch is not None and self._voice.greeted else []
         run_main_listeners(main, *stages, "main_process_stop")
         return self._fleet.exit_code
+
+    def _open(self) -> None:
+        """Listen where it is spoken to, and where processes find each other."""
+        try:
+            self._desk.open(self._listeners.before)
+            self._retinue.open(self._listeners.before)
+        except BaseException:
+            self._close()
+            raise
 
     def _begin(self, why: str) -> None:
         """What has to be there before the workers is there, or not."""

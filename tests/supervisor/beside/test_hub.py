@@ -1,6 +1,7 @@
 """The process of the hub: made when somebody needs it, again when it dies, and nobody who waits is lost."""
 
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -139,3 +140,23 @@ def test_a_long_name_of_the_folder_above_leaves_room_for_sockets(
     assert os.stat(made.path).st_mode & 0o777 == 0o700
     made.close({}, remove=True)
     assert not os.path.exists(made.path)
+
+
+def test_a_place_that_was_asked_for_and_cannot_be_had_ends_the_start(folder: Path) -> None:
+    """Others look for the hub there: without it they would wait, and nobody would know why."""
+    taken = folder / "taken"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(taken))
+        other.listen()
+        for place, why in (
+            (folder / "none" / "hub", "No such file or directory"),
+            (taken, "another server answers"),
+            (folder / ("x" * 120), "longer than 107 octets"),
+        ):
+            environ = {"VIVACE_HUB_SOCKET": str(place), "VIVACE_CONTROL": str(folder / "ctl")}
+            with Serving(RUN, folder, environ) as server:
+                assert server.wait() == 4
+                assert re.search(f"HUB_SOCKET: .*{why}", server.log)
+                assert "Traceback" not in server.log
+            assert not (folder / "ctl").exists()
+    assert taken.exists()

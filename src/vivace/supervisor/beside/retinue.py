@@ -92,6 +92,9 @@ class Retinue:
 
         Args:
             before: The process id of the supervisor that this one replaces; 0: there is none.
+
+        Raises:
+            StartupError: HUB_SOCKET cannot be used: others would look for the hub there in vain; exit code 4.
         """
         self._before = before
         text = os.environ.pop(_INHERITED, "")
@@ -101,6 +104,8 @@ class Retinue:
             self._hub.open(self._folder.path, descriptor, before)
             self._folder.tell(os.environ)
         except (OSError, StartupError) as error:
+            if self._config.HUB_SOCKET:
+                raise StartupError(f"HUB_SOCKET: {error}", stage="bind", exit_code=4) from error
             logger.warning("groups, services and pools do not reach from process to process: %s", error)
 
     def hand_on(self, beyond: int) -> dict[str, str]:
