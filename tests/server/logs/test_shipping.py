@@ -277,6 +277,29 @@ def test_drops_are_told_while_the_place_still_hangs(
     assert "3 lines of the log are lost: stuck did not take them before the end" in capfd.readouterr().err
 
 
+def test_a_standard_error_that_is_full_holds_no_stop_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    while True:
+        try:
+            os.write(writing, b"x" * 4096)
+        except BlockingIOError:
+            break
+    os.set_blocking(writing, True)
+    with os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr("sys.__stderr__", stream)
+        shipper = Shipper(FilePlace(descriptor=writing), 10)
+        shipper.put(entry("stays"))
+        until(lambda: not shipper._waiting)
+        shipper.close(0.01)
+        assert shipper.dropped == 1
+        os.read(reading, 1 << 20)
+        assert shipper._thread is not None
+        shipper._thread.join(PATIENCE)
+        assert not shipper._thread.is_alive()
+    os.close(reading)
+
+
 def test_long_lines_take_no_more_memory_than_short_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipping, "CHARACTERS", 1000)
     place = Stuck()

@@ -13,6 +13,7 @@ Rules of this file:
 import logging
 import os
 import queue
+import select
 import sys
 import threading
 import time
@@ -264,7 +265,9 @@ class Shipper:
         stream = sys.__stderr__
         if stream is not None:
             try:
-                os.write(stream.fileno(), f"WARNING vivace.logs: {text}\n".encode(errors="replace"))
+                file = stream.fileno()
+                if select.select([], [file], [], 0)[1]:  # a full pipe would hold up the stop of the process
+                    os.write(file, f"WARNING vivace.logs: {text}\n".encode(errors="replace"))
             except (OSError, ValueError):
                 return
 
