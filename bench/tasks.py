@@ -74,7 +74,8 @@ def second(slot: datetime) -> None:
 
 
 def make_book(url: str) -> Book:
-    book = Book("speed", lambda: Config({"TASKS_URL": url}))
+    config = Config({"TASKS_URL": url})
+    book = Book("speed", lambda: config)
 
     async def nop(sent: float = 0.0) -> None:
         if sent:
