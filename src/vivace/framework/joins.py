@@ -103,16 +103,8 @@ class Joins:
             DeclarationError: An option is none.
         """
         from vivace.framework.groups.fanout import JoinOptions, fanout_of
-        from vivace.framework.groups.outlet import POLICIES
 
-        if on_slow not in POLICIES:
-            raise DeclarationError(
-                f"on_slow={on_slow!r}: expected one of {', '.join(POLICIES)}", key="on_slow"
-            )
-        if on_revoke not in ("close", "leave") and not callable(on_revoke):
-            raise DeclarationError(
-                f"on_revoke={on_revoke!r}: expected close, leave or a function", key="on_revoke"
-            )
+        _check_policies(on_slow, on_revoke)
         config = self._request.app.config
         since, form = self._resume(topic, since, form)
         options = JoinOptions(
@@ -172,3 +164,14 @@ class Joins:
     def _form(self, given: dict[str, Any]) -> "Form":
         """How messages look, as `join` was told."""
         raise NotImplementedError
+
+
+def _check_policies(on_slow: str, on_revoke: object) -> None:
+    from vivace.framework.groups.outlet import POLICIES
+
+    if on_slow not in POLICIES:
+        raise DeclarationError(f"on_slow={on_slow!r}: expected one of {', '.join(POLICIES)}", key="on_slow")
+    if on_revoke not in ("close", "leave") and not callable(on_revoke):
+        raise DeclarationError(
+            f"on_revoke={on_revoke!r}: expected close, leave or a function", key="on_revoke"
+        )
