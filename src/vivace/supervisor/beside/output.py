@@ -3,11 +3,15 @@
 Rules of this file:
 
 - The supervisor never waits for a line, and no line grows without bound.
+- Who writes without end holds up nobody: little is read in one turn, and at the end what is there already.
 """
 
+import fcntl
 import logging
 import os
 import selectors
+import termios
+from array import array
 from collections.abc import Callable
 from typing import Final
 
@@ -15,7 +19,11 @@ __all__ = ["LONGEST", "Output"]
 
 LONGEST: Final = 8192
 """Octets of a line; a longer one is cut into several."""
-_CHUNK: Final = 65536
+LINES: Final = 64
+"""Lines that are said in one turn, about: the supervisor has other things to do."""
+_LEAST: Final = 256
+_MOST: Final = 65536
+"""Octets that are read in one turn, by the length of their lines."""
 
 
 class Output:
@@ -40,7 +48,7 @@ class Output:
         self._logger = logger
         self._heard = heard
         self._rest = b""
-        self._ended = False
+        self._chunk = _LEAST
         self._reader, self.writer = os.pipe()
         os.set_blocking(self._reader, False)
         selector.register(self._reader, selectors.EVENT_READ, self._on_data)
@@ -52,22 +60,23 @@ class Output:
             self.writer = -1
 
     def _on_data(self) -> None:
-        if not self._read():
+        if not self._read(self._chunk):
             self.close()
 
-    def _read(self) -> bool:
-        """Say the lines that are there; False if there is no more."""
+    def _read(self, most: int) -> int:
+        """Say the lines that are there; how many octets they were: 0 at the end, -1 if there are none yet."""
         try:
-            data = os.read(self._reader, _CHUNK)
+            data = os.read(self._reader, most)
         except OSError as error:
-            return isinstance(error, BlockingIOError) and not self._ended
+            return -1 if isinstance(error, BlockingIOError) else 0
         *lines, self._rest = (self._rest + data).split(b"\n")
+        self._chunk = max(self._chunk // 2, _LEAST) if len(lines) > LINES else min(self._chunk * 2, _MOST)
         if len(self._rest) > LONGEST:
             lines.append(self._rest)
             self._rest = b""
         for line in lines:
             self._say(line)
-        return bool(data)
+        return len(data)
 
     def _say(self, line: bytes) -> None:
         for begin in range(0, max(len(line), 1), LONGEST):
@@ -87,11 +96,18 @@ class Output:
         if self._reader < 0:
             return
         self._selector.unregister(self._reader)
-        self._ended = True
-        while self._read():
-            pass
+        left = _waiting_in(self._reader)
+        while left > 0 and (count := self._read(left)) > 0:
+            left -= count
         if self._rest:
             self._say(self._rest)
             self._rest = b""
         os.close(self._reader)
         self._reader = -1
+
+
+def _waiting_in(pipe: int) -> int:
+    """How many octets are there to read; who still has the other end may go on writing."""
+    count = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
