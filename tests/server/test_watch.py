@@ -6,7 +6,8 @@ import pytest
 
 from tests.server.support import Running, hello, running, until
 from vivace.protocols.stream import Stream
-from vivace.server.state import CLASSES, DURATIONS, Tally
+from vivace.server.durations import CLASSES, DURATIONS
+from vivace.server.state import Tally
 
 
 def get(path: str, method: str = "GET") -> bytes:

@@ -6,7 +6,7 @@ from vivace.protocols.events cimport RequestReceived
 from vivace.server.access cimport AccessLog
 from vivace.server.stream cimport Stream
 
-cdef tuple DURATIONS
+cdef tuple _BOUNDS
 
 cdef class Tally:
     cdef public list answers, took

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vivace.http.dates import format_date
 from vivace.protocols.events import RequestReceived
 from vivace.server.deadlines import Deadlines
+from vivace.server.durations import CLASSES, DURATIONS
 from vivace.server.interface import Interface
 from vivace.server.settings import ServerSettings
 from vivace.server.stacks import StuckLog
@@ -26,16 +27,9 @@ if TYPE_CHECKING:
     from vivace.server.connection import Connection
     from vivace.server.stream import Stream
 
-__all__ = ["CLASSES", "DURATIONS", "ServerState", "Tally"]
+__all__ = ["ServerState", "Tally"]
 
-CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
-"""What is counted of statuses; none: the client left before there was one."""
-DURATIONS: Final = (
-    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1),
-    *(0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, float("inf")),
-)
-"""Seconds up to which durations are counted together: what OpenTelemetry's conventions advise, and below."""
-
+_BOUNDS: Final = DURATIONS  # as C
 _SLOWEST_TICK = 0.05
 _FASTEST_TICK = 0.02
 _FLUSH_EVERY = 0.5
@@ -72,10 +66,10 @@ class Tally:
         self.answered(status)
         self.seconds += seconds
         index = 0
-        bound = DURATIONS[0]
+        bound = _BOUNDS[0]
         while seconds > bound:
             index += 1
-            bound = DURATIONS[index]
+            bound = _BOUNDS[index]
         self.took[index] += 1
 
 

@@ -21,6 +21,7 @@ from vivace.config import Config
 from vivace.config.workers import least_workers
 from vivace.supervisor.beside.retinue import Retinue
 from vivace.supervisor.chores.adaptive import Scaling
+from vivace.supervisor.chores.backlog import BacklogWatch
 from vivace.supervisor.chores.files import FileWatch
 from vivace.supervisor.chores.housekeeping import (
     EXTENSION,
@@ -38,6 +39,7 @@ from vivace.supervisor.chores.rota import Rota
 from vivace.supervisor.chores.stuck import StuckThreads
 from vivace.supervisor.control.desk import Desk
 from vivace.supervisor.fleet.actions import (
+    START_FAILED,
     Abandon,
     Action,
     Done,
@@ -65,6 +67,7 @@ from vivace.supervisor.loading.main_process import imported_files, run_main_list
 from vivace.supervisor.system.children import NOTED, STOPS, adopt_orphans, tie_to
 from vivace.supervisor.system.reaper import Reaper
 from vivace.supervisor.system.signals import Signals
+from vivace.supervisor.telling.last_words import tell_what_waits
 from vivace.supervisor.telling.logs import attach_logging, reopen_files
 from vivace.supervisor.telling.service import Service
 from vivace.supervisor.telling.voice import Voice
@@ -113,6 +116,8 @@ class Supervisor:
             self._take_back,
         )
         self._board = Scoreboard()
+        if (past := Scoreboard.inherited()) is not None:
+            self._board.go_on(past)
         self._workforce = Workforce(
             self._fleet,
             self._do,
@@ -155,7 +160,7 @@ class Supervisor:
             self._end_for,
         )
         self._generations.beside = made
-        self._upgrade.more = made.hand_on
+        self._upgrade.more = lambda beyond: {**made.hand_on(beyond), **self._board.hand_on(beyond)}
         return made
 
     def _make_chores(self, config: Config) -> Rota:
@@ -165,7 +170,7 @@ class Supervisor:
         chores.add(Looking(self._board, self._fleet, self._workforce.send))
         chores.add(MemoryGuard(config.WORKER_MEMORY_LIMIT, self._fleet, self._condemn))
         chores.add(StuckThreads(config.THREADS, self._board, self._fleet, self._recycle))
-        chores.add(Retelling())
+        chores.add(Retelling(), BacklogWatch(self._listeners.named()))
         if self._scaling is not None:
             chores.add(self._scaling)
         return chores
@@ -206,6 +211,7 @@ class Supervisor:
                     self._wait()
                     self._do(self._fleet.tick(time.monotonic()))
                 self._end()
+                tell_what_waits(self._job.config)
             finally:
                 self._close()
         stages = ["reload_process_stop"] if self._watch is not None and self._voice.greeted else []
@@ -226,7 +232,7 @@ class Supervisor:
         if self._fleet.stopping:
             return
         if why:
-            logger.error("%s; the start is given up", why)
+            logger.error("%s; the start is given up", why, extra={"event": START_FAILED})
             self._fleet.exit_code = 3
             self._do(self._fleet.stop(time.monotonic(), forced=True))
         else:
@@ -235,7 +241,8 @@ class Supervisor:
     def _end_for(self, why: str) -> None:
         """What the server cannot do without has ended."""
         if not self._fleet.leaving:
-            logger.error("%s: the server stops", why)
+            extra = None if self._fleet.booted else {"event": START_FAILED}
+            logger.error("%s: the server stops", why, extra=extra)
             self._fleet.exit_code = 5 if self._fleet.booted else 3
             self._do(self._fleet.stop(time.monotonic()))
 
@@ -364,6 +371,7 @@ class Supervisor:
         if why := self._why_not_replaced():
             logger.error("SIGUSR2 is ignored: %s", why)
         else:
+            self._board.settle()
             self._upgrade.begin(self._job.config.BOOT_TIMEOUT)
 
     def _why_not_replaced(self) -> str:
@@ -501,7 +509,7 @@ class Supervisor:
             self._leave()
         for action in actions:
             if isinstance(action, Say):
-                action.write(logger)
+                self._voice.with_reason(action).write(logger)
             elif isinstance(action, Send):
                 send_signal(action.pid, action.signal)
             elif isinstance(action, Spawn):

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import shutil
 import signal
@@ -19,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import find_free_port
 from tests.supervisor.serving import APP, PATIENCE, Serving, ask, clean_environment, until
 from vivace.supervisor.ipc.scoreboard import Scoreboard
+from vivace.supervisor.ipc.totals import NOTHING, Totals
 from vivace.supervisor.stats.memory import MemoryReport, weigh
 from vivace.supervisor.stats.metrics import render_metrics
 from vivace.supervisor.stats.uwsgi_stats import uwsgi_shape
@@ -74,12 +76,28 @@ def parse(text: str) -> dict[str, dict[str, float]]:
 
 def test_all_that_is_known_is_told_and_nothing_else() -> None:
     usages = [Usage("db", 0, 4711, 3, 5)]
-    text = render_metrics(SERVER, [WORKER, BACKOFF], [DAEMON], {0: (20, 2), 1: (5, 0)}, usages).decode()
+    one = Totals(20, (1, 0, 15, 0, 2, 2), (4, 5, *[0] * 15, 1), 31.5)
+    other = NOTHING._replace(served=5, answers=(0, 0, 5, 0, 0, 0), took=(5, *[0] * 17), seconds=0.001)
+    text = render_metrics(SERVER, [WORKER, BACKOFF], [DAEMON], {0: one, 1: other}, usages).decode()
     found = parse(text)
     assert found["vivace_info"] == {'name=a "b" \\,version=1': 1.0}
     assert found["vivace_requests_total"] == {"": 25.0}
     assert found["vivace_server_errors_total"] == {"": 2.0}
     assert found["vivace_worker_requests_total"] == {"worker=1": 20.0, "worker=2": 5.0}
+    assert found["vivace_responses_total"]["class=2xx"] == 20.0
+    assert found["vivace_responses_total"]["class=none"] == 1.0
+    assert found["vivace_worker_responses_total"]["worker=1,class=5xx"] == 2.0
+    assert found["vivace_worker_request_seconds_total"] == {"worker=1": 31.5, "worker=2": 0.001}
+    buckets = found["vivace_request_duration_seconds_bucket"]
+    assert list(buckets)[:3] == ["le=0.0005", "le=0.001", "le=0.0025"]
+    assert (buckets["le=0.0005"], buckets["le=0.001"], buckets["le=10.0"], buckets["le=+Inf"]) == (
+        9,
+        14,
+        14,
+        15,
+    )
+    assert found["vivace_request_duration_seconds_count"] == {"": 15.0}
+    assert found["vivace_request_duration_seconds_sum"] == {"": 31.501}
     assert found["vivace_worker_exits_total"] == {"worker=1": 3.0, "worker=2": 1.0}
     assert found["vivace_requests_in_progress"] == {"": 4.0}
     assert found["vivace_workers"]["state=ready"] == 1.0
@@ -94,16 +112,65 @@ def test_all_that_is_known_is_told_and_nothing_else() -> None:
     assert "vivace_worker_threads_busy" not in found
 
 
+def totals(served: int) -> Totals:
+    return Totals(served, (0, 0, served, 0, 0, 0), (served, *[0] * 17), served / 8)
+
+
+def beat(board: Scoreboard, slot: int, served: int) -> None:
+    entry = board.enter(slot, 1)
+    assert entry is not None
+    entry.beat(1.0, 0.0, served, 0, 0, 0, 0, "", 0.0, done=totals(served))
+
+
 def test_a_new_worker_goes_on_counting_where_the_one_before_ended() -> None:
     board = Scoreboard()
     assert board.counts() == {}
-    for served, errors in ((10, 1), (5, 2)):
-        entry = board.enter(3, 1)
-        assert entry is not None
-        entry.beat(1.0, 0.0, served, errors, 0, 0, 0, "", 0.0)
-    assert board.counts() == {3: (15, 3)}
+    for served in (10, 5):
+        beat(board, 3, served)
+    assert board.counts() == {3: totals(15)}
+    reading = board.read(3, os.getpid())
+    assert reading is not None
+    assert reading.done == totals(5)
     board.enter(3, 2)
-    assert board.counts() == {3: (15, 3)}
+    assert board.counts() == {3: totals(15)}
+    board.close()
+
+
+def test_a_server_that_takes_over_goes_on_counting_where_the_one_before_is() -> None:
+    first, second = Scoreboard(), Scoreboard()
+    beat(first, 0, 7)
+    beat(first, 2, 1)
+    second.go_on(Scoreboard(os.dup(first.descriptor)))
+    assert second.counts() == {0: totals(7), 2: totals(1)}
+    beat(second, 0, 2)
+    beat(first, 0, 1)  # those of the first are not through with what they have
+    assert second.counts() == {0: totals(10), 2: totals(1)}
+    second.settle()
+    second.settle()
+    assert second.counts() == {0: totals(10), 2: totals(1)}
+    third = Scoreboard()
+    third.go_on(Scoreboard(os.dup(second.descriptor)))
+    assert third.counts() == second.counts()
+    for board in (first, second, third):
+        board.close()
+
+
+def test_figures_of_another_version_are_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = Scoreboard()
+    beat(board, 0, 7)
+    ((name, value),) = board.hand_on(100).items()
+    assert int(value.partition(" ")[0]) >= 100
+    monkeypatch.setenv(name, value)
+    taken = Scoreboard.inherited()
+    assert taken is not None
+    assert taken.counts() == board.counts()
+    assert name not in os.environ
+    for odd in (f"{board.hand_on(100)[name]}x", "9999 1", "nonsense", ""):
+        monkeypatch.setenv(name, odd)
+        assert Scoreboard.inherited() is None
+    monkeypatch.setenv(name, f"9999 {value.partition(' ')[2]}")
+    assert Scoreboard.inherited() is None
+    taken.close()
     board.close()
 
 

@@ -153,8 +153,13 @@ class Commands:
         server, beside = self._status.server(now), self._status.beside(now)
         if uwsgi:
             return uwsgi_shape(server, workers, beside)
-        totals = self._status.totals(workers)
-        return {"server": server, "totals": totals, "workers": workers, "beside": beside}
+        return {
+            "server": server,
+            "totals": self._status.totals(workers),
+            "counters": self._status.counters(),
+            "workers": workers,
+            "beside": beside,
+        }
 
     def _tell_memory(self, _request: Mapping[str, Any], reply: Reply) -> None:
         reply({"ok": True, "processes": self.memory()})

@@ -16,8 +16,12 @@ Rules of this file:
   else is written by a timer of the worker's loop (`vivace.supervisor.workers.pulse`).
 - Query strings are left out: they carry secrets.
 - Times are CLOCK_MONOTONIC, which all processes of a machine share.
+- What was done in all is never set back: a worker goes on from what stands there, a server from what the one
+  before it has left.
 """
 
+import fcntl
+import logging
 import mmap
 import os
 import struct
@@ -26,14 +30,18 @@ from contextlib import suppress
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from vivace.supervisor.ipc.totals import LAYOUT, NOTHING, SIZE, Totals
+
 __all__ = ["PLACES", "TEXT_SIZE", "Entry", "Phase", "Reading", "Scoreboard"]
+
+logger = logging.getLogger("vivace")
 
 PLACES: Final = 512
 """Slots that have a place; workers beyond are served as well and not watched."""
 TEXT_SIZE: Final = 240
 """Octets of a method and path at most; the rest is cut."""
 
-_SIZE: Final = 1024
+_SIZE: Final = 2048
 _SEQUENCE: Final = struct.Struct("=Q")
 _WHO: Final = struct.Struct("=IIBxxxd")
 _BEAT: Final = struct.Struct("=ddQQIIIHHddd?")
@@ -45,11 +53,16 @@ _BEAT_AT: Final = 32
 _OLDEST_AT: Final = 128
 _NEWEST_AT: Final = 384
 _BLOCKING_AT: Final = 640
-_PAST_AT: Final = 896
-_COUNTS: Final = struct.Struct("=QQ")
-_COUNTS_AT: Final = _BEAT_AT + 16
-"""Where the requests and errors of a beat are."""
+_TOTALS_AT: Final = 1024
+"""Of all workers that the place ever had."""
+_BEFORE_AT: Final = _TOTALS_AT + SIZE
+"""Of those before this one."""
+_CARRIED_AT: Final = _BEFORE_AT + SIZE
+"""Of the servers that this one has replaced; the supervisor writes it."""
 _TRIES: Final = 3
+_GAP: Final = 16
+"""So many unused places in a row, and those behind are not looked at: what is looked at takes memory."""
+_VARIABLE: Final = "_VIVACE_FIGURES"
 
 
 class Phase(IntEnum):
@@ -85,6 +98,7 @@ class Reading(NamedTuple):
         newest: Method and path of the request that began last; it may be over.
         blocking: Method and path of the request whose handler blocks the loop, if a thread saw it.
         blocking_since: When it was seen.
+        done: What this process has done, as of its last heartbeat.
     """
 
     pid: int
@@ -108,6 +122,7 @@ class Reading(NamedTuple):
     newest: str
     blocking: str
     blocking_since: float
+    done: Totals
 
     def late(self, now: float) -> float:
         """Seconds since the loop turned; 0.0 before it serves, when nothing is promised."""
@@ -133,12 +148,14 @@ class Entry:
         self._memory = memory
         self._at = offset
         self._generation = generation
-        self._sequence = 0
-        past = _sum_up(memory, offset)
-        memory[offset : offset + _SIZE] = bytes(_SIZE)
-        _COUNTS.pack_into(memory, offset + _PAST_AT, *past)
+        self._before = Totals.read(memory, offset + _TOTALS_AT)
+        self._sequence = 1
+        _SEQUENCE.pack_into(memory, offset, 1)
+        memory[offset + _WHO_AT : offset + _TOTALS_AT] = bytes(_TOTALS_AT - _WHO_AT)
+        self._before.write(memory, offset + _BEFORE_AT)
         self._note = _NEWEST.pack_into
         self._newest_at = offset + _NEWEST_AT
+        self._end()
         self.enter(Phase.BOOTING)
 
     def enter(self, phase: Phase) -> None:
@@ -165,9 +182,11 @@ class Entry:
         delay_p50: float = 0.0,
         delay_p95: float = 0.0,
         unfit: bool = False,
+        done: Totals = NOTHING,
     ) -> None:
         """The loop has turned; see `Reading`."""
         self._begin()
+        self._before.plus(done).write(self._memory, self._at + _TOTALS_AT)
         _BEAT.pack_into(
             self._memory,
             self._at + _BEAT_AT,
@@ -214,6 +233,7 @@ class Scoreboard:
         size = PLACES * _SIZE
         self._descriptor = descriptor if descriptor >= 0 else _reserve(size)
         self._memory = mmap.mmap(self._descriptor, size)
+        self._past: Scoreboard | None = None
         if descriptor >= 0:
             self.leave()
 
@@ -236,25 +256,85 @@ class Scoreboard:
         """What a worker has said; None if that process has not said anything yet."""
         if slot >= PLACES:
             return None
+        reading = _decode(self._record(slot))
+        return reading if reading is not None and reading.pid == pid else None
+
+    def _record(self, slot: int) -> bytes:
+        """A place as it was at one moment, if its worker lets us."""
         record = b""
         for _ in range(_TRIES):
             record = self._memory[slot * _SIZE : (slot + 1) * _SIZE]
             sequence = _SEQUENCE.unpack_from(record)
             if not sequence[0] & 1 and sequence == _SEQUENCE.unpack_from(self._memory, slot * _SIZE):
                 break
-        reading = _decode(record)
-        return reading if reading is not None and reading.pid == pid else None
+        return record
 
-    def counts(self) -> dict[int, tuple[int, int]]:
-        """Requests and errors of each slot that ever had a worker, with those of the workers before.
+    def counts(self) -> dict[int, Totals]:
+        """What the workers of each place have done that ever had one, with those of the servers before.
 
-        They never become less. What a worker did after its last beat is not counted.
+        No number becomes less. What a worker did after its last beat, if it was killed, is not counted.
         """
-        return {
-            slot: _sum_up(self._memory, slot * _SIZE)
-            for slot in range(PLACES)
-            if _SEQUENCE.unpack_from(self._memory, slot * _SIZE)[0]
-        }
+        found = self._past.counts() if self._past is not None else {}
+        unused = 0
+        for slot in range(PLACES):
+            unused = 0 if self._is_used(slot) else unused + 1
+            if not unused:
+                record = self._record(slot)
+                done = Totals.read(record, _TOTALS_AT).plus(Totals.read(record, _CARRIED_AT))
+                found[slot] = found.get(slot, NOTHING).plus(done)
+            elif unused > _GAP:
+                break
+        return found
+
+    def _is_used(self, slot: int) -> bool:
+        at = slot * _SIZE
+        return any(_SEQUENCE.unpack_from(self._memory, at)) or any(
+            Totals.read(self._memory, at + _CARRIED_AT).answers
+        )
+
+    def go_on(self, past: "Scoreboard") -> None:
+        """Count on from what the workers of another server have done, and are doing yet."""
+        self._past = past
+
+    def settle(self) -> None:
+        """Take over what those have done, so that another server can go on from this one alone."""
+        if self._past is None:
+            return
+        for slot, totals in self._past.counts().items():
+            carried = Totals.read(self._memory, slot * _SIZE + _CARRIED_AT)
+            carried.plus(totals).write(self._memory, slot * _SIZE + _CARRIED_AT)
+        self._past.close()
+        self._past = None
+
+    def hand_on(self, beyond: int) -> dict[str, str]:
+        """Let the supervisor that replaces this one go on from here; called before ``exec``.
+
+        Args:
+            beyond: The least number of a descriptor that is not another's.
+
+        Returns:
+            The variables that the next supervisor needs.
+        """
+        if self._descriptor < 0:
+            return {}
+        return {_VARIABLE: f"{fcntl.fcntl(self._descriptor, fcntl.F_DUPFD, beyond)} {LAYOUT}"}
+
+    @classmethod
+    def inherited(cls) -> "Scoreboard | None":
+        """That of the server that this one replaces; the answer is given once.
+
+        None if there is no such server, or another version has made it and its figures mean something else.
+        """
+        number, _, layout = os.environ.pop(_VARIABLE, "").partition(" ")
+        if not number.isdecimal():
+            return None
+        try:
+            if layout == LAYOUT:
+                return cls(int(number))
+            os.close(int(number))
+        except (OSError, ValueError):
+            logger.debug("the figures of the server before are not there", exc_info=True)
+        return None
 
     def close(self) -> None:
         """Give the memory back."""
@@ -273,13 +353,6 @@ def _reserve(size: int) -> int:
         return -1
     os.ftruncate(descriptor, size)
     return descriptor
-
-
-def _sum_up(memory: mmap.mmap, offset: int) -> tuple[int, int]:
-    """Requests and errors of a place: of its worker, and of those before."""
-    served, errors = _COUNTS.unpack_from(memory, offset + _COUNTS_AT)
-    served_before, errors_before = _COUNTS.unpack_from(memory, offset + _PAST_AT)
-    return served + served_before, errors + errors_before
 
 
 def _decode(record: bytes) -> Reading | None:
@@ -327,6 +400,7 @@ def _decode(record: bytes) -> Reading | None:
         f"{_text(method)} {_text(path)}".strip(),
         _text(blocking),
         seen,
+        Totals.read(record, _TOTALS_AT).minus(Totals.read(record, _BEFORE_AT)),
     )
 
 

@@ -10,8 +10,13 @@ Rules of this file:
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from itertools import accumulate
+from math import inf
 from typing import Any, Final
 
+from vivace.server.durations import CLASSES, DURATIONS
+from vivace.supervisor.ipc.totals import NOTHING, Totals
 from vivace.supervisor.system.usage import Usage
 
 __all__ = ["CONTENT_TYPE", "render_metrics"]
@@ -40,7 +45,7 @@ def render_metrics(
     server: Mapping[str, Any],
     workers: Sequence[Mapping[str, Any]],
     beside: Sequence[Mapping[str, Any]],
-    counts: Mapping[int, tuple[int, int]],
+    counts: Mapping[int, Totals],
     usages: Iterable[Usage] = (),
 ) -> bytes:
     """All that there is to tell, as the body of a response.
@@ -49,7 +54,7 @@ def render_metrics(
         server: As `Status.server` gives it.
         workers: As `Status.workers` gives them.
         beside: What runs beside them.
-        counts: Requests and errors of each slot, as `Scoreboard.counts` gives them.
+        counts: What was done in each slot, as `Scoreboard.counts` gives them.
         usages: Connections that workers hold of budgets.
     """
     lines: list[str] = []
@@ -63,19 +68,22 @@ def _of_server(
     lines: list[str],
     server: Mapping[str, Any],
     workers: Sequence[Mapping[str, Any]],
-    counts: Mapping[int, tuple[int, int]],
+    counts: Mapping[int, Totals],
 ) -> None:
     def say(name: str, kind: str, text: str, *samples: _Sample) -> None:
         _family(lines, f"vivace_{name}", kind, text, samples)
 
     about = {"name": server["name"], "version": server["version"]}
-    served, errors = (sum(one[i] for one in counts.values()) for i in (0, 1))
+    done = reduce(Totals.plus, counts.values(), NOTHING)
     states = Counter(one["state"] for one in workers)
     say("info", "gauge", "What runs.", (about, 1))
     say("uptime_seconds", "gauge", "Age of the supervisor.", ({}, server["uptime"]))
     say("generation", "gauge", "How often the code was loaded.", ({}, server["generation"]))
-    say("requests_total", "counter", "Requests that arrived, at all workers.", ({}, served))
-    say("server_errors_total", "counter", "Responses with a status of 500 or more.", ({}, errors))
+    say("requests_total", "counter", "Requests that arrived, at all workers.", ({}, done.served))
+    say("server_errors_total", "counter", "Responses with a status of 500 or more.", ({}, done.errors))
+    classes = zip(CLASSES, done.answers, strict=True)
+    say("responses_total", "counter", "By class of the status.", *(({"class": c}, n) for c, n in classes))
+    _histogram(lines, "vivace_request_duration_seconds", "From a request's head to its response's end.", done)
     for name, key in (("requests_in_progress", "active"), ("connections", "connections")):
         text = f"{name.replace('_', ' ').capitalize()}, at all workers."
         say(name, "gauge", text, ({}, sum(one.get(key) or 0 for one in workers)))
@@ -84,16 +92,24 @@ def _of_server(
     say("supervisor_resident_memory_bytes", "gauge", "Of the supervisor.", ({}, server["memory"]))
 
 
-def _of_workers(
-    lines: list[str], workers: Sequence[Mapping[str, Any]], counts: Mapping[int, tuple[int, int]]
-) -> None:
+def _of_workers(lines: list[str], workers: Sequence[Mapping[str, Any]], counts: Mapping[int, Totals]) -> None:
     def say(name: str, kind: str, text: str, samples: Iterable[_Sample]) -> None:
         _family(lines, f"vivace_worker_{name}", kind, text, samples)
 
     marks = [{"worker": one["worker"]} for one in workers]
-    slots = [({"worker": slot + 1}, both) for slot, both in counts.items()]
-    say("requests_total", "counter", "Requests that arrived.", ((m, both[0]) for m, both in slots))
-    say("server_errors_total", "counter", "Responses of 500 or more.", ((m, both[1]) for m, both in slots))
+    slots = [({"worker": slot + 1}, done) for slot, done in counts.items()]
+    say("requests_total", "counter", "Requests that arrived.", ((m, done.served) for m, done in slots))
+    say(
+        "server_errors_total", "counter", "Responses of 500 or more.", ((m, done.errors) for m, done in slots)
+    )
+    classes = [
+        ({**mark, "class": name}, count)
+        for mark, done in slots
+        for name, count in zip(CLASSES, done.answers, strict=True)
+    ]
+    say("responses_total", "counter", "By class of the status.", classes)
+    took = [(mark, round(done.seconds, 6)) for mark, done in slots]
+    say("request_seconds_total", "counter", "How long requests took.", took)
     exits = [one["restarts"] for one in workers]
     say("exits_total", "counter", "Processes of this place that have ended.", zip(marks, exits, strict=True))
     for name, key, text in _BY_WORKER:
@@ -118,6 +134,13 @@ def _of_others(lines: list[str], beside: Sequence[Mapping[str, Any]], usages: Se
     for name, text in (("open", "Connections that a worker holds."), ("share", "Those that it may hold.")):
         samples = [({"budget": u.budget, "worker": u.slot + 1}, int(getattr(u, name))) for u in usages]
         _family(lines, f"vivace_budget_connections_{name}", "gauge", text, samples)
+
+
+def _histogram(lines: list[str], name: str, text: str, done: Totals) -> None:
+    lines += [f"# HELP {name} {text}", f"# TYPE {name} histogram"]
+    for bound, count in zip(DURATIONS, accumulate(done.took), strict=True):
+        lines.append(f'{name}_bucket{{le="{"+Inf" if bound == inf else bound}"}} {count}')
+    lines += [f"{name}_sum {round(done.seconds, 6)}", f"{name}_count {sum(done.took)}"]
 
 
 def _family(lines: list[str], name: str, kind: str, text: str, samples: Iterable[_Sample]) -> None:

@@ -10,13 +10,16 @@ Rules of this file:
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, Final
 
 import vivace
+from vivace.server.durations import CLASSES, DURATIONS
 from vivace.supervisor.fleet.fleet import Fleet
 from vivace.supervisor.fleet.handle import State, WorkerHandle
 from vivace.supervisor.generations.workforce import Exit
 from vivace.supervisor.ipc.scoreboard import Phase, Reading, Scoreboard
+from vivace.supervisor.ipc.totals import NOTHING, Totals
 from vivace.supervisor.system.procfs import processor_time, proportional_memory, resident_memory
 
 __all__ = ["BLOCKED", "Status"]
@@ -160,6 +163,12 @@ class Status:
         self._cpu[worker.pid] = (now, used)
         return round(max(used - before, 0.0) / max(now - then, 0.01), 3)
 
+    def counters(self) -> dict[str, Any]:
+        """What all workers have done that there ever were; no number becomes less."""
+        done = reduce(Totals.plus, self._board.counts().values(), NOTHING)
+        durations = {"bounds": DURATIONS[:-1], "counts": done.took, "seconds": done.seconds}
+        return {"requests": done.served, "responses": _by_class(done), "durations": durations}
+
     def totals(self, workers: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Sums over what `workers` gave, of the workers that live now."""
         sums: dict[str, Any] = {name: sum(one.get(name) or 0 for one in workers) for name in _SUMS}
@@ -172,11 +181,17 @@ class Status:
 def _said(reading: Reading | None, now: float) -> dict[str, Any]:
     """What a worker has written of itself."""
     if reading is None or not reading.heartbeat:
-        return dict.fromkeys((*_DEEDS, *_DELAYS, "late", "oldest"))
+        return dict.fromkeys((*_DEEDS, *_DELAYS, "late", "oldest", "responses", "durations"))
     oldest = {"request": reading.oldest, "age": now - reading.oldest_since} if reading.oldest else None
     return {
         **{name: getattr(reading, name) for name in _DEEDS},
         **{name: getattr(reading, name) for name in _DELAYS},
         "late": reading.late(now),
         "oldest": oldest,
+        "responses": _by_class(reading.done),
+        "durations": {"counts": reading.done.took, "seconds": reading.done.seconds},
     }
+
+
+def _by_class(done: Totals) -> dict[str, int]:
+    return dict(zip(CLASSES, done.answers, strict=True))

@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-- The names are uWSGI's; the figures are ours. What we do not measure is 0: times per request, octets sent.
+- The names are uWSGI's; the figures are ours. What we do not measure is 0: octets sent, kills.
 - No request is shown, no variable: the original shows both, and cookies with them.
 - A stats socket has no password, so it is for this machine only.
 - Follows uWSGI's page "The uWSGI Stats Server".
@@ -76,10 +76,16 @@ def _worker(one: Mapping[str, Any]) -> dict[str, Any]:
         "last_spawn": int(time.time() - one["uptime"]) if pid else 0,
         "respawn_count": one["restarts"] + int(bool(pid)),
         "tx": 0,
-        "avg_rt": 0,
+        "avg_rt": _mean(one.get("durations")),
         "apps": [],
         "cores": [{"id": 0, "requests": served, "in_request": int(active > 0), "vars": []}],
     }
+
+
+def _mean(durations: Mapping[str, Any] | None) -> int:
+    """How long a request took on average, in microseconds."""
+    count = sum(durations["counts"]) if durations else 0
+    return int(durations["seconds"] / count * 1_000_000) if durations and count else 0
 
 
 def _daemon(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,10 @@ import msgspec
 
 from vivace.protocols.threads import count_threads
 from vivace.server import Server
+from vivace.server.state import ServerState
 from vivace.server.stream import Stream
 from vivace.supervisor.ipc.scoreboard import Entry, Phase
+from vivace.supervisor.ipc.totals import NOTHING, Totals
 from vivace.supervisor.workers.dump import describe_worker, list_requests
 
 __all__ = ["BEAT", "Pulse"]
@@ -53,6 +55,7 @@ class Pulse:
     ) -> None:
         self._entry = entry
         self._server = server
+        self._state: ServerState | None = None
         self._loop = loop
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -68,6 +71,7 @@ class Pulse:
         """The server serves: from now on the heart beats."""
         self._entry.enter(Phase.SERVING)
         self._server.watch(self._entry.note)
+        self._state = self._server.state
         self._due = self._loop.time()
         self._beat()
 
@@ -76,10 +80,11 @@ class Pulse:
         self._entry.enter(Phase.DRAINING)
 
     def stop(self) -> None:
-        """The server is gone."""
+        """The server is gone: say once more what it has done."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._say(self._loop.time(), 0.0)
 
     def look(self) -> None:
         """Say what the loop is doing; from another thread, while the loop is blocked."""
@@ -116,7 +121,13 @@ class Pulse:
         lag = now - self._due
         self._due = now + BEAT
         self._timer = self._loop.call_at(self._due, self._beat)
-        server = self._server
+        self._say(now, lag)
+        if self._title is not None and not self._beats % _TITLED:
+            self._title(self._server.active)
+        self._beats += 1
+
+    def _say(self, now: float, lag: float) -> None:
+        server, state = self._server, self._state
         self._skip -= 1
         if self._skip < 0 or not server.active:
             self._oldest = self._find_oldest(now)
@@ -124,8 +135,8 @@ class Pulse:
         self._entry.beat(
             now,
             lag,
-            server.served,
-            server.errors,
+            state.served if state is not None else 0,
+            state.errors if state is not None else 0,
             server.active,
             server.connections,
             server.background,
@@ -133,10 +144,8 @@ class Pulse:
             *count_threads(),
             *self._delays(lag),
             self._fit is not None and not self._fit(),
+            _totals(state),
         )
-        if self._title is not None and not self._beats % _TITLED:
-            self._title(server.active)
-        self._beats += 1
 
     def _delays(self, lag: float) -> tuple[float, float]:
         """The middle and the 95th of 100 of what a timer, or a request, waited for its turn."""
@@ -152,6 +161,13 @@ class Pulse:
             return "", 0.0
         oldest = min(self._seen, key=_of(self._seen))
         return oldest.head.describe(), self._seen[oldest]
+
+
+def _totals(state: ServerState | None) -> Totals:
+    if state is None or state.tally is None:
+        return NOTHING
+    tally = state.tally
+    return Totals(state.served, tuple(tally.answers), tuple(tally.took), tally.seconds)
 
 
 def _of(times: dict[Stream, float]) -> Callable[[Stream], float]:

@@ -1,0 +1,74 @@
+"""What the workers of a place have done in all, as it stands in shared memory.
+
+Rules of this file:
+
+- No number here ever becomes less: scrapers take a fall for a restart of the server, and count twice.
+- A number is one aligned word, and so is never read half written.
+"""
+
+import mmap
+import struct
+from typing import Final, NamedTuple
+
+from vivace.server.durations import CLASSES, DURATIONS
+
+__all__ = ["LAYOUT", "NOTHING", "SIZE", "Totals"]
+
+_ALL: Final = struct.Struct(f"=Q{len(CLASSES)}Q{len(DURATIONS)}Qd")
+SIZE: Final = _ALL.size
+"""Octets of `Totals` in memory."""
+LAYOUT: Final = f"1-{_ALL.format}"
+"""Who reads the memory of another version must have the same."""
+
+
+class Totals(NamedTuple):
+    """What workers have done.
+
+    Attributes:
+        served: Requests that arrived.
+        answers: Responses by `CLASSES`, with those to messages that were no requests.
+        took: Requests by `DURATIONS`: each one is counted once.
+        seconds: How long all of them took.
+    """
+
+    served: int
+    answers: tuple[int, ...]
+    took: tuple[int, ...]
+    seconds: float
+
+    @property
+    def errors(self) -> int:
+        """Responses with a status of 500 or more."""
+        return self.answers[-1]
+
+    def plus(self, other: "Totals") -> "Totals":
+        """Both together."""
+        return Totals(
+            self.served + other.served,
+            tuple(a + b for a, b in zip(self.answers, other.answers, strict=True)),
+            tuple(a + b for a, b in zip(self.took, other.took, strict=True)),
+            self.seconds + other.seconds,
+        )
+
+    def minus(self, other: "Totals") -> "Totals":
+        """What came since `other`."""
+        return Totals(
+            self.served - other.served,
+            tuple(a - b for a, b in zip(self.answers, other.answers, strict=True)),
+            tuple(a - b for a, b in zip(self.took, other.took, strict=True)),
+            self.seconds - other.seconds,
+        )
+
+    def write(self, memory: mmap.mmap, offset: int) -> None:
+        """Put it into memory."""
+        _ALL.pack_into(memory, offset, self.served, *self.answers, *self.took, self.seconds)
+
+    @classmethod
+    def read(cls, memory: mmap.mmap | bytes, offset: int) -> "Totals":
+        """What is in memory."""
+        served, *counts, seconds = _ALL.unpack_from(memory, offset)
+        return cls(served, tuple(counts[: len(CLASSES)]), tuple(counts[len(CLASSES) :]), seconds)
+
+
+NOTHING: Final = Totals(0, (0,) * len(CLASSES), (0,) * len(DURATIONS), 0.0)
+"""Before anything was done."""
