@@ -119,6 +119,32 @@ def test_config_may_print_what_is_not_default_only() -> None:
     ]
 
 
+def test_config_of_an_app_has_what_its_code_sets(folder: Path) -> None:
+    (folder / "shop.py").write_text(APP + "\napp.config.KEEP_ALIVE_TIMEOUT = 7\napp.config.BACKLOG = 9\n")
+    (folder / "plain.py").write_text("def app(environ, start_response): ...")
+    rows = {
+        line.split()[0]: line.split(maxsplit=2)[1:]
+        for line in call("config", "shop:app", "--changed", "--backlog", "77").stdout.splitlines()
+    }
+    assert rows["KEEP_ALIVE_TIMEOUT"] == ["7", "application code"]
+    assert rows["BACKLOG"] == ["77", "command line --backlog"]
+    hosted = call("config", "plain:app", "--changed", VIVACE_THREADS="3")
+    assert (hosted.exit_code, ["THREADS", "3"]) == (0, hosted.stdout.split()[:2])
+    assert call("config").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "hint"),
+    [("nothing:app", 3, "nothing"), ("uwsgi.ini", 2, "--from-uwsgi"), ("a", 3, "a")],
+)
+def test_config_of_what_is_no_app(folder: Path, target: str, code: int, hint: str) -> None:
+    (folder / "uwsgi.ini").write_text("[uwsgi]\nprocesses = 2\n")
+    result = call("config", target)
+    assert result.exit_code == code
+    assert hint in result.stderr
+    assert "Traceback" not in result.output
+
+
 def test_config_prints_the_reference() -> None:
     assert "| `KEEP_ALIVE_TIMEOUT` | `5` | s |" in call("config", "--reference").stdout
 
