@@ -1,8 +1,12 @@
 """What the web line of a Procfile starts."""
 
-import pytest
+from pathlib import Path
 
-from vivace.cli.procfile import web_arguments
+import click
+import pytest
+from click.testing import CliRunner
+
+from vivace.cli.procfile import run_procfile, web_arguments
 from vivace.errors import ConfigError
 
 
@@ -20,3 +24,32 @@ def test_what_is_no_vivace_is_refused() -> None:
         web_arguments("web: gunicorn app\n", "Procfile")
     with pytest.raises(ConfigError, match="has no process web"):
         web_arguments("mail: python mail.py\n", "Procfile")
+
+
+@click.command()
+@click.argument("target")
+@click.option("--access-log/--no-access-log", default=None)
+@click.option("--workers", type=int, default=None)
+@click.option("--procfile", default="")
+@click.pass_context
+def run(ctx: click.Context, target: str, access_log: bool | None, workers: int | None, procfile: str) -> None:
+    """What stands for `vivace run`."""
+    if target.endswith("Procfile"):
+        run_procfile(ctx, target)
+    else:
+        click.echo(f"{target} {access_log} {workers} {Path(procfile).name}")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([], "app:app True 2 Procfile"),
+        (["--no-access-log"], "app:app False 2 Procfile"),
+        (["--workers", "0"], "app:app True 0 Procfile"),
+    ],
+)
+def test_what_is_given_beats_the_line_also_where_it_says_no(
+    tmp_path: Path, given: list[str], told: str
+) -> None:
+    (tmp_path / "Procfile").write_text("web: vivace run app:app --workers 2 --access-log\n")
+    assert CliRunner().invoke(run, [str(tmp_path / "Procfile"), *given]).output == told + "\n"

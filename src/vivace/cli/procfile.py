@@ -11,6 +11,7 @@ import shlex
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from vivace.config.daemons import parse_procfile
 from vivace.errors import ConfigError
@@ -65,6 +66,11 @@ def run_procfile(ctx: click.Context, path: str) -> None:
         raise ConfigError(f"{path} cannot be read: {error}", key="PROCFILE") from None
     arguments = web_arguments(text, path)
     with ctx.command.make_context(ctx.info_name, arguments, parent=ctx.parent) as inner:
-        given = {k: v for k, v in ctx.params.items() if k != "target" and v not in (None, (), False)}
+        # Not by its value: --no-access-log is False, as is what nobody said.
+        given = {k: v for k, v in ctx.params.items() if k != "target" and _is_given(ctx, k)}
         inner.params.update(given, procfile=path)
         ctx.command.invoke(inner)
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
