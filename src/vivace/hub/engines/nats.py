@@ -12,7 +12,6 @@ Rules of this file:
 """
 
 import asyncio
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
@@ -23,9 +22,11 @@ import nats.errors
 
 from vivace.errors import HubUnavailable
 from vivace.hub.engine import Sink
-from vivace.hub.engines.envelope import Numbers, seal, stored_from, unseal
+from vivace.hub.engines.envelope import Numbers, stored_from, unseal
+from vivace.hub.engines.link import Link
 from vivace.hub.engines.outbox import Outbox
-from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing, keep
+from vivace.hub.engines.remote import Remote, wait_ready
+from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing
 from vivace.hub.engines.urls import hide_password
 from vivace.hub.records import Outgoing, Past, Position, Roll, Rule
 
@@ -35,7 +36,7 @@ _LINK: Final = "nats"
 _ODD: Final = re.compile(rb"[^A-Za-z0-9_-]")
 
 
-class NatsEngine:
+class NatsEngine(Remote, Link):
     """See `vivace.hub.engine.Engine`.
 
     Args:
@@ -50,51 +51,34 @@ class NatsEngine:
     def __init__(self, url: str, prefix: str, name: str, timing: Timing) -> None:
         self._url = url
         self._prefix = _encode(prefix)
-        self._call = CallName(name)
-        self._timing = timing
-        self._status = Status(_LINK)
-        self._outbox: Outbox[tuple[str, bytes]] = Outbox(timing, self._reason)
+        call, status = CallName(name), Status(_LINK)
+        Remote.__init__(self, call, status, self._explain_absence)
+        Link.__init__(self, _LINK, call, timing, status)
+        self._outbox: Outbox[tuple[str, bytes]] = Outbox(timing, self._explain_absence)
         self._sink: Sink | None = None
-        self._client: Any = None
         self._topics: dict[str, asyncio.Future[None]] = {}
         self._subscriptions: dict[str, Any] = {}
         self._lost: set[str] = set()
         self._lost_at = 0.0
         self._numbers: dict[str, Numbers] = {}
         self._wake = asyncio.Event()
-        self._run = os.urandom(6).hex()
-        self._number = 0
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def up(self) -> bool:
-        """See `Engine.up`."""
-        return self._status.up
 
     @property
     def connections(self) -> int:
         """See `Engine.connections`."""
-        return int(self._client is not None)
-
-    def rename(self, name: str) -> None:
-        """See `Engine.rename`."""
-        self._call.become(name)
+        return int(self.connected)
 
     async def start(self, sink: Sink) -> None:
         """See `Engine.start`."""
         self._sink = sink
         self._status.begin(sink)
-        self._task = asyncio.create_task(
-            keep(_LINK, self._session, self._status, self._timing, self._explain)
-        )
+        self._connect()
 
     async def stop(self) -> None:
         """See `Engine.stop`."""
         await self._outbox.drain()
         self._status.end()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self._disconnect()
         self._outbox.close()
         self.unfollow(list(self._topics))
         self._sink = None
@@ -114,16 +98,8 @@ class NatsEngine:
                 ready.set_result(None)
         self._wake.set()
 
-    async def followed(self, topic: str) -> None:
-        """See `Engine.followed`."""
-        ready = self._topics.get(topic)
-        if ready is None or ready.done():
-            return
-        try:
-            async with asyncio.timeout(self._timing.patience):
-                await asyncio.shield(ready)
-        except TimeoutError:
-            raise HubUnavailable(f"{self._reason()}; topic {topic!r} is not followed yet") from None
+    async def _until_followed(self, topic: str) -> None:
+        await wait_ready(self._topics.get(topic), self._timing.patience)
 
     async def publish(self, outgoing: Outgoing) -> Position | None:
         """See `Engine.publish`."""
@@ -132,9 +108,8 @@ class NatsEngine:
                 f"topic {outgoing.topic!r} is {outgoing.rule.delivery!r}, but NATS keeps no order and no"
                 " history: let HUB_URL name a Redis or a PostgreSQL; the message was not published"
             )
-        self._number += 1
-        octets = seal(outgoing, self._run, self._number)
-        job = self._outbox.add((self._subject(outgoing.topic), octets), away=self._client is None)
+        what = self._subject(outgoing.topic), self._seal(outgoing)
+        job = self._outbox.add(what, away=not self.connected)
         self._wake.set()
         await job.future
         return None
@@ -154,7 +129,7 @@ class NatsEngine:
         """See `Engine.present`: it has kept nothing."""
         return []
 
-    def _reason(self) -> str:
+    def _explain_absence(self) -> str:
         return self._status.why or self._explain(TimeoutError())
 
     def _explain(self, error: Exception) -> str:
@@ -172,11 +147,11 @@ class NatsEngine:
         return f"{self._prefix}.{_encode(topic)}"
 
     async def _session(self, settled: Callable[[], None]) -> None:
-        client = await self._connect()
+        client = await self._open()
         try:
             echo = await self._listen(client)
             await self._subscribe(client, echo)
-            self._client = client
+            self._connection = client
             settled()
             while not client.is_closed:
                 self._wake.clear()
@@ -185,15 +160,15 @@ class NatsEngine:
                     await self._wake.wait()
             raise LinkDown("the server closed the connection")
         finally:
-            self._client = None
+            self._connection = None
             self._subscriptions.clear()
             self._lost |= {topic for topic, ready in self._topics.items() if ready.done()}
             self._lost_at = self._lost_at or asyncio.get_running_loop().time()
             leave = asyncio.wait_for(client.close(), self._timing.farewell)
             await asyncio.gather(leave, return_exceptions=True)
 
-    async def _connect(self) -> Any:
-        timing, name = self._timing, await self._call.get()
+    async def _open(self) -> Any:
+        timing, name = self._timing, await self._name.get()
         seen: list[Exception] = []
 
         async def closed() -> None:

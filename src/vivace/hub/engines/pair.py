@@ -6,67 +6,23 @@ Rules of this file:
 - Each connection comes back by itself, and both have one `Status`.
 """
 
-import asyncio
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
-from vivace.errors import HubUnavailable
 from vivace.hub.engine import Sink
-from vivace.hub.engines.envelope import seal
+from vivace.hub.engines.link import Link
 from vivace.hub.engines.outbox import Outbox
-from vivace.hub.engines.upkeep import CallName, Status, Timing, keep
-from vivace.hub.records import Outgoing, Rule
+from vivace.hub.engines.remote import Remote, wait_ready
+from vivace.hub.engines.upkeep import CallName, Status, Timing
+from vivace.hub.records import Rule
 
-__all__ = ["COMMANDS", "LISTENING", "Link", "Listening", "Pair", "Sending"]
+__all__ = ["COMMANDS", "LISTENING", "Listening", "Pair", "Sending"]
 
 COMMANDS: Final = "commands"
 """The connection that sends, for `Status`."""
 LISTENING: Final = "listening"
 """The connection that listens."""
 T = TypeVar("T")
-
-
-class Link:
-    """A connection that comes and goes.
-
-    Args:
-        link: What `status` calls it.
-        name: Of the connection.
-        timing: How long what may take.
-        status: Is told.
-    """
-
-    def __init__(self, link: str, name: CallName, timing: Timing, status: Status) -> None:
-        self._link = link
-        self._name = name
-        self._timing = timing
-        self._status = status
-        self._connection: Any = None
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection."""
-        return self._connection is not None
-
-    def _connect(self) -> None:
-        self._task = asyncio.create_task(
-            keep(self._link, self._session, self._status, self._timing, self._explain)
-        )
-
-    async def _disconnect(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-
-    async def _session(self, settled: Callable[[], None]) -> None:
-        """See `keep`."""
-        raise NotImplementedError
-
-    def _explain(self, error: Exception) -> str:
-        """Words for what a session raised."""
-        raise NotImplementedError
 
 
 class Sending(Link, Generic[T]):
@@ -135,12 +91,10 @@ class Listening(Link):
             TimeoutError: It takes too long.
         """
         followed = self._topics.get(topic)
-        if followed is not None and not followed.ready.done():
-            async with asyncio.timeout(self._timing.patience):
-                await asyncio.shield(followed.ready)
+        await wait_ready(followed and followed.ready, self._timing.patience)
 
 
-class Pair:
+class Pair(Remote):
     """What such an engine does whatever its server is; see `vivace.hub.engine.Engine`.
 
     Args:
@@ -161,27 +115,14 @@ class Pair:
         listening: Listening,
         reason: Callable[[], str],
     ) -> None:
-        self._call = name
-        self._status = status
+        super().__init__(name, status, reason)
         self._sending = sending
         self._listening = listening
-        self._reason = reason
-        self._run = os.urandom(6).hex()
-        self._number = 0
-
-    @property
-    def up(self) -> bool:
-        """See `Engine.up`."""
-        return self._status.up
 
     @property
     def connections(self) -> int:
         """See `Engine.connections`."""
         return self._sending.connected + self._listening.connected
-
-    def rename(self, name: str) -> None:
-        """See `Engine.rename`."""
-        self._call.become(name)
 
     async def start(self, sink: Sink) -> None:
         """See `Engine.start`."""
@@ -203,16 +144,5 @@ class Pair:
         """See `Engine.unfollow`."""
         self._listening.unfollow(topics)
 
-    async def followed(self, topic: str) -> None:
-        """See `Engine.followed`."""
-        await self._wait_for(topic, f"topic {topic!r} is not followed yet")
-
-    async def _wait_for(self, topic: str, consequence: str) -> None:
-        try:
-            await self._listening.wait_for(topic)
-        except TimeoutError:
-            raise HubUnavailable(f"{self._reason()}; {consequence}") from None
-
-    def _seal(self, outgoing: Outgoing) -> bytes:
-        self._number += 1
-        return seal(outgoing, self._run, self._number)
+    async def _until_followed(self, topic: str) -> None:
+        await self._listening.wait_for(topic)
