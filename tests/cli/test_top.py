@@ -113,6 +113,31 @@ async def test_a_server_that_is_gone_is_told_and_no_end() -> None:
     assert app.return_code == 0
 
 
+async def test_the_cursor_stays_on_its_worker_when_the_order_changes() -> None:
+    active = {1: 5, 2: 0}
+    server = {"name": "a", "state": "serving", "ready": 2, "wanted": 2, "generation": 1, "uptime": 1.0}
+    recycled: list[int] = []
+
+    def question(name: str, worker: int = 0) -> dict[str, Any]:
+        if name == "recycle":
+            recycled.append(worker)
+            return {"ok": True, "pid": 1}
+        rows = [{"worker": n, "restarts": 0, "state": "ready", "active": a} for n, a in active.items()]
+        return {"ok": True, "server": server, "workers": rows}
+
+    app = Top(question, 0.05)
+    async with app.run_test(size=(120, 20)) as pilot:
+        table = app.screen.query_one("#workers", DataTable)
+        await wait_for(pilot, lambda: table.row_count == 2)
+        await pilot.press("a")
+        await wait_for(pilot, lambda: str(table.get_row_at(0)[8]) == "5")
+        active.update({1: 0, 2: 5})
+        await wait_for(pilot, lambda: str(table.get_row_at(0)[0]) == "2")
+        await pilot.press("c")
+        await wait_for(pilot, lambda: recycled)
+    assert recycled == [1]
+
+
 def test_rates_and_orders() -> None:
     def row(worker: int, up: float, served: int, **more: Any) -> dict[str, Any]:
         return {"worker": worker, "pid": 100 + worker, "uptime": up, "served": served, "restarts": 0, **more}

@@ -150,6 +150,7 @@ class Top(App[None]):
         self._sort = "w"
         self._before: dict[int, tuple[float, int]] = {}
         self._shown: list[Row] = []
+        self._sorted = False
 
     def compose(self) -> ComposeResult:
         """Two lines about the server, the workers, a line for answers, the keys."""
@@ -180,7 +181,7 @@ class Top(App[None]):
             self.call_from_thread(self._say, str(error))
 
     def _draw(self, answer: dict[str, Any]) -> None:
-        server = answer["server"]
+        server, chosen = answer["server"], self._chosen
         self._shown = rows_of(answer["workers"], self._before, self._sort)
         rate = sum(one["rate"] for one in self._shown)
         ready = f"{server['ready']} of {server['wanted']} workers ready"
@@ -191,16 +192,19 @@ class Top(App[None]):
         table = main.query_one("#workers", DataTable)
         at = table.cursor_row
         table.clear()
-        for one in self._shown:
+        for row, one in enumerate(self._shown):
             table.add_row(*_cells(one))
-        table.move_cursor(row=at)
+            at = row if one["worker"] == chosen else at  # what `c` replaces must not change under the cursor
+        table.move_cursor(row=0 if self._sorted else at)
+        self._sorted = False
 
     def _say(self, text: str) -> None:
         self.screen_stack[0].query_one("#said", Static).update(Text(text))
 
     def action_sort(self, key: str) -> None:
-        """Another order, at once."""
+        """Another order, at once, from its first."""
         self._sort = key
+        self._sorted = True
         self.look()
 
     @property

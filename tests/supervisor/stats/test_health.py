@@ -57,6 +57,7 @@ def test_a_server_that_serves_is_live_and_ready(tmp_path: Path) -> None:
         assert probed.probe("/-/ready", "POST")[0] == 405
         assert probed.probe("/") == (404, {"paths": ["/-/live", "/-/ready", "/metrics", "/stats"]})
         assert probed.talk(b"\r\n\r\n").startswith(b"HTTP/1.1 404 ")
+        assert probed.talk(b"GET HTTP://x/-/ready?a HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 ")
         assert probed.talk(b"GET /-/ready HTTP/1.1\r\nx: " + b"x" * LONGEST_HEAD) == b""
         assert server.stop() == 0
 

@@ -328,6 +328,16 @@ def test_memory_that_cannot_be_told_is_none(caplog: pytest.LogCaptureFixture) ->
     assert MemoryReport(0.0, lambda: rows).due == float("inf")
 
 
+def test_a_working_folder_that_was_removed_hides_no_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "release"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert uwsgi_shape(SERVER, [WORKER], [])["cwd"] == ""
+
+
 def test_states_have_a_word_of_uwsgi() -> None:
     states = {"ready": "idle", "blocked": "busy", "backoff": "cheap", "unready": "pause", "draining": "busy"}
     for ours, theirs in states.items():

@@ -88,7 +88,7 @@ class Health(Listening):
             return None
         line, _, fields = head.partition(b"\r\n")
         method, _, rest = line.decode("latin-1").partition(" ")
-        path, _, query = rest.partition(" ")[0].partition("?")
+        path, _, query = _path_of(rest.partition(" ")[0]).partition("?")
         status, kind, body = self._respond(client, method, path, query, fields)
         lines = [
             f"HTTP/1.1 {status} {phrase(status)}",
@@ -133,6 +133,11 @@ class Health(Listening):
         if _is_of_this_machine(client.sock):
             return ""
         return "figures are told on this machine only; set ADMIN_TOKEN and send it to have them elsewhere"
+
+
+def _path_of(target: str) -> str:
+    """The path and the query of a target, which may be in absolute form (RFC 9112 section 3.2.2)."""
+    return "/" + target[7:].partition("/")[2] if target[:7].lower() == "http://" else target
 
 
 def _field(fields: bytes, name: bytes) -> bytes:

@@ -45,13 +45,21 @@ def uwsgi_shape(
         "pid": server["pid"],
         "uid": os.geteuid(),
         "gid": os.getegid(),
-        "cwd": os.getcwd(),
+        "cwd": _folder(),
         "locks": [],
         "sockets": [{"name": one, "proto": "http", "queue": 0} for one in server["addresses"]],
         "daemons": [_daemon(one) for one in beside],
         "workers": [_worker(one) for one in workers],
         "spoolers": [],
     }
+
+
+def _folder() -> str:
+    """The working folder; empty: a deploy has removed it."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 def _worker(one: Mapping[str, Any]) -> dict[str, Any]:
