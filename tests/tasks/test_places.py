@@ -11,6 +11,7 @@ from vivace.errors import ConfigError
 from vivace.tasks.book import Book
 from vivace.tasks.ephemeral import warn_of_ephemeral, why_ephemeral
 from vivace.tasks.errors import SpoolUnavailable
+from vivace.tasks.records import NewTask
 from vivace.tasks.spool import open_spool
 from vivace.tasks.sqlite import SqliteSpool, path_of
 
@@ -87,6 +88,43 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     spool.close()
     with pytest.raises(SpoolUnavailable, match="is of version 99"):
         SqliteSpool(path)
+
+
+def put(spool: SqliteSpool) -> int:
+    with spool.transaction():
+        return spool.enqueue([NewTask("a")], 1.0)[0].id
+
+
+def test_a_file_that_was_taken_away_takes_nothing_more_with_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "tasks.sqlite3"
+    one, two = SqliteSpool(path), SqliteSpool(path)
+    put(one), put(two)
+    for file in tmp_path.glob("tasks.sqlite3*"):
+        file.rename(tmp_path / f"old-{file.name}")
+    numbers = [put(one), put(two), put(one)]
+    assert [task.id for task in two.select("", "", "", 10)] == numbers[::-1]
+    assert caplog.text.count("was taken away or replaced") == 2
+    for spool in (one, two):
+        spool.close()
+    assert len(SqliteSpool(path).select("", "", "", 10)) == 3
+
+
+def test_a_place_that_went_away_is_asked_for_each_time_until_it_is_back(tmp_path: Path) -> None:
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    spool = SqliteSpool(folder / "tasks.sqlite3")
+    put(spool)
+    folder.rename(tmp_path / "away")
+    for _ in range(2):
+        with pytest.raises(SpoolUnavailable, match="cannot be made: No such file"):
+            put(spool)
+        with pytest.raises(SpoolUnavailable, match="cannot be made"):
+            spool.select("", "", "", 10)
+    (tmp_path / "away").rename(folder)
+    assert (put(spool), len(spool.select("", "", "", 10))) == (2, 2)
+    spool.close()
 
 
 def test_the_file_is_for_its_owner(tmp_path: Path) -> None:

@@ -5,15 +5,17 @@ Rules of this file:
 - ``synchronous = FULL`` with a write-ahead log: what was enqueued survives a loss of power.
 - Whoever finds the file locked asks again after half a millisecond: SQLite's own waiting grows to 100 ms, and
   lets one of two busy runners take nearly everything.
+- A file that is replaced while servers run, by a backup that was brought back, is found by what comes next.
 - Follows the documentation of SQLite, "Write-Ahead Logging" and "Result and Error Codes".
 """
 
 import contextlib
+import logging
 import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -23,6 +25,8 @@ from vivace.tasks.sql import SCHEMA, SqlSpool
 from vivace.tasks.state import make_folder
 
 __all__ = ["SqliteSpool", "connect", "path_of"]
+
+logger = logging.getLogger("vivace.tasks")
 
 VERSION: Final = 1
 PATIENCE: Final = 5.0
@@ -68,16 +72,28 @@ class SqliteSpool(SqlSpool):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        _make_file(path)
+        self._open()
+
+    def _open(self) -> None:
+        self._inode: tuple[int, int] | None = None
+        _make_file(self._path)
         with self._told():
             self._connection = sqlite3.connect(
-                path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=64
+                self._path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=64
             )
             try:
                 self._prepare()
             except BaseException:
                 self._connection.close()
                 raise
+        self._inode = _inode_of(self._path)
+
+    def _follow(self) -> None:
+        """Go on with the file that is there now: what is written to one that was taken away goes with it."""
+        if self._inode is None or _inode_of(self._path) != self._inode:
+            logger.warning("the spool %s was taken away or replaced: it is opened anew", self._path)
+            self.close()
+            self._open()
 
     def _prepare(self) -> None:
         self._patiently("PRAGMA journal_mode = WAL")
@@ -89,14 +105,18 @@ class SqliteSpool(SqlSpool):
                 f"the spool {self._path} is of version {version}; this Vivace knows {VERSION}: take a newer"
             )
         if version < VERSION:
-            with self.transaction():
+            with self._transaction():
                 for statement in SCHEMA:
                     self._connection.execute(statement.format(**_KINDS))
                 self._connection.execute(f"PRAGMA user_version = {VERSION}")
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """See `Spool`."""
+        self._follow()
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         with self._told():
             self._patiently("BEGIN IMMEDIATE")
             try:
@@ -136,8 +156,9 @@ class SqliteSpool(SqlSpool):
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         """Run a statement; its rows."""
-        if self._connection.in_transaction:
+        if self._inode is not None and self._connection.in_transaction:
             return self._connection.execute(statement, values).fetchall()
+        self._follow()
         with self._told():
             return self._patiently(statement, values).fetchall()
 
@@ -149,6 +170,14 @@ class SqliteSpool(SqlSpool):
         """See `Spool`."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
+
+
+def _inode_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _make_file(path: Path) -> None:
