@@ -214,6 +214,62 @@ def test_check_looks_at_the_app(folder: Path) -> None:
     assert "ZeroDivisionError" in result.stderr
 
 
+BESIDE = """
+from vivace import Vivace
+
+app = Vivace("shop")
+
+
+@app.service
+async def counter(service): ...
+
+
+@app.pool(size=2)
+def voucher(name): ...
+
+
+@app.every("30s")
+def report(): ...
+"""
+
+
+def test_check_names_what_would_run_beside_the_workers(folder: Path) -> None:
+    (folder / "shop.py").write_text(BESIDE)
+    (folder / "vivace.toml").write_text("""
+app = "shop"
+[[daemon]]
+name = "clock"
+cmd = ["sleep", "9"]
+[[daemon]]
+name = "gone"
+cmd = "no-such-program --at all"
+[hooks]
+before_start = ["./no-such-script"]
+after_ready = ["true"]
+""")
+    result = call("check")
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("beside")]
+    assert line.split(maxsplit=1)[1] == (
+        "clock (daemon), gone (daemon), counter (service), voucher (pool, 2 processes),"
+        " shop.tasks (runner), shop.scheduler (scheduler)"
+    )
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "problem: daemon gone: there is no program no-such-program",
+        "problem: before_start of [hooks]: there is no program ./no-such-script",
+    ]
+
+
+def test_check_reads_a_file_of_uwsgi(folder: Path) -> None:
+    (folder / "foreign.py").write_text("def app(environ, start_response):\n    return []\n")
+    (folder / "uwsgi.ini").write_text("[uwsgi]\nmodule = foreign:app\nprocesses = 3\nmule = true\n")
+    result = call("check", "uwsgi.ini")
+    assert result.exit_code == 0, result.output
+    assert "WORKERS=3" in result.stdout
+    assert "foreign:app (wsgi" in result.stdout
+    assert "note: uwsgi.ini, line 4: mule has no effect here" in result.stdout
+
+
 def test_check_reports_a_broken_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vivace.cli.check.PURE", False)
     monkeypatch.setattr("vivace.cli.check._extensions", lambda: ["vivace.wire.no_such_part"])

@@ -12,12 +12,14 @@ import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 import vivace as package
 from vivace._build import PURE, compiled_modules
+from vivace.cli.check_beside import missing_programs, names_beside
+from vivace.cli.from_uwsgi import is_uwsgi_file, uwsgi_reader
 from vivace.config import Config, available_cpus
 from vivace.errors import ConfigError
 
@@ -31,17 +33,20 @@ _PACKAGES: Final = ("uvloop", "msgspec", "click", "multipart")
 @click.argument("target", required=False)
 @click.pass_context
 def command(ctx: click.Context, target: str | None) -> None:
-    """Say which Python and which build run here, and check the configuration, and TARGET if one is named."""
+    """Say which Python and which build run here, and check the configuration, and TARGET if one is named.
+
+    TARGET is an app, or a file of uWSGI, as `vivace run` takes it.
+    """
     problems: list[str] = []
     notes: list[str] = []
-    config = Config.load()
+    target, config = _read(target)
     _show_python()
     _show_build(problems, notes)
     _show_packages(problems)
     _show_limits(notes)
     _show_config(config)
-    if target or config.APP:
-        _show_app(target or config.APP, config)
+    app = _show_app(target, config) if target else None
+    _show_beside(app, config, problems)
     _show_budgets(config, problems)
     _look_at_hub(config, problems)
     notes += config.warnings
@@ -50,6 +55,17 @@ def command(ctx: click.Context, target: str | None) -> None:
     for problem in problems:
         click.echo(f"problem: {problem}", err=True)
     ctx.exit(1 if problems else 0)
+
+
+def _read(target: str | None) -> tuple[str, Config]:
+    """The app that is meant, or an empty text, and the settings."""
+    if target is None or not is_uwsgi_file(target):
+        config = Config.load()
+        return target or config.APP, config
+    named, given, warn = uwsgi_reader(target)({})
+    config = Config.load(overrides=given)
+    warn(config)
+    return named or config.APP, config
 
 
 def _line(name: str, value: object) -> None:
@@ -144,7 +160,13 @@ def _look_at_hub(config: Config, problems: list[str]) -> None:
             problems.append(str(error))
 
 
-def _show_app(target: str, config: Config) -> None:
+def _show_beside(app: Any, config: Config, problems: list[str]) -> None:
+    if names := names_beside(app, config):
+        _line("beside", ", ".join(names))
+    problems.extend(missing_programs(config))
+
+
+def _show_app(target: str, config: Config) -> Any:
     from vivace.interfaces.mounts import describe_mounts
     from vivace.supervisor.loading.target import load_app
 
@@ -158,3 +180,4 @@ def _show_app(target: str, config: Config) -> None:
     _line("app", f"{loaded.target} ({loaded.kind}: {loaded.why})")
     for mount in describe_mounts(mounts):
         _line("mounted", mount)
+    return loaded.app
