@@ -8,6 +8,7 @@ import ariadne
 import graphene  # type: ignore[import-untyped]
 import pytest
 import strawberry
+from graphql import GraphQLError, ValidationRule
 
 from tests.ext.graphql.schema import ask, serve, talk
 from tests.ext.graphql.test_topics import publish
@@ -15,7 +16,8 @@ from tests.framework.streams import make_app
 from vivace import Vivace
 from vivace.errors import DeclarationError
 from vivace.ext.graphql import Engine, topics
-from vivace.ext.graphql.core import CoreEngine, StrawberryEngine, make_engine
+from vivace.ext.graphql.core import CoreEngine, make_engine
+from vivace.ext.graphql.strawberry_engine import StrawberryEngine
 
 
 @pytest.fixture
@@ -153,6 +155,41 @@ async def test_extensions_of_strawberry_run(app: Vivace) -> None:
         answer = await ask(client, "{ path }")
         assert answer.json == {"data": {"path": "/graphql"}, "extensions": {"watched": True}}
     assert seen == ["begin", "end"]
+
+
+async def test_a_document_is_read_and_checked_once(app: Vivace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from strawberry.extensions import AddValidationRules
+    from strawberry.schema import schema as library
+
+    checked: list[tuple[Any, ...]] = []
+    validate = library.validate_document
+
+    def check(schema: Any, tree: Any, rules: tuple[Any, ...]) -> Any:
+        checked.append(rules)
+        return validate(schema, tree, rules)
+
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("it has been read")
+
+    monkeypatch.setattr(library, "parse", never)
+    monkeypatch.setattr(library, "validate_document", check)
+    async with serve(app, strawberry_schema()) as client, talk(client) as told:
+        assert (await ask(client, "{ path }")).json == {"data": {"path": "/graphql"}}
+        await told.enter()
+        await told.start("subscription ($r: ID!) { messageCreated(room: $r) { text } }", variables={"r": "7"})
+        await publish(app, "7", "hi")
+        assert await told.see() == ("next", {"data": {"messageCreated": {"text": "7 hi"}}})
+    assert checked == []
+
+    class NoPath(ValidationRule):
+        def enter_field(self, node: Any, *_: Any) -> None:
+            if node.name.value == "path":
+                self.report_error(GraphQLError("no path"))
+
+    own = strawberry.Schema(StrawberryQuery, extensions=[lambda: AddValidationRules([NoPath])])
+    async with serve(make_app(), own) as client:
+        assert (await ask(client, "{ path }")).json["errors"][0]["message"] == "no path"
+    assert checked == [(NoPath,)]
 
 
 async def test_middleware_of_graphene_runs(app: Vivace) -> None:

@@ -14,6 +14,7 @@ from tests.ext.graphql.schema import TEXT, ObjectType, ask, make_schema, serve, 
 from tests.framework.streams import make_app
 from vivace import Vivace
 from vivace.ext.graphql.core import CoreEngine
+from vivace.ext.graphql.counting import has_more_fields
 from vivace.ext.graphql.weight import find_excess
 
 
@@ -209,3 +210,32 @@ async def test_fields_of_events_are_counted_for_each(app: Vivace) -> None:
         await there.enter()
         assert len([one for one in await there.all("subscription { nodes { a } }") if "data" in one]) == 3
         assert all("more than 2" in str(one) for one in await there.all("subscription { nodes { a b } }"))
+
+
+@strawberry.type
+class Events:
+    @strawberry.subscription
+    async def nodes(self) -> AsyncGenerator[Node, None]:
+        for _ in range(3):
+            yield Node()
+
+
+@pytest.mark.parametrize(("most", "results"), [(4, 3), (3, 1)])
+async def test_events_of_strawberry_end_with_the_first_that_is_too_large(
+    app: Vivace, most: int, results: int
+) -> None:
+    schema = strawberry.Schema(Node, subscription=Events)
+    async with serve(app, schema, max_fields=most) as client, talk(client) as there:
+        await there.enter()
+        got = await there.all("subscription { nodes { two { name } } }")
+    assert len(got) == results
+    assert ("GRAPHQL_MAX_FIELDS" in str(got)) is (most == 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "count"),
+    [(None, 0), ({"a": 1}, 1), ({"a": {"b": [{"c": 1}, None, {"c": 1}]}}, 4), ({"a": [[{"b": 1}]]}, 2)],
+)
+def test_fields_of_a_result(data: Any, count: int) -> None:
+    assert not has_more_fields(data, count)
+    assert has_more_fields(data, count - 1) is (count > 0)

@@ -3,12 +3,11 @@
 Rules of this file:
 
 - graphql-core is imported by whoever serves a schema, so it is there when this file is.
-- A strawberry schema executes by its own methods, so that its extensions run; others by graphql-core's.
+- A strawberry schema executes by its own methods (see `strawberry_engine`), others by graphql-core's.
 - Limits are checked while a document is read or checked; only fields are counted while it is executed.
 """
 
 import asyncio
-import copy
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -30,7 +29,7 @@ from vivace.ext.graphql.counting import make_counting
 from vivace.ext.graphql.engine import Document, Engine, Kind, Outcome, Wanted
 from vivace.ext.graphql.weight import find_excess
 
-__all__ = ["CoreEngine", "Runner", "StrawberryEngine", "make_engine", "measure_depth"]
+__all__ = ["CoreEngine", "Runner", "make_engine", "measure_depth"]
 
 _TAKES_TOKENS: Final = "max_tokens" in inspect.signature(graphql.parse).parameters
 _GIVES_SOURCES: Final = "schema" in inspect.signature(graphql.create_source_event_stream).parameters
@@ -165,26 +164,6 @@ class CoreEngine:
         }
 
 
-class StrawberryEngine(CoreEngine):
-    """A schema of strawberry, which has its own extensions, contexts and log."""
-
-    logs = True
-
-    def __init__(self, schema: Any, **options: Any) -> None:
-        super().__init__(schema._schema, **options)
-        # A copy: another address may serve the same schema with other limits.
-        self._own = copy.copy(schema)
-        self._own.execution_context_class = self._count_in(schema.execution_context_class)
-
-    async def execute(self, wanted: Wanted) -> Outcome:
-        """Execute a query or a mutation."""
-        return cast("Outcome", await self._own.execute(wanted.document.source, **_words(wanted)))
-
-    async def subscribe(self, wanted: Wanted) -> AsyncIterator[Outcome] | Outcome:
-        """Begin a subscription."""
-        return cast("Outcome", await self._own.subscribe(wanted.document.source, **_words(wanted)))
-
-
 def _count_tokens(tree: DocumentNode) -> int:
     """How many tokens a document has, as ``max_tokens`` counts them."""
     count, token = 0, tree.loc.start_token.next if tree.loc else None
@@ -192,15 +171,6 @@ def _count_tokens(tree: DocumentNode) -> int:
         count += token.kind is not TokenKind.COMMENT
         token = token.next
     return count
-
-
-def _words(wanted: Wanted) -> dict[str, Any]:
-    return {
-        "variable_values": wanted.variables,
-        "context_value": wanted.context,
-        "root_value": wanted.root,
-        "operation_name": wanted.name,
-    }
 
 
 def make_engine(schema: Any, **options: Any) -> Engine:
@@ -225,6 +195,8 @@ def make_engine(schema: Any, **options: Any) -> Engine:
             raise DeclarationError(
                 "threads= is not for strawberry: make resolvers that block coroutine functions"
             )
+        from vivace.ext.graphql.strawberry_engine import StrawberryEngine
+
         return StrawberryEngine(schema, **options)
     if all(callable(getattr(schema, name, None)) for name in ("parse", "validate", "execute", "subscribe")):
         return cast("Engine", schema)

@@ -8,11 +8,13 @@ Rules of this file:
 - graphql-core 3.2 only: later versions execute in another way.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from graphql import ExecutionContext, ExecutionResult, GraphQLError
 
-__all__ = ["make_counting"]
+__all__ = ["TOO_MANY", "has_more_fields", "make_counting"]
+
+TOO_MANY: Final = "the operation has more than %d fields in its result (GRAPHQL_MAX_FIELDS)"
 
 
 def make_counting(base: Any, most: int) -> type[ExecutionContext]:
@@ -38,9 +40,23 @@ def make_counting(base: Any, most: int) -> type[ExecutionContext]:
 
         def build_response(self, data: Any, errors: list[GraphQLError]) -> ExecutionResult:
             if self._left < 0:
-                told = f"the operation has more than {most} fields in its result (GRAPHQL_MAX_FIELDS)"
-                data, errors = None, [GraphQLError(told)]
+                data, errors = None, [GraphQLError(TOO_MANY % most)]
             response: ExecutionResult = super().build_response(data, errors)
             return response
 
     return Counting
+
+
+def has_more_fields(data: Any, most: int) -> bool:
+    """Whether a result has more fields than that; it is looked at no further than it takes to know."""
+    left, waiting = most, [data]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            left -= len(one)
+            if left < 0:
+                return True
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return False
