@@ -4,7 +4,8 @@ Rules of this file:
 
 - It leads a session of its own, so that all it starts can be signalled, and ends with the supervisor unless
   the next server shall take it over.
-- What is meant for the supervisor (LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*) is not in its environment.
+- What is meant for the supervisor (LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*) is not in its environment. The way to
+  the hub (VIVACE_HUB) is, unless the program may outlive the place of it.
 - One that is taken over is known by its process id and the time of its start: ids are used again.
 - Follows proc_pid_stat(5), setsid(2).
 """
@@ -18,12 +19,14 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from vivace.config.daemons import Daemon
+from vivace.supervisor.beside.folder import VARIABLE as FOLDER
+from vivace.supervisor.beside.hub import VARIABLE as HUB
 from vivace.supervisor.system.children import fork, tie_to
 
 __all__ = ["Record", "environment_of", "start_of", "start_program"]
 
 _NOT_OURS: Final = ("LISTEN_", "WATCHDOG_", "_VIVACE_")
-_NOT_THESE: Final = frozenset({"NOTIFY_SOCKET", "MAINPID", "VIVACE_HUB", "VIVACE_RUN", "VIVACE_SLOT"})
+_NOT_THESE: Final = frozenset({"NOTIFY_SOCKET", "MAINPID", HUB, FOLDER, "VIVACE_SLOT"})
 _NO_PROGRAM: Final = 127
 _LINUX: Final = sys.platform.startswith("linux")
 
@@ -39,6 +42,10 @@ def environment_of(
         more: What it needs besides.
     """
     kept = {k: v for k, v in environ.items() if not k.startswith(_NOT_OURS) and k not in _NOT_THESE}
+    hub = environ.get(HUB, "")
+    lasts = not hub.startswith(environ.get(FOLDER, "") + "/")
+    if hub and (lasts or not daemon.adopt):
+        kept[HUB] = hub
     for name, value in daemon.env.items():
         if value is None:
             kept.pop(name, None)
