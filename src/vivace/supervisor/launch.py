@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final, NoReturn
 
 from vivace.config.platform import fit_platform
+from vivace.supervisor.beside.hub import VARIABLE as HUB
 from vivace.supervisor.generations.generation import Summons
 from vivace.supervisor.generations.template import run_template
 from vivace.supervisor.ipc.messages import Report
@@ -41,6 +42,7 @@ def launch(job: Job) -> int:
         ConfigError: The certificates or HUB_URL cannot be used.
         StartupError: The address cannot be used; exit code 4.
     """
+    os.environ.pop(HUB, None)  # of a server that has started this one as a daemon: each has a hub of its own
     fit_platform(job.config, os.environ, os.getpid())
     job = with_tls(job)
     if job.config.HUB_URL:
