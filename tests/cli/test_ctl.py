@@ -472,6 +472,21 @@ def test_when_no_server_is_found_it_says_why(tmp_path: Path, arguments: tuple[st
     assert says in answer["error"]
 
 
+def test_of_several_servers_the_one_of_this_folder_is_meant(tmp_path: Path, app: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "shop.py").write_text(app.read_text())
+    with Controlled(folders[0]) as one, Controlled(folders[1]) as two:
+        for server in (one, two):
+            supervisor = server.supervisor
+            assert f"supervisor pid {supervisor}," in ctl("status", cwd=server.folder).stdout
+        done = ctl("status", cwd=tmp_path)
+        assert done.returncode == 1
+        for server in (one, two):
+            assert f"{server.supervisor} ({server.folder})" in done.stderr
+
+
 def test_a_pid_file_that_is_left_over_is_said_to_be(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()

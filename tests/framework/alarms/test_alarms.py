@@ -344,13 +344,14 @@ async def test_a_command_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     script.write_text(
         "import os, sys\n"
         f"open({str(tmp_path / 'out')!r}, 'a').write("
-        "os.environ['ALARM_EVENT'] + os.environ['ALARM_STATE'] + sys.argv[1] + sys.stdin.read() + '\\n')\n"
+        "os.environ['ALARM_EVENT'] + os.environ['ALARM_STATE'] + sys.argv[1] + sys.stdin.read())\n"
     )
     rule = {"on": "task.dead", "to": f"exec:{sys.executable} {script} 'a b'"}
     async with kept(SimpleNamespace(), tmp_path, monkeypatch, ALARM=[rule]) as log:
         log.error("it failed", extra={"event": "task.dead", "subject": "send"})
     out = (tmp_path / "out").read_text()
     assert out.startswith('task.deadfiringa b{"event":"task.dead","subject":"send","message":"it failed"')
+    assert out.endswith("}\n"), "so that cat >> makes lines"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -161,7 +161,7 @@ class _Command:
         )
         try:
             async with asyncio.timeout(LONG):
-                await process.communicate(msgspec.json.encode(alarm))
+                await process.communicate(msgspec.json.encode(alarm) + b"\n")
         finally:
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)

@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-- A server is found by its socket, its process id, its pid file, or because it is the only one of this user.
+- A server is found by its socket, its process id, its pid file, or because it is the only one of this user;
+  of several, the only one that was started in this folder.
 - Who listens is asked of the kernel: a name can be taken by anybody, and only the server's user and root are
   believed.
 - Whatever goes wrong is a `NotFound` that says what to do.
@@ -89,10 +90,20 @@ def find_server(place: str = "", pid: int = 0, pid_file: str = "") -> str:
     several = running_servers(user) or (running_servers() if user == 0 else {})
     if not several:
         raise NotFound(f"no server of this user was found: {_WHY_NONE}")
-    if len(several) > 1:
-        pids = ", ".join(str(pid) for pid in sorted(several))
-        raise NotFound(f"several servers run here: say which by --pid, one of {pids}")
-    return next(iter(several.values()))
+    folders = {pid: _folder_of(pid) for pid in sorted(several)}
+    nearest = [pid for pid, folder in folders.items() if folder == os.getcwd()]
+    pids = nearest if len(nearest) == 1 else list(folders)
+    if len(pids) > 1:
+        known = ", ".join(f"{pid} ({folders[pid] or 'in an unknown folder'})" for pid in pids)
+        raise NotFound(f"several servers run on this machine: say which by --pid, one of {known}")
+    return several[pids[0]]
+
+
+def _folder_of(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
 
 
 def _pid_in(path: str) -> int:
