@@ -227,6 +227,52 @@ async def test_a_spool_that_does_not_answer_is_asked_again(
     assert "over: nothing can be scheduled" in caplog.text
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_clock_that_was_far_ahead_takes_no_slots_from_the_time_to_come(
+    book: Book, clock: Clock, restarted: bool
+) -> None:
+    runs: list[datetime] = []
+
+    def run(slot: datetime) -> None:
+        runs.append(slot)
+
+    book.declare_schedule(run, Every("1h"))
+    scheduler = Scheduler(book)
+    for hours in (0, 1, 24 * 365, 2 - 24 * 365, 1):
+        clock.move(hours * 3600)
+        scheduler = Scheduler(book) if restarted else scheduler
+        await scheduler.tick(clock())
+        await drain(book)
+    assert [(slot.timestamp() - START) / 3600 for slot in runs] == [1, 24 * 365 + 1, 4]
+
+
+async def test_a_clock_that_is_set_back_a_little_runs_nothing_twice(book: Book, clock: Clock) -> None:
+    runs: list[datetime] = []
+
+    def run(slot: datetime) -> None:
+        runs.append(slot)
+
+    book.declare_schedule(run, Every("1h"))
+    scheduler = Scheduler(book)
+    for hours in (0, 1, -1, 1, 1):
+        clock.move(hours * 3600)
+        await scheduler.tick(clock())
+        await drain(book)
+    assert [(slot.timestamp() - START) / 3600 for slot in runs] == [1, 2]
+
+
+@pytest.mark.parametrize("annotation", [int, list[str]])
+def test_an_argument_that_cannot_be_the_slot_is_refused_when_it_is_declared(
+    book: Book, annotation: Any
+) -> None:
+    def run(slot: Any) -> None: ...
+
+    run.__annotations__["slot"] = annotation
+    with pytest.raises(DeclarationError, match="and is given a datetime"):
+        book.declare_schedule(run, Every("1h"))
+    assert book.functions == {}
+
+
 async def test_it_ends_when_it_is_told(book: Book) -> None:
     book.declare_schedule(lambda: None, Every("1h"), name="x")
     stopping = asyncio.Event()

@@ -269,3 +269,14 @@ def test_what_is_broken_off_leaves_nothing(spool: Spool) -> None:
         spool.enqueue([NewTask("a")], START)
         raise ZeroDivisionError
     assert spool.select("", "", "", 10) == []
+
+
+def test_a_schedule_is_set_back_and_never_forward(spool: Spool) -> None:
+    with spool.transaction():
+        spool.set_back("tick", START)
+        assert spool.schedule("tick", START + 50, None, waits=False, now=START) == "queued"
+        spool.set_back("tick", START + 60)
+        assert spool.last_slot("tick") == START + 50
+        spool.set_back("tick", START)
+        assert spool.last_slot("tick") == START
+        assert spool.schedule("tick", START + 10, None, waits=False, now=START) == "queued"

@@ -11,6 +11,7 @@ from vivace.errors import DeclarationError
 from vivace.tasks.arguments import Arguments
 from vivace.tasks.backoff import Backoff
 from vivace.tasks.book import Book
+from vivace.tasks.declared import LAST_MOMENT, MOST_PRIORITY
 from vivace.tasks.duration import parse_duration, show_duration
 from vivace.tasks.errors import BadArguments
 
@@ -134,6 +135,35 @@ def test_a_parameter_that_json_cannot_tell_apart_is_refused() -> None:
 
     with pytest.raises(DeclarationError, match="stored as JSON"):
         Arguments(call, "call")
+
+
+def test_a_time_without_a_date_is_refused(book: Book) -> None:
+    def note(number: int) -> None: ...
+
+    task = book.declare(note)
+    assert task.make((1,), {}, LAST_MOMENT).run_at == LAST_MOMENT
+    with pytest.raises(BadArguments, match="behind the last year that has a date"):
+        task.make((1,), {}, LAST_MOMENT + 1)
+    with pytest.raises(BadArguments, match="at\\(datetime"):
+        task.at(datetime.min)
+
+
+def test_a_priority_is_one_that_every_spool_can_sort_by(book: Book) -> None:
+    def note(number: int) -> None: ...
+
+    assert book.declare(note, name="least", priority=-MOST_PRIORITY).options.priority == -MOST_PRIORITY
+    for wrong in (MOST_PRIORITY + 1, "high", 0.5):
+        with pytest.raises(DeclarationError, match="priority="):
+            book.declare(note, priority=wrong)  # type: ignore[arg-type]
+
+
+def test_a_key_of_any_text_can_be_stored(book: Book) -> None:
+    def note(text: str) -> None: ...
+
+    task = book.declare(note, unique=lambda _: "a\udc80\0")
+    key = task.make(("x",), {}, None).unique_key
+    assert key is not None
+    assert len(key) == 64
 
 
 def test_two_tasks_of_one_name_are_refused(book: Book) -> None:

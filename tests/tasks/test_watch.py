@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.tasks.test_runner import drain
+from vivace.errors import DeclarationError
 from vivace.tasks.book import Book
 from vivace.tasks.watch import Watcher
 
@@ -104,3 +105,10 @@ async def test_names_too_long_for_one_task_are_told_by_several(
     await drain(book)
     assert [len(told) for told in seen] == [1] * 8
     assert "a change cannot be told: " in caplog.text
+
+
+def test_an_argument_that_cannot_be_the_files_is_refused_when_it_is_declared(book: Book) -> None:
+    def note(path: str) -> None: ...
+
+    with pytest.raises(DeclarationError, match="and is given a list"):
+        book.declare_watch(note, "conf/*", 0.2)

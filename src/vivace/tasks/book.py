@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -23,7 +24,7 @@ from vivace.tasks.bells import Bells
 from vivace.tasks.clerk import Clerk
 from vivace.tasks.declared import Handle, Options, TaskFunction, Unique
 from vivace.tasks.duration import parse_duration
-from vivace.tasks.errors import SpoolUnavailable
+from vivace.tasks.errors import BadArguments, SpoolUnavailable
 from vivace.tasks.records import NewTask
 from vivace.tasks.schedule import Rule, Schedule, Watch, check_words
 from vivace.tasks.spool import Spool, is_file, open_spool
@@ -167,7 +168,7 @@ class Book:
         Raises:
             DeclarationError: See `declare`; or `overlap` or `catch_up` is unknown.
         """
-        made = self._declare_run(function, options)
+        made = self._declare_run(function, options, datetime.now(rule.zone))
         check_words(made.name, overlap, catch_up)
         self.schedules.append(Schedule(made.name, rule, overlap, catch_up, jitter))
         return made
@@ -176,11 +177,13 @@ class Book:
         self, function: Callable[..., Any], pattern: str, debounce: float | str, **options: Any
     ) -> TaskFunction[Any, Any]:
         """Make a task of a function that is run when files changed; see `Working.watch`."""
-        made = self._declare_run(function, options)
+        made = self._declare_run(function, options, ["path"])
         self.watches.append(Watch(made.name, pattern, parse_duration(debounce)))
         return made
 
-    def _declare_run(self, function: Callable[..., Any], options: dict[str, Any]) -> TaskFunction[Any, Any]:
+    def _declare_run(
+        self, function: Callable[..., Any], options: dict[str, Any], argument: Any
+    ) -> TaskFunction[Any, Any]:
         # Nobody is there to ask for the result: what went wrong is found among the tasks, for a day.
         given: dict[str, Any] = {"retries": 0, "keep": "1d", **options}
         self._by_itself = True
@@ -194,6 +197,11 @@ class Book:
                 f"task {made.name} takes {made.arguments.signature}: it may take one argument, the"
                 " time of its slot or the files that changed"
             )
+        try:
+            made.arguments.encode(dict.fromkeys(made.arguments.signature.parameters, argument))
+        except BadArguments as error:  # said now: nobody is there to hear it when a run is due
+            del self.functions[made.name]
+            raise DeclarationError(f"{error}, and is given a {type(argument).__name__}") from None
         return made
 
     def __getstate__(self) -> dict[str, Any]:

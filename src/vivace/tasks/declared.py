@@ -39,7 +39,7 @@ MOST_RETRIES: Final = 10_000
 MOST_PRIORITY: Final = 1_000_000
 """What every spool can sort by, below time."""
 LAST_MOMENT: Final = 253_370_764_800.0
-"""Seconds since the epoch at the begin of the year 9999, behind which nothing is enqueued: dates end there."""
+"""Seconds since the epoch at the begin of the year 9999: behind it nothing is enqueued, for dates end there."""
 _LONGEST_KEY: Final = 200
 _FIRST_LOOK: Final = 0.005
 _LAST_LOOK: Final = 0.25
@@ -174,11 +174,14 @@ class TaskFunction(Generic[P, R]):
             moment: With a time zone; without one it is local time.
 
         Raises:
-            BadArguments: It is no `datetime`.
+            BadArguments: It is no `datetime`, or none that has a place among the seconds since the epoch.
         """
         if not isinstance(moment, datetime):
             raise BadArguments(f"task {self.name}: at({moment!r}): expected a datetime")
-        return Later(self.placed(), moment.timestamp())
+        try:
+            return Later(self.placed(), moment.timestamp())
+        except (ValueError, OverflowError, OSError) as error:
+            raise BadArguments(f"task {self.name}: at({moment!r}): {error}") from None
 
     def delay(self, wait: "float | str | timedelta") -> "Later[P, R]":
         """Not before that long from now: ``await send.delay("5m").enqueue(...)``.
@@ -220,7 +223,9 @@ class TaskFunction(Generic[P, R]):
         payload = self.arguments.encode(values)
         most = self.book.config().TASK_MAX_PAYLOAD
         if run_at is not None and run_at > LAST_MOMENT:
-            raise BadArguments(f"task {self.name}: its time is {run_at:g}, behind the last year that has a date")
+            raise BadArguments(
+                f"task {self.name}: its time is {run_at:g}, behind the last year that has a date"
+            )
         if len(payload) > most:
             raise BadArguments(
                 f"task {self.name}: its arguments take {len(payload)} octets; TASK_MAX_PAYLOAD allows {most}:"

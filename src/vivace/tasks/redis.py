@@ -159,6 +159,10 @@ class RedisSpool:
         found = self._ask("HGET", PREFIX + "slots", name)
         return None if found is None else float(found)
 
+    def set_back(self, name: str, slot: float) -> None:
+        """See `Spool`."""
+        self._run("set_back", name, slot)
+
     def next_due(self, names: Collection[str], now: float, *, suspect: bool = True) -> float | None:
         """See `Spool`."""
         found = self._run("next_due", now, int(suspect), *names) if names else None

@@ -198,6 +198,11 @@ if not ARGV[5] then return 'queued' end
 local placed = put(ARGV[4], ARGV[5], ARGV[6], ARGV[7], {unpack(ARGV, 8)})
 return placed[2] == 1 and 'queued' or 'busy'
 """,
+        # schedule, slot
+        "set_back": """
+local last = call('HGET', P .. 'slots', ARGV[1])
+if last and tonumber(last) > tonumber(ARGV[2]) then call('HSET', P .. 'slots', ARGV[1], ARGV[2]) end
+""",
         # now, '1' if suspects count, names
         "next_due": """
 local due = nil

@@ -5,6 +5,7 @@ Rules of this file:
 - It runs nothing itself: a run is a task, with attempts, time-out and history as others have.
 - What was dealt with stands on the spool, and there only. So a slot is run once, however many schedulers
   there are and however often they start.
+- A clock that was far ahead for a while, as at the start of a machine, takes no slots from the time to come.
 - The clock is asked in one place, and `tick` is told the time.
 """
 
@@ -33,6 +34,9 @@ LOOK: Final = 5.0
 """Seconds between two looks at the clock, which somebody may set."""
 AGAIN: Final = 0.5
 """Seconds until a slot is tried again whose run before is not done, or whose spool did not answer."""
+SET_BACK: Final = 3 * 3600.0
+"""Seconds by which a clock has to be set back before slots come again; up to that none runs twice, as with
+Debian's cron."""
 
 
 class _Entry:
@@ -96,6 +100,11 @@ class Scheduler:
         clerk = self._book.clerk
         if entry.seen is None:
             entry.seen = await clerk.do(lambda spool: _last_or_mark(spool, name, now))
+        if entry.seen > now + SET_BACK:
+            logger.warning("%s: the slot of %s was taken by a clock that was wrong", name, _show(entry.seen))
+            await clerk.do(lambda spool: spool.set_back(name, now))
+            entry.seen = now
+            entry.waiting.clear()
         entry.look(now)
         while entry.waiting:
             slot = entry.waiting[0]

@@ -118,6 +118,10 @@ class Spool(Protocol):
         """The last slot of a schedule that was taken."""
         ...
 
+    def set_back(self, name: str, slot: float) -> None:
+        """Let slots of a schedule come again: those behind that one were taken by a clock that was wrong."""
+        ...
+
     def next_due(self, names: Collection[str], now: float, *, suspect: bool = True) -> float | None:
         """When the next task comes due: `now` or earlier if one is; None: there is none.
 

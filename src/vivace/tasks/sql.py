@@ -248,6 +248,10 @@ class SqlSpool:
         rows = self.query("SELECT slot FROM vivace_slots WHERE name = ?", (name,))
         return rows[0][0] if rows else None
 
+    def set_back(self, name: str, slot: float) -> None:
+        """See `Spool`."""
+        self.query("UPDATE vivace_slots SET slot = ? WHERE name = ? AND slot > ?", (slot, name, slot))
+
     def next_due(self, names: Collection[str], now: float, *, suspect: bool = True) -> float | None:
         """See `Spool`."""
         if not names:
