@@ -39,7 +39,7 @@ MOST_RETRIES: Final = 10_000
 MOST_PRIORITY: Final = 1_000_000
 """What every spool can sort by, below time."""
 LAST_MOMENT: Final = 253_370_764_800.0
-"""Seconds since the epoch at the begin of the year 9999: behind it nothing is enqueued, for dates end there."""
+"""Seconds since the epoch at the begin of the year 9999: nothing is enqueued behind it, for dates end."""
 _LONGEST_KEY: Final = 200
 _FIRST_LOOK: Final = 0.005
 _LAST_LOOK: Final = 0.25
