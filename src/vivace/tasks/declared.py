@@ -76,7 +76,7 @@ class Options(msgspec.Struct, frozen=True):
         backoff: str | float,
         timeout: float | str | None,
         unique: Unique,
-        priority: int,
+        priority: Any,
         keep: float | str,
     ) -> "Options":
         """Read what a decorator was given.
