@@ -1,7 +1,7 @@
 """How fast tasks go in and out, and what is left of them when everybody is killed.
 
     python -m bench.tasks speed [URL]
-    python -m bench.tasks kills 1000
+    python -m bench.tasks kills 1000 [URL]
     python -m bench.tasks slots 20
 
 ``speed``: one process enqueues, two runners take; enqueues a second, tasks a second, the wait until a task
@@ -13,6 +13,7 @@ so many times, every other time as a whole; then each second must have been run 
 
 import argparse
 import asyncio
+import json
 import multiprocessing
 import os
 import random
@@ -24,6 +25,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,8 @@ from vivace.framework.beside import Context
 from vivace.framework.work import run_tasks
 from vivace.tasks.book import Book
 from vivace.tasks.runner import Runner
+from vivace.tasks.spool import is_file
+from vivace.tasks.sqlite import path_of
 
 COUNT = 10_000
 WAITS = 200
@@ -150,9 +155,17 @@ def serve(folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def kills(folder: Path, count: int) -> int:
-    """Kill so many times; the number of things that are wrong."""
+def kills(folder: Path, count: int, url: str = "") -> int:
+    """Kill so many times; the number of things that are wrong.
+
+    Args:
+        folder: An empty one.
+        count: How many times.
+        url: Of an empty spool; default: a file in the folder.
+    """
     (folder / "kills.py").write_text(APP)
+    if url:
+        os.environ["VIVACE_TASKS_URL"] = url
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     module = import_module("kills")  # the program that was just written
@@ -175,14 +188,14 @@ def kills(folder: Path, count: int) -> int:
             os.kill(random.choice(_runners(folder)), signal.SIGKILL)
     print(f"{count} kills, {supervisors} of them of the supervisor; {enqueued} tasks")
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and _states(folder).keys() - {"dead"}:
+    while time.monotonic() < deadline and _states(module.app.work).keys() - {"dead"}:
         time.sleep(0.2)
     server.terminate()
     server.wait()
     for one in bare:
         one.kill()
         one.join()
-    return _judge(folder, enqueued)
+    return _judge(folder, enqueued, module.app.work)
 
 
 def slots(folder: Path, count: int) -> int:
@@ -234,39 +247,47 @@ def run_bare(folder: str) -> None:
 
 def _runners(folder: Path) -> list[int]:
     """The runners that live: the names of their bells say who they are."""
-    bells = folder / ".vivace" / "tasks.sqlite3-bells"
     while True:
-        pids = [int(bell.name.split("-")[1]) for bell in bells.glob("*.bell")]
+        pids = [int(bell.name.split("-")[1]) for bell in (folder / ".vivace").glob("*bells*/*.bell")]
         if found := [pid for pid in pids if psutil.pid_exists(pid)]:
             return found
         time.sleep(0.01)
 
 
-def _states(folder: Path) -> dict[str, int]:
-    connection = sqlite3.connect(folder / ".vivace" / "tasks.sqlite3")
-    found = dict(connection.execute("SELECT state, count(*) FROM vivace_tasks GROUP BY state").fetchall())
-    connection.close()
+def _states(book: Book) -> dict[str, int]:
+    found: dict[str, int] = book.clerk.do_now(lambda spool: spool.stats(time.time())["states"], reads=True)
     return found
 
 
-def _judge(folder: Path, enqueued: int) -> int:
+def _judge(folder: Path, enqueued: int, book: Book) -> int:
     begun: Counter[int] = Counter()
     done: Counter[int] = Counter()
     for log in folder.glob("log-*"):
         for line in log.read_text().splitlines():
             what, number = line.split()
             (begun if what == "begun" else done)[int(number)] += 1
-    connection = sqlite3.connect(folder / ".vivace" / "tasks.sqlite3")
-    sound = connection.execute("PRAGMA integrity_check").fetchone()[0]
-    dead = connection.execute("SELECT payload, attempts, kills FROM vivace_tasks").fetchall()
-    buried = {int(payload.decode().strip('{}"number:')): attempts for payload, attempts, _ in dead}
+    left = book.clerk.do_now(lambda spool: spool.select("", "", "", enqueued), reads=True)
+    buried = {json.loads(task.payload)["number"]: task.attempts for task in left if task.state == "dead"}
     lost = [number for number in range(enqueued) if not done[number] and number not in buried]
     more = [number for number, attempts in buried.items() if begun[number] > attempts]
     again = sum(1 for number in done if done[number] > 1)
-    print(f"the file: {sound}; lost: {len(lost)}; dead for killing three times: {len(buried)}")
+    sound = _check_file(book.url)
+    book.close()
+    print(
+        f"lost: {len(lost)}; left behind: {len(left) - len(buried)}; dead for killing three times: {len(buried)}"
+    )
     print(f"begun more often than their attempts say: {len(more)}; begun most often: {max(begun.values())}")
     print(f"done, and once more because the kill came before the word of it: {again}")
-    return len(lost) + len(more) + int(sound != "ok")
+    return len(lost) + len(more) + behind + int(sound != "ok")
+
+
+def _check_file(url: str) -> str:
+    if not is_file(url):
+        return "ok"
+    with closing(sqlite3.connect(path_of(url))) as connection:
+        found = str(connection.execute("PRAGMA integrity_check").fetchone()[0])
+    print(f"the file: {found}")
+    return found
 
 
 def main() -> None:
@@ -281,8 +302,10 @@ def main() -> None:
         if given.what == "speed":
             asyncio.run(speed(Path(name), given.arguments[0] if given.arguments else ""))
         else:
-            trial, usual = (kills, 1000) if given.what == "kills" else (slots, 20)
-            sys.exit(trial(Path(name), int(given.arguments[0] if given.arguments else usual)))
+            trial: Callable[..., int]
+            trial, usual = (kills, "1000") if given.what == "kills" else (slots, "20")
+            count, *more = given.arguments or [usual]
+            sys.exit(trial(Path(name), int(count), *more))
 
 
 if __name__ == "__main__":
