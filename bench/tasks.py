@@ -273,9 +273,8 @@ def _judge(folder: Path, enqueued: int, book: Book) -> int:
     again = sum(1 for number in done if done[number] > 1)
     sound = _check_file(book.url)
     book.close()
-    print(
-        f"lost: {len(lost)}; left behind: {len(left) - len(buried)}; dead for killing three times: {len(buried)}"
-    )
+    behind = len(left) - len(buried)
+    print(f"lost: {len(lost)}; left behind: {behind}; dead for killing three times: {len(buried)}")
     print(f"begun more often than their attempts say: {len(more)}; begun most often: {max(begun.values())}")
     print(f"done, and once more because the kill came before the word of it: {again}")
     return len(lost) + len(more) + behind + int(sound != "ok")
