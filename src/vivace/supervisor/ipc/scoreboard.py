@@ -74,7 +74,7 @@ class Phase(IntEnum):
 
 
 class Reading(NamedTuple):
-    """What a worker has said of itself.
+    """What a worker has said of itself; from `heartbeat` to `unfit` in the order of a beat.
 
     Attributes:
         pid: Of the process that wrote it.
@@ -90,11 +90,11 @@ class Reading(NamedTuple):
         background: Handlers at work after their response.
         threads_busy: Threads that work for a request.
         threads_late: Those of them whose request was answered in their place, because it took too long.
+        oldest_since: When the request began that is longest in progress, as far as a heartbeat saw it.
         delay_p50: How long what arrives waits for its turn of the loop, in the middle, over the last minute.
         delay_p95: The same, for 95 of 100.
         unfit: A ready check of the app fails, or was not asked yet.
-        oldest: Method and path of the request that is longest in progress, at the last heartbeat; or empty.
-        oldest_since: When that began, as far as a heartbeat saw it.
+        oldest: Method and path of that request, at the last heartbeat; or empty.
         newest: Method and path of the request that began last; it may be over.
         blocking: Method and path of the request whose handler blocks the loop, if a thread saw it.
         blocking_since: When it was seen.
@@ -114,11 +114,11 @@ class Reading(NamedTuple):
     background: int
     threads_busy: int
     threads_late: int
+    oldest_since: float
     delay_p50: float
     delay_p95: float
     unfit: bool
     oldest: str
-    oldest_since: float
     newest: str
     blocking: str
     blocking_since: float
@@ -359,48 +359,22 @@ def _decode(record: bytes) -> Reading | None:
     pid, generation, phase, since = _WHO.unpack_from(record, _WHO_AT)
     if phase not in tuple(Phase):
         return None
-    beat = _BEAT.unpack_from(record, _BEAT_AT)
-    (
-        heartbeat,
-        lag,
-        served,
-        errors,
-        active,
-        connections,
-        background,
-        busy,
-        late,
-        began,
-        middle,
-        most,
-        unfit,
-    ) = beat
     (oldest,) = _TEXT.unpack_from(record, _OLDEST_AT)
     method, path = _NEWEST.unpack_from(record, _NEWEST_AT)
     seen, blocking = _TIMED.unpack_from(record, _BLOCKING_AT)
-    return Reading(
-        pid,
-        generation,
-        Phase(phase),
-        since,
-        heartbeat,
-        lag,
-        served,
-        errors,
-        active,
-        connections,
-        background,
-        busy,
-        late,
-        middle,
-        most,
-        unfit,
-        _text(oldest),
-        began,
-        f"{_text(method)} {_text(path)}".strip(),
-        _text(blocking),
-        seen,
-        Totals.read(record, _TOTALS_AT).minus(Totals.read(record, _BEFORE_AT)),
+    return Reading._make(
+        (
+            pid,
+            generation,
+            Phase(phase),
+            since,
+            *_BEAT.unpack_from(record, _BEAT_AT),
+            _text(oldest),
+            f"{_text(method)} {_text(path)}".strip(),
+            _text(blocking),
+            seen,
+            Totals.read(record, _TOTALS_AT).minus(Totals.read(record, _BEFORE_AT)),
+        )
     )
 
 
