@@ -19,6 +19,7 @@ from vivace.server.connection import Connection
 from vivace.server.interface import Interface
 from vivace.server.last_call import LAST_CALL
 from vivace.server.listeners import Acceptor
+from vivace.server.logs.schema import whose
 from vivace.server.state import ServerState
 from vivace.server.websocket import WebSocket
 
@@ -175,9 +176,11 @@ class Stopping:
         if cut:
             names = [stream.head.describe() for stream in cut[:_NAMED]]
             more = f" and {len(cut) - _NAMED} more" if len(cut) > _NAMED else ""
-            why = "the stop is forced" if self._forced.is_set() else "the time to stop is over"
+            forced = self._forced.is_set()
+            why = "the stop is forced" if forced else "the time to stop is over"
             many = "1 request" if len(cut) == 1 else f"{len(cut)} requests"
-            logger.warning("%s: %s cut: %s%s", why, many, ", ".join(map(repr, names)), more)
+            late = None if forced else {"event": "drain.timeout", "subject": whose()}
+            logger.warning("%s: %s cut: %s%s", why, many, ", ".join(map(repr, names)), more, extra=late)
         tasks = [t for t in asyncio.all_tasks() if t.get_name() == "vivace-request"]
         for task in tasks:
             task.cancel()

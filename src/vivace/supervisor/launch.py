@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final, NoReturn
 
 from vivace.config.platform import fit_platform
+from vivace.errors import ConfigError, StartupError
 from vivace.supervisor.beside.hub import VARIABLE as HUB
 from vivace.supervisor.generations.generation import Summons
 from vivace.supervisor.generations.template import run_template
@@ -42,6 +43,17 @@ def launch(job: Job) -> int:
         ConfigError: The certificates or HUB_URL cannot be used.
         StartupError: The address cannot be used; exit code 4.
     """
+    try:
+        return _launch(job)
+    except (ConfigError, StartupError) as error:
+        if job.config.ALARM:
+            from vivace.supervisor.telling.last_words import failed_start
+
+            failed_start(job.config, str(error))
+        raise
+
+
+def _launch(job: Job) -> int:
     os.environ.pop(HUB, None)  # of a server that has started this one as a daemon: each has a hub of its own
     fit_platform(job.config, os.environ, os.getpid())
     job = with_tls(job)
@@ -89,7 +101,8 @@ def needs_supervisor(job: Job, *, told: bool) -> bool:
     # The first process of a container has orphans to reap, which a worker must not do under its app's hands.
     asked = told or os.getpid() == 1 or config.SUPERVISE == "on" or config.ADMIN_BIND or config.STATS_BIND
     asked = bool(os.environ.pop(_VARIABLE, "")) or asked or config.DAEMON or config.PROCFILE or config.HOOKS
-    asked = asked or config.HUB_SOCKET  # others want to find the hub: it has to be a process
+    # Others want to find the hub, or to be told of a crash: there has to be a process that does it.
+    asked = asked or config.HUB_SOCKET or config.ALARM
     return bool(config.WORKERS > 1 or asked or config.AUTO_RELOAD or limits) and job.signals
 
 

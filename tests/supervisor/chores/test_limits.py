@@ -265,6 +265,30 @@ def test_only_who_is_over_the_limit_is_condemned() -> None:
     assert MemoryGuard(0, fleet, lambda *_: None).due == float("inf")
 
 
+def test_a_worker_near_its_limit_is_told_of_until_it_is_far_from_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "vivace")
+    fleet = Fleet(1, Patience(1.0))
+    fleet.workers[7] = WorkerHandle(0, 7, 0.0, 1)
+    weight = 90
+    guard = MemoryGuard(100, fleet, lambda *_: None, lambda _: weight, lambda _: weight)
+    said: list[tuple[int, float, bool]] = []
+    for now, weight in ((0.0, 90), (5.0, 91), (10.0, 100), (15.0, 80), (20.0, 79), (20.5, 95), (25.0, 95)):
+        guard.look(now)
+        said += [(weight, now, r.__dict__.get("resolved", False)) for r in caplog.records]
+        caplog.clear()
+    assert said == [(91, 5.0, False), (79, 20.0, True), (95, 25.0, False)]
+    del fleet.workers[7]
+    guard.look(30.0)
+    (record,) = caplog.records
+    assert [record.__dict__[name] for name in ("event", "subject", "resolved")] == [
+        "memory.soft",
+        "worker 1",
+        True,
+    ]
+
+
 # Deaths
 
 

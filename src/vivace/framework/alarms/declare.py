@@ -23,6 +23,8 @@ logger = logging.getLogger("vivace.alarms")
 F = TypeVar("F", bound=Callable[[Alarm], Any])
 NAME = "alarms"
 """Of the companion."""
+GRACE = 5.0
+"""Seconds for what a stop itself brings about, however short GRACEFUL_SHUTDOWN_TIMEOUT is."""
 
 
 class Alarmed:
@@ -66,7 +68,7 @@ class Alarmed:
 
 def companion() -> Companion:
     """The process that tells of alarms."""
-    return Companion(NAME, _keep, kind="process", tells=True)
+    return Companion(NAME, _keep, kind="process", tells=True, grace=GRACE)
 
 
 async def _keep(context: Context) -> None:

@@ -96,6 +96,12 @@ class Notes(logging.Handler):
         self._waiting.clear()
         self._thread = None
 
+    def take(self) -> list[Alarm]:
+        """What waits, for somebody who tells of it; nothing waits any more."""
+        found = [msgspec.json.decode(data, type=Alarm) for _, data in self._waiting]
+        self._waiting.clear()
+        return found
+
     def flush(self) -> None:
         """Hand on what waits, as far as somebody listens."""
         path = os.environ.get(FOLDER)

@@ -19,7 +19,7 @@ import msgspec
 from vivace.server.logs.redact import Redaction
 from vivace.server.logs.whose import current_request_id, current_span
 
-__all__ = ["JSONFormatter", "TextFormatter", "fields_of", "here", "place_process"]
+__all__ = ["JSONFormatter", "TextFormatter", "fields_of", "here", "place_process", "whose"]
 
 _TEXT: Final = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
 _KNOWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", "taskName"}
@@ -47,6 +47,11 @@ def place_process(role: str, worker: int | None) -> None:
         here["role"] = role
     if worker is not None:
         here["worker"] = worker
+
+
+def whose() -> str:
+    """Who this process is, as the subject of an event, such as ``worker 2``; empty if it is not known."""
+    return f"{here['role']} {here['worker']}" if "role" in here and "worker" in here else here.get("role", "")
 
 
 def stamp(created: float) -> str:

@@ -8,5 +8,6 @@ limits.py        hard limits of a blocked loop and of memory: who is over them i
 stuck.py         workers whose threads do not come back, replaced while they serve
 blocked.py       whether a worker is blocked: pure
 adaptive.py      more or fewer workers by load
+backlog.py       full queues of listening sockets
 retelling.py     events that nobody heard yet
 """

@@ -25,6 +25,12 @@ logger = logging.getLogger("vivace")
 
 WEIGH_EVERY: Final = 0.5
 """Seconds between two looks at the memory of workers that have a hard limit."""
+NEAR: Final = 0.9
+"""The share of the limit at which a worker is near it."""
+FAR: Final = 0.8
+"""The share at which one that was near is so no more."""
+NEAR_EVERY: Final = 5.0
+"""Seconds between two looks at who is near."""
 
 Condemn = Callable[[int, str, str, float], object]
 
@@ -118,12 +124,40 @@ class MemoryGuard:
         self._condemn = condemn
         self._weigh = weigh
         self._estimate = estimate
+        self._near: dict[int, str] = {}
+        self._near_due = 0.0
 
     def look(self, now: float) -> None:
         """See `Chore`."""
         self.due = now + WEIGH_EVERY
-        for pid in list(self._fleet.workers):
+        warns = now >= self._near_due
+        self._near_due = now + NEAR_EVERY if warns else self._near_due
+        self._forget()
+        for pid, worker in list(self._fleet.workers.items()):
             # To weigh exactly takes a walk through all pages: only who may be too heavy is worth it.
-            if (self._estimate(pid) or 0) > self._limit and (weight := self._weigh(pid)) > self._limit:
+            most = self._estimate(pid) or 0
+            if most > self._limit and (weight := self._weigh(pid)) > self._limit:
                 why = f"it takes {weight >> 20} MiB, more than {self._limit >> 20}"
                 self._condemn(pid, "WORKER_MEMORY_LIMIT", why, now)
+            elif warns and (most > NEAR * self._limit or pid in self._near):
+                self._judge(pid, worker.name)
+
+    def _judge(self, pid: int, name: str) -> None:
+        """Warn of a worker that is near the limit, and say when it is so no more."""
+        weight = self._weigh(pid)
+        text = f"{name} (pid {pid}) takes {weight >> 20} MiB; it is killed at {self._limit >> 20}"
+        if weight > NEAR * self._limit and pid not in self._near:
+            self._near[pid] = name
+            logger.warning("%s", text, extra={"event": "memory.soft", "subject": name})
+        elif weight < FAR * self._limit and pid in self._near:
+            del self._near[pid]
+            _say_over(name, text)
+
+    def _forget(self) -> None:
+        for pid in self._near.keys() - self._fleet.workers.keys():
+            _say_over(self._near[pid], f"{self._near[pid]} (pid {pid}), which took much memory, is gone")
+            del self._near[pid]
+
+
+def _say_over(name: str, text: str) -> None:
+    logger.info("%s", text, extra={"event": "memory.soft", "subject": name, "resolved": True})

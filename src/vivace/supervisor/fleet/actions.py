@@ -1,9 +1,25 @@
 """What the fleet can ask the supervisor to do."""
 
 import logging
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-__all__ = ["Abandon", "Action", "Done", "Force", "Load", "Retire", "Say", "Send", "Spawn", "Unload"]
+__all__ = [
+    "START_FAILED",
+    "Abandon",
+    "Action",
+    "Done",
+    "Force",
+    "Load",
+    "Retire",
+    "Say",
+    "Send",
+    "Spawn",
+    "Unload",
+]
+
+
+START_FAILED: Final = "start.failed"
+"""What alarms call a server that could not be started."""
 
 
 class Load(NamedTuple):

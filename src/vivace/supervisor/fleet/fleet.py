@@ -26,6 +26,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from vivace.supervisor.fleet.actions import (
+    START_FAILED,
     Abandon,
     Action,
     Done,
@@ -49,6 +50,8 @@ ECHO: Final = 0.25
 and whatever started us may pass it on."""
 FORCED: Final = 2.0
 """Seconds that a forced stop gives the workers."""
+WATCHDOG: Final = 1
+"""The exit code of a worker that its own watchdog ends, when it does not stop in time."""
 INTENSITY_PERIOD: Final = 60.0
 """Seconds over which deaths are counted."""
 LEAST_INTENSITY: Final = 6
@@ -469,7 +472,9 @@ class Fleet:
             worker = self.workers.get(pid)
             if worker is not None and worker.state is State.READY:
                 worker.reason = reason
-                return [Say(logging.INFO, f"{worker.name} (pid {pid}) is recycled: {reason}")]
+                event = "memory.soft" if reason.startswith("memory") else ""
+                text = f"{worker.name} (pid {pid}) is recycled: {reason}"
+                return [Say(logging.WARNING if event else logging.INFO, text, event, worker.name)]
         return []
 
     # A restart
@@ -544,11 +549,13 @@ class Fleet:
         if code == 0 or self.exit_code:
             return []
         text = f"{who} ended with {describe_exit(code)} while it stopped ({worker.state.value})"
-        return [Say(logging.WARNING, text)]
+        event = "drain.timeout" if code in (WATCHDOG, -signal.SIGKILL) else ""
+        return [Say(logging.WARNING, text, event, worker.name)]
 
     def _give_up_start(self, how: str, code: int, now: float) -> list[Action]:
         self.exit_code = code if code in (2, 3, 4) else 3
-        return [Say(logging.ERROR, f"{how}; the start is given up"), *self._begin_stop(now)]
+        said = Say(logging.ERROR, f"{how}; the start is given up", START_FAILED)
+        return [said, *self._begin_stop(now)]
 
     # Time
 
@@ -566,12 +573,13 @@ class Fleet:
         for worker in self.workers.values():
             if worker.state is State.READY or (due := self._judged_at(worker)) is None or due > now:
                 continue
+            event, text = "drain.timeout", f"{worker.name} (pid {worker.pid}) did not leave in time"
             if worker.state is State.STARTING:
+                event = ""
                 text = f"{worker.name} (pid {worker.pid}) was not ready within {self.patience.boot:g} s"
-            else:
-                text = f"{worker.name} (pid {worker.pid}) did not leave in time"
             worker.until = now + KILL_AFTER
-            actions += [Say(logging.WARNING, f"{text}: killed"), Send(worker.pid, signal.SIGKILL)]
+            said = Say(logging.WARNING, f"{text}: killed", event, worker.name)
+            actions += [said, Send(worker.pid, signal.SIGKILL)]
         actions += self._judge_coming(now)
         for generation in [g for g, due in self._loading.items() if due <= now]:
             text = f"the app was not imported after {self.patience.boot:g} s"

@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from vivace.supervisor.fleet.actions import START_FAILED, Say
 from vivace.supervisor.ipc.messages import Report
 from vivace.supervisor.listening.sockets import Listeners
 from vivace.supervisor.loading.job import Job
@@ -54,6 +55,12 @@ class Voice:
         elif report.text not in self._told:
             self._told.add(report.text)
             announce(report, self._listeners, self._job)
+
+    def with_reason(self, said: Say) -> Say:
+        """What the log says of a start that failed: why, too, for its reader has not seen the traceback."""
+        if said.event != START_FAILED or not self.complaint:
+            return said
+        return said._replace(text=f"{said.text}: {self.complaint.splitlines()[-1]}")
 
     def warn(self, warnings: Sequence[str]) -> None:
         """Say what was not said yet."""
