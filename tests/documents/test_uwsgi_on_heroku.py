@@ -72,6 +72,40 @@ def test_the_third_file_says_its_address_before_it_loads_the_app(
     assert server.stop() == 0
 
 
+STUCK = """
+import os, threading
+
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/stuck":
+        wait_for_nobody()
+    start_response("200 OK", [("content-type", "text/plain")])
+    return [str(os.getpid()).encode()]
+
+
+def wait_for_nobody():
+    threading.Event().wait()
+"""
+
+
+def test_harakiri_answers_shows_where_and_replaces_the_worker(
+    launch: Launch, free_port: int, tmp_path: Path
+) -> None:
+    (tmp_path / "stuck.py").write_text(STUCK)
+    text = code("uwsgi_first").replace("processes = 4", "processes = 1")
+    text = text.replace("werkzeug.testapp:test_app", "stuck:app") + "harakiri = 1\n"
+    server = start(launch, tmp_path, text, free_port)
+    wait_for(server, "1 worker process")
+    before = server.get("/")[2]
+    assert server.get("/stuck")[0] == 503
+    wait_for(server, "in wait_for_nobody")
+    wait_for(server, "threads late=1 of 1")
+    deadline = time.monotonic() + 40
+    while (found := server.get("/"))[0] != 200 or found[2] == before:
+        assert time.monotonic() < deadline, server.output
+    assert server.stop() == 0
+
+
 def test_a_port_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "uwsgi.ini").write_text(code("uwsgi_first"))
     server = ServerProcess(RUN, 0, clean_environment(), tmp_path, tmp_path / "log")

@@ -4,20 +4,18 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import find_free_port
+from tests.services.terminal import open_terminal
 from tests.supervisor.serving import APP, PATIENCE, Serving, ask, clean_environment, until
 from vivace.supervisor.ipc.scoreboard import Scoreboard
 from vivace.supervisor.ipc.totals import NOTHING, Totals
@@ -346,54 +344,21 @@ def test_states_have_a_word_of_uwsgi() -> None:
         assert document["daemons"] == [{"cmd": "redis", "pid": 12, "respawns": 0}]
 
 
-@pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Any]:
-    """A terminal of its own, in which a command can be looked at."""
-    tmux = shutil.which("tmux")
-    if tmux is None:
-        pytest.skip("there is no tmux to look through")
-    base = [tmux, "-S", str(tmp_path / "tmux.sock")]
-
-    def run(*arguments: str) -> str:
-        done = subprocess.run([*base, *arguments], capture_output=True, text=True, check=False, timeout=20)
-        return done.stdout
-
-    yield run
-    run("kill-server")
-
-
 @pytest.mark.once
 @pytest.mark.parametrize("way", ["unix", "http"])
-def test_uwsgitop_shows_our_workers(tmp_path: Path, terminal: Any, way: str) -> None:
+def test_uwsgitop_shows_our_workers(tmp_path: Path, way: str) -> None:
     program = Path(sys.executable).with_name("uwsgitop")
     if not program.exists():
         pytest.skip("uwsgitop is not installed")
     place = tmp_path / "s"
     told = Told(tmp_path, "--stats-bind", f"unix:{place}")
-    with told.serving as server:
+    with told.serving as server, open_terminal(tmp_path) as terminal:
         server.wait_for("Listening on")
         until(lambda: json.loads(told.page("/stats")[1])["server"]["ready"] == 2)
         for _ in range(7):
             server.get()
         address = str(place) if way == "unix" else f"http://127.0.0.1:{told.port}/stats?format=uwsgi"
-        shell = f"{sys.executable} {program} '{address}' 2>&1; sleep 30"
-        terminal(
-            "new-session",
-            "-d",
-            "-x",
-            "180",
-            "-y",
-            "20",
-            "env",
-            "-u",
-            "COLUMNS",
-            "-u",
-            "LINES",
-            "TERM=screen",
-            "sh",
-            "-c",
-            shell,
-        )
+        terminal.run(f"{sys.executable} {program} '{address}'")
         pattern = rf"uwsgi-vivace-\S+ - .* req: 7 .*masterpid: {server.process.pid}.*WID.*STATUS.*idle"
-        until(lambda: re.search(pattern, terminal("capture-pane", "-p"), re.DOTALL) is not None)
-        terminal("send-keys", "q")
+        until(lambda: re.search(pattern, terminal.screen, re.DOTALL) is not None)
+        terminal.send("q")
