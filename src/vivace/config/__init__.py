@@ -14,6 +14,14 @@ Who wins (the later beats the earlier):
 - Settings of the whole process (`Setting.scope`) are needed before any application code is imported:
   `vivace run` takes them from everywhere else, `app.run()` from application code too.
 - With `PORT` in the environment and no host given anywhere, HOST is *: so platforms ask to be served.
+
+    table, table_alarms, table_beside, table_clients, table_graphql, table_groups, table_hub, table_logs,
+    table_static, table_stats, table_tasks
+                                         the declarations
+    setting, config, convert, reference  what one is; the values; where else they come from; the document
+    alarms, daemons, stages              tables of a file that are no single settings
+    binds, budget, places, workers       what values of more than a word may say
+    platform, kubernetes                 what is found in the environment
 """
 
 from vivace.config.config import Config

@@ -7,6 +7,14 @@ Rules of this package:
 
 - It stands on the framework and on nothing above it.
 - What is decided for a route is decided when routes are compiled; an app that is not extended pays nothing.
+
+    extend, extension, config, errors    what all of them stand on, and how they are started
+    cors, health, http, methods, counted, tracing, logging
+                                         around requests
+    injection, dependencies, arguments, models, validation, schema, words
+                                         parameters of handlers: made, checked, described
+    serializer, templating               what handlers return
+    openapi/, graphql/                   documents of an API, and GraphQL
 """
 
 from typing import TYPE_CHECKING, Any, Final

@@ -1,6 +1,24 @@
 """Groups: what is published in one process reaches subscribers in all, on this machine and the others.
 
 Names are imported when they are first used: the hub's own process loads only what it needs.
+
+In a process that uses it:
+
+    hub, people, background              what programs call; without an event loop too
+    station, link, inside, places        the way to the hub: a process beside, or an object here
+    local, subscription, tail, words, ledger
+                                         what is followed here, and what was said about who may stay
+
+The hub itself:
+
+    process, exchange, broker            its process; the hub of a machine; its core
+    presence, census, journal            who is there, here and elsewhere; what outlives it
+    engine, engines/, joining            the way to other machines
+
+Both:
+
+    records, rules, limits               what goes through, how, and how much
+    wire, shapes, outlet                 frames between them
 """
 
 from importlib import import_module

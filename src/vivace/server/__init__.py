@@ -2,6 +2,19 @@
 
 It knows streams, not apps: an interface is handed in. Names are imported when they are first used: a
 supervisor binds sockets and serves nobody, and does without an event loop and TLS in its memory.
+
+    server, stopping, state, settings, interface
+                                         a worker's server from start to stop, and what all of it shares
+    bind, listeners, turns, last_call, occupant
+                                         listening sockets: made, accepted from, shared, left
+    connection, phase, preface, redirect, deadlines, timeouts
+                                         a connection, what stands before it, and when its time is up
+    stream, intake, body, flow, files    an exchange on it: what comes in and goes out
+    websocket, ws_closing, ws_pings, ws_silence
+                                         a connection that became a WebSocket
+    tls, tls_transport, certificates, local_certificate
+                                         encryption
+    access, durations, stacks, logs/     what is told of requests
 """
 
 from importlib import import_module

@@ -13,6 +13,16 @@ Rules of this package:
 - Arguments and results are JSON, checked against the annotations by msgspec; never pickle.
 - A driver is plain code that blocks (`spool.Spool`); one thread per process speaks with it (`clerk.Clerk`).
 - Nothing here knows the framework: `framework.work` gives apps their decorators.
+
+    book, declared, part, arguments      what programs declare, and what they enqueue
+    outbox, celery                       in a transaction of theirs; over an existing Celery
+    runner, backoff, bells, complaint    what runs tasks
+    schedule, scheduler, watch, duration
+                                         what is due, and what puts it on the spool
+    spool, clerk, records, errors        the contract of drivers, and this process's way to one
+    sql, sqlite, postgres, redis, redis_scripts
+                                         drivers
+    state, ephemeral                     the folder of a machine, and whether it stays
 """
 
 from typing import TYPE_CHECKING, Any, Final

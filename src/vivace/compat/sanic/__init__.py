@@ -10,6 +10,20 @@ Rules of this file:
 
 - Nothing is installed that was not asked for: in every other process `import sanic` is Sanic.
 - What is where stands in one table, `vivace.compat.sanic.table`; nothing is imported before it is used.
+
+Most files are named after the module of Sanic that they fill:
+
+    __main__, command, app, blueprint, config, constants, log, formatter, middleware, signals, views, worker
+    request, form, accept, header, headers, cookies, response, handlers, handler_types, errorpages, static
+    router, patterns, content_range, helpers, ext, validation, tls, shared
+
+The others:
+
+    table, loader, later, pieces         the table of names and how it is looked up
+    around, declaring, overriding, preparing
+                                         what programs see and change of an app before it is served
+    serving, async_server, multiplexer, access, greeting
+                                         what they do with its server, and look for in its log
 """
 
 import sys

@@ -4,6 +4,14 @@ Rules of this folder:
 
 - An engine is loaded when a URL asks for it: nobody needs the libraries of the others.
 - Each keeps the contract of `vivace.hub.engine`, and comes back by itself after whatever happens.
+
+    urls, remedies                       what HUB_URL may say; what to do where a server refuses
+    upkeep, link, outbox, envelope       a connection that comes back, what waits for it, what travels
+    remote, pair                         what engines are to a hub; those of two connections
+    redis, redis_calls, redis_listen, redis_present, redis_scripts, resp
+    postgres, postgres_calls, postgres_link, postgres_listen, postgres_rows, postgres_schema
+    nats
+    leases                               parts of a budget that machines lease
 """
 
 from importlib import import_module
