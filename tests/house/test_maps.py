@@ -1,4 +1,4 @@
-"""Who comes to a large folder is told what is where: its docstring names each of its files, and nothing else."""
+"""Who comes to a large folder is told what is where: its docstring names each file of it, and no others."""
 
 import ast
 import re
