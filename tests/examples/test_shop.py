@@ -19,6 +19,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import ROOT, ServerProcess, clean_environment, find_free_port
+from tests.services.postgres import postgres
+from tests.services.redis import redis_server, start_redis
+from tests.tasks.conftest import spool_url
+
+__all__ = ["postgres", "redis_server", "start_redis"]
 
 pytestmark = pytest.mark.once
 EXAMPLE = ROOT / "examples" / "shop"
@@ -42,7 +47,9 @@ def log_server() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, log_server: socket.socket) -> Iterator[ServerProcess]:
+def shop(
+    request: pytest.FixtureRequest, tmp_path: Path, log_server: socket.socket
+) -> Iterator[ServerProcess]:
     port = find_free_port()
     data = tmp_path / "data"
     data.mkdir()
@@ -53,8 +60,8 @@ def shop(tmp_path: Path, log_server: socket.socket) -> Iterator[ServerProcess]:
     syslog = f"syslog+udp://127.0.0.1:{log_server.getsockname()[1]}?app=shop"
     logs = ["--log-to", "stderr", "--log-to", f"file:{data}/shop.log", "--log-to", syslog]
     places = ["--control", str(tmp_path / "ctl"), "--admin-bind", f"unix:{tmp_path}/admin"]
-    argv = [sys.executable, "-m", "vivace", "run", *places, *logs]
-    argv += ["--tasks-url", f"sqlite:///{data}/tasks.sqlite3"]
+    tasks = ["--tasks-url", spool_of(request, data)]
+    argv = [sys.executable, "-m", "vivace", "run", *places, *logs, *tasks]
     server = ServerProcess(argv, port, environment, EXAMPLE, tmp_path / "log")
     try:
         server.wait_until_serving()
@@ -63,6 +70,17 @@ def shop(tmp_path: Path, log_server: socket.socket) -> Iterator[ServerProcess]:
         assert server.stop() == 0, server.output
     finally:
         server.remove()
+
+
+def spool_of(request: pytest.FixtureRequest, data: Path) -> str:
+    return spool_url(request, data) if hasattr(request, "param") else f"sqlite:///{data}/tasks.sqlite3"
+
+
+def vivace(*arguments: str) -> str:
+    argv = [sys.executable, "-m", "vivace", *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=EXAMPLE)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def buy(server: ServerProcess, email: str, count: int = 2) -> Any:
@@ -153,13 +171,28 @@ def test_a_restart_in_the_middle_loses_no_order_and_no_letter(shop: ServerProces
 
     thread = threading.Thread(target=customer)
     thread.start()
-    ctl = [sys.executable, "-m", "vivace", "ctl", "restart", "--wait", "--socket", str(tmp_path / "ctl")]
-    said = subprocess.run(ctl, capture_output=True, text=True, timeout=50, check=False)
+    said = vivace("ctl", "restart", "--wait", "--socket", str(tmp_path / "ctl"))
     before = len(orders)
     until(lambda: len(orders) > before or not thread.is_alive(), shop.output)
     done.set()
     thread.join(30)
-    assert (said.returncode, said.stdout) == (0, "restarted: generation 2 serves\n"), said.stderr
+    assert said == "restarted: generation 2 serves\n"
     assert orders == list(range(1, len(orders) + 1))
     wanted = {f"Subject: Your order {number}\n" for number in orders}
     until(lambda: all(subject in letters(tmp_path) for subject in wanted), shop.output)
+    slots = slots_of("shop.report", f"sqlite:///{tmp_path}/data/tasks.sqlite3")
+    assert len(slots) > 1
+    assert len(set(slots)) == len(slots), "a second that was run twice"
+
+
+def slots_of(name: str, url: str) -> list[str]:
+    told = json.loads(vivace("tasks", "list", "--json", "--name", name, "--limit", "500", "--url", url))
+    return [task["payload"]["slot"] for task in told["tasks"]]
+
+
+@pytest.mark.parametrize("shop", ["postgres", "redis"], indirect=True)
+def test_tasks_may_be_kept_where_several_machines_share_them(shop: ServerProcess, tmp_path: Path) -> None:
+    buy(shop, "zoe@example.org")
+    until(lambda: "zoe@example.org" in letters(tmp_path), shop.output)
+    assert not (tmp_path / "data" / "tasks.sqlite3").exists()
+    until((tmp_path / "data" / "report.json").exists, shop.output)
