@@ -92,6 +92,24 @@ def test_a_connection_that_is_cut_is_made_anew(postgres: Postgres) -> None:
     spool.close()
 
 
+def test_tables_that_are_gone_or_of_another_version_are_named(postgres: Postgres) -> None:
+    spool = open_spool(postgres.url)
+    postgres.ask("ALTER TABLE vivace_tasks RENAME COLUMN kills TO deaths")
+    with pytest.raises(SpoolUnavailable, match="those of another version"), spool.transaction():
+        spool.claim("w", ["a"], 1, 30.0, START)
+    postgres.ask("DROP TABLE vivace_tasks, vivace_slots, vivace_tallies")
+    with pytest.raises(SpoolUnavailable, match="the tables of the tasks are gone"):
+        spool.stats(START)
+    spool.close()
+    open_spool(postgres.url).close()
+    postgres.ask("DROP ROLE IF EXISTS stranger")
+    postgres.ask("CREATE ROLE stranger LOGIN")
+    other = open_spool(postgres.url.replace(f"user={postgres.user}", "user=stranger"))
+    with pytest.raises(SpoolUnavailable, match="permission denied for table vivace_tasks"):
+        other.get(1)
+    other.close()
+
+
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SpoolUnavailable, match="the database of the tasks cannot be used"):
         open_spool(f"postgresql:///x?host={tmp_path}")

@@ -119,7 +119,14 @@ class PostgresSpool(SqlSpool):
             yield
         except self._driver.errors.DiskFull as error:
             raise SpoolFull(f"the database of the tasks has no room: {error}") from error
-        except (self._driver.OperationalError, self._driver.InterfaceError) as error:
+        except (self._driver.errors.UndefinedTable, self._driver.errors.UndefinedColumn) as error:
+            raise SpoolUnavailable(
+                f"the tables of the tasks are gone, or those of another version ({error}); a start makes them"
+                " if they are not there"
+            ) from error
+        except (self._driver.DataError, self._driver.IntegrityError):
+            raise  # of one task, and not of the database
+        except self._driver.Error as error:
             raise SpoolUnavailable(f"the database of the tasks cannot be used: {error}") from error
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
