@@ -20,6 +20,12 @@ def test_every_statement_has_its_row() -> None:
     assert [int(row[0]) for row in NUMBERED] == list(range(1, 66))
 
 
+def test_every_thing_that_uwsgi_is_kept_for_has_its_row() -> None:
+    rows = [row for row in ROWS if re.fullmatch(r"2\.\d+", row[0])]
+    assert [row[0] for row in rows] == [f"2.{number}" for number in range(1, 17)]
+    assert all(NAME.search(row[3]) for row in rows)
+
+
 def test_states_are_said_in_known_words() -> None:
     for number, _, state, tests in NUMBERED:
         assert re.match(r"(yes|other|not yet)\b", state), number
