@@ -21,6 +21,7 @@ def has_map(folder: Path) -> bool:
 
 
 FOLDERS = [path.parent for path in (ROOT / "src" / "vivace").rglob("__init__.py") if has_map(path.parent)]
+FOLDERS.append(ROOT / "bench")
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
