@@ -18,6 +18,7 @@ from vivace.server.interface import Interface
 from vivace.server.listeners import Acceptor
 from vivace.server.logs.handler import current
 from vivace.server.logs.redact import names_in
+from vivace.server.logs.shipper import count_dropped
 from vivace.server.logs.whose import serving
 from vivace.server.redirect import Redirect
 from vivace.server.settings import ServerSettings
@@ -95,6 +96,11 @@ class Server:
     def background(self) -> int:
         """Handlers that are at work after their response was complete."""
         return len(self._state.background) if self._state is not None else 0
+
+    @property
+    def lost_lines(self) -> int:
+        """Lines of the log and of the access log that nobody took."""
+        return count_dropped() + (self._access.dropped if self._access is not None else 0)
 
     def streams(self) -> list[Stream]:
         """The requests in progress; from any thread."""

@@ -20,6 +20,19 @@ FAIL = """
 async def fail(request):
     raise RuntimeError("as asked")
 """
+TALK = """
+import logging
+from vivace import Vivace
+
+app = Vivace("sample")
+
+
+@app.get("/")
+async def index(request):
+    for number in range(100):
+        logging.getLogger("sample").warning("line %d", number)
+    return {}
+"""
 COUNTING = ("counter", "histogram")
 OF_SUPERVISOR = re.compile("vivace_process_|vivace_worker_exits")
 """What begins anew with each supervisor."""
@@ -124,3 +137,17 @@ def test_a_supervisor_that_takes_over_goes_on_counting(watched: Watched) -> None
         watched.server.wait_for(r"the new supervisor \(pid \d+\) serves", number)
         watched.ask(2)
         watched.expect(4 * number)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_lines_that_nobody_took_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "sample.py").write_text(TALK)
+    port = find_free_port()
+    more = ["--admin-bind", f"127.0.0.1:{port}", "--log-to", "file:///dev/full", "--log-buffer", "5"]
+    with Serving([*RUN, *more], tmp_path) as server:
+        server.wait_for("Listening on")
+        watched = Watched(server, port)
+        for _ in range(4):
+            server.get("/")
+        until(lambda: watched.value("vivace_log_lines_dropped_total") >= 4 * 100 - 2 * 5)
+        assert watched.value("vivace_log_lines_dropped_total") < 4 * 110

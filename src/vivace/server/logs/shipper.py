@@ -21,7 +21,7 @@ from collections import deque
 from typing import Final, NamedTuple, Protocol
 from weakref import WeakSet
 
-__all__ = ["DROPS_TOLD", "Entry", "Place", "Shipper"]
+__all__ = ["DROPS_TOLD", "Entry", "Place", "Shipper", "count_dropped"]
 
 logger = logging.getLogger("vivace.logs")
 
@@ -326,6 +326,11 @@ class Shipper:
 
 
 _all: Final[WeakSet[Shipper]] = WeakSet()
+
+
+def count_dropped() -> int:
+    """Lines that no place of this process took, since it began to log."""
+    return sum(one.dropped for one in list(_all))
 
 
 def _before() -> None:

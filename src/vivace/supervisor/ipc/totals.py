@@ -14,7 +14,7 @@ from vivace.server.durations import CLASSES, DURATIONS
 
 __all__ = ["LAYOUT", "NOTHING", "SIZE", "Totals"]
 
-_ALL: Final = struct.Struct(f"=Q{len(CLASSES)}Q{len(DURATIONS)}Qd")
+_ALL: Final = struct.Struct(f"=2Q{len(CLASSES)}Q{len(DURATIONS)}Qd")
 SIZE: Final = _ALL.size
 """Octets of `Totals` in memory."""
 LAYOUT: Final = f"1-{_ALL.format}"
@@ -29,12 +29,14 @@ class Totals(NamedTuple):
         answers: Responses by `CLASSES`, with those to messages that were no requests.
         took: Requests by `DURATIONS`: each one is counted once.
         seconds: How long all of them took.
+        lost_lines: Of the log and the access log, which no place took.
     """
 
     served: int
     answers: tuple[int, ...]
     took: tuple[int, ...]
     seconds: float
+    lost_lines: int = 0
 
     @property
     def errors(self) -> int:
@@ -48,6 +50,7 @@ class Totals(NamedTuple):
             tuple(a + b for a, b in zip(self.answers, other.answers, strict=True)),
             tuple(a + b for a, b in zip(self.took, other.took, strict=True)),
             self.seconds + other.seconds,
+            self.lost_lines + other.lost_lines,
         )
 
     def minus(self, other: "Totals") -> "Totals":
@@ -57,17 +60,19 @@ class Totals(NamedTuple):
             tuple(a - b for a, b in zip(self.answers, other.answers, strict=True)),
             tuple(a - b for a, b in zip(self.took, other.took, strict=True)),
             self.seconds - other.seconds,
+            self.lost_lines - other.lost_lines,
         )
 
     def write(self, memory: mmap.mmap, offset: int) -> None:
         """Put it into memory."""
-        _ALL.pack_into(memory, offset, self.served, *self.answers, *self.took, self.seconds)
+        counts = self.served, self.lost_lines, *self.answers, *self.took
+        _ALL.pack_into(memory, offset, *counts, self.seconds)
 
     @classmethod
     def read(cls, memory: mmap.mmap | bytes, offset: int) -> "Totals":
         """What is in memory."""
-        served, *counts, seconds = _ALL.unpack_from(memory, offset)
-        return cls(served, tuple(counts[: len(CLASSES)]), tuple(counts[len(CLASSES) :]), seconds)
+        served, lost, *counts, seconds = _ALL.unpack_from(memory, offset)
+        return cls(served, tuple(counts[: len(CLASSES)]), tuple(counts[len(CLASSES) :]), seconds, lost)
 
 
 NOTHING: Final = Totals(0, (0,) * len(CLASSES), (0,) * len(DURATIONS), 0.0)

@@ -84,6 +84,7 @@ def _of_server(
     classes = zip(CLASSES, done.answers, strict=True)
     say("responses_total", "counter", "By class of the status.", *(({"class": c}, n) for c, n in classes))
     _histogram(lines, "vivace_request_duration_seconds", "From a request's head to its response's end.", done)
+    say("log_lines_dropped_total", "counter", "Lines that no log took.", ({}, done.lost_lines))
     for name, key in (("requests_in_progress", "active"), ("connections", "connections")):
         text = f"{name.replace('_', ' ').capitalize()}, at all workers."
         say(name, "gauge", text, ({}, sum(one.get(key) or 0 for one in workers)))

@@ -167,7 +167,12 @@ class Status:
         """What all workers have done that there ever were; no number becomes less."""
         done = reduce(Totals.plus, self._board.counts().values(), NOTHING)
         durations = {"bounds": DURATIONS[:-1], "counts": done.took, "seconds": done.seconds}
-        return {"requests": done.served, "responses": _by_class(done), "durations": durations}
+        return {
+            "requests": done.served,
+            "responses": _by_class(done),
+            "durations": durations,
+            "log_lines_dropped": done.lost_lines,
+        }
 
     def totals(self, workers: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Sums over what `workers` gave, of the workers that live now."""

@@ -144,7 +144,7 @@ class Pulse:
             *count_threads(),
             *self._delays(lag),
             self._fit is not None and not self._fit(),
-            _totals(state),
+            _totals(state, server.lost_lines),
         )
 
     def _delays(self, lag: float) -> tuple[float, float]:
@@ -163,11 +163,11 @@ class Pulse:
         return oldest.head.describe(), self._seen[oldest]
 
 
-def _totals(state: ServerState | None) -> Totals:
+def _totals(state: ServerState | None, lost_lines: int) -> Totals:
     if state is None or state.tally is None:
         return NOTHING
     tally = state.tally
-    return Totals(state.served, tuple(tally.answers), tuple(tally.took), tally.seconds)
+    return Totals(state.served, tuple(tally.answers), tuple(tally.took), tally.seconds, lost_lines)
 
 
 def _of(times: dict[Stream, float]) -> Callable[[Stream], float]:
