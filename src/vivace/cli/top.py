@@ -5,14 +5,19 @@ Rules of this file:
 - textual is imported here only, and asked for by name where it is missing (extra ``top``).
 - What is shown comes over the control socket, as `vivace ctl` has it; the server is found in the same way.
 - It only looks, but for one key: ``c`` replaces a worker.
+- Where there is no terminal, or one that cannot be drawn on, the table is written once, as text.
 """
 
+import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from vivace.cli.columns import align
+from vivace.cli.top_rows import COLUMNS, Looks, cells, heading
 from vivace.config import Config
 from vivace.supervisor.control.servers import Line, NotFound, find_server
 
@@ -24,8 +29,18 @@ __all__ = ["command"]
 @click.option("--socket", "place", default="", metavar="PATH", help="The control socket.")
 @click.option("--pid", default=0, metavar="PID", help="Of the supervisor.")
 @click.option("--pid-file", default="", metavar="PATH", help="Names the supervisor's process.")
-def command(every: float, place: str, pid: int, pid_file: str) -> None:
+@click.option("--once", is_flag=True, help="Write the table and end; so it is done where no terminal is.")
+def command(every: float, place: str, pid: int, pid_file: str, once: bool) -> None:
     """Watch the workers of a server that runs."""
+    try:
+        ask = _asking(_find(place, pid, pid_file))
+        ask("workers")
+        if once or not _draws():
+            click.echo(_table(ask, every))
+            return
+    except NotFound as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
     try:
         from vivace.cli.top_screen import Top
     except ImportError as error:
@@ -33,13 +48,23 @@ def command(every: float, place: str, pid: int, pid_file: str) -> None:
             raise
         click.echo('Error: vivace top draws with textual: pip install "vivace[top]"', err=True)
         sys.exit(1)
-    try:
-        found = _find(place, pid, pid_file)
-        _asking(found)("workers")
-    except NotFound as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
-    Top(_asking(found), every).run()
+    Top(ask, every).run()
+
+
+def _draws() -> bool:
+    """Whether there is a terminal that can be drawn on, and somebody at it."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _table(ask: Callable[..., dict[str, Any]], every: float) -> str:
+    """What the screen would show after its second look."""
+    looks = Looks()
+    looks.rows(ask("status")["workers"], "w")
+    time.sleep(every)
+    answer = ask("status")
+    rows = looks.rows(answer["workers"], "w")
+    lines = align([COLUMNS, *(cells(one) for one in rows)])
+    return "\n".join([heading(answer["server"], rows, "worker"), *lines])
 
 
 def _find(place: str, pid: int, pid_file: str) -> str:

@@ -2,8 +2,9 @@
 
 Rules of this file:
 
+- What stands in the table is made by `vivace.cli.top_rows`.
 - Asking the server may take a while: it is done in a thread, one question at a time.
-- What is told is shown as it is, never as markup: paths come from strangers.
+- What is told is shown as it is, never as markup, and controls are escaped: paths come from strangers.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,64 +18,16 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static
 
-from vivace.cli.columns import show_age, show_number, show_size
+from vivace.cli.top_rows import COLUMNS, NARROW, SORTS, Looks, cells, heading, safe
 from vivace.supervisor.control.servers import NotFound
 
-__all__ = ["SORTS", "Top", "rows_of"]
+__all__ = ["Requests", "Stacks", "Top"]
 
 Ask = Callable[..., dict[str, Any]]
 Row = dict[str, Any]
-
-SORTS: Final[dict[str, tuple[str, Callable[[Row], Any]]]] = {
-    "w": ("worker", lambda one: one["worker"]),
-    "s": ("rate", lambda one: -(one.get("rate") or 0.0)),
-    "a": ("active", lambda one: -(one.get("active") or 0)),
-    "p": ("cpu", lambda one: -(one.get("cpu") or 0.0)),
-    "m": ("memory", lambda one: -(one.get("rss") or 0)),
-}
-"""Key -> what it sorts by, and how."""
-_COLUMNS: Final = ("WORKER", "PID", "GEN", "STATE", "UP", "SERVED", "REQ/S", "ERRORS", "ACTIVE", "CONNS")
-_MORE: Final = ("DELAY", "CPU", "RSS", "EXITS", "OLDEST")
+_WIDE: Final = 120
+"""Columns of a terminal from which on all figures are shown."""
 _COLORS: Final = {"ready": "green", "blocked": "bold red", "unready": "yellow", "backoff": "red"}
-
-
-def rows_of(workers: Sequence[Row], before: dict[int, tuple[float, int]], key: str) -> list[Row]:
-    """The workers with the rate of their requests, in order.
-
-    Args:
-        workers: As a supervisor tells them.
-        before: Uptime and requests by pid, of the last look; becomes those of this one.
-        key: Of `SORTS`.
-    """
-    found = []
-    for one in workers:
-        pid, up, served = one.get("pid") or 0, one.get("uptime") or 0.0, one.get("served") or 0
-        then, had = before.get(pid, (up, served))
-        found.append({**one, "rate": (served - had) / (up - then) if up - then > 0.05 else 0.0})
-    before.clear()
-    before.update({one["pid"]: (one["uptime"], one.get("served") or 0) for one in workers if one.get("pid")})
-    return sorted(found, key=lambda one: (SORTS[key][1](one), one["worker"]))
-
-
-def _cells(one: Row) -> list[Text]:
-    oldest = one.get("oldest")
-    texts = [
-        str(one["worker"]),
-        show_number(one.get("pid") or None),
-        show_number(one.get("generation")),
-        one["state"],
-        show_age(one.get("uptime")),
-        show_number(one.get("served")),
-        f"{one['rate']:.0f}",
-        *(show_number(one.get(name)) for name in ("errors", "active", "connections")),
-        "-" if one.get("delay_p95") is None else f"{one['delay_p95'] * 1000:.0f}ms",
-        "-" if one.get("cpu") is None else f"{one['cpu'] * 100:.0f}%",
-        show_size(one.get("rss")),
-        str(one["restarts"]),
-        one.get("suspect") or (f"{oldest['request']} {oldest['age']:.1f}s" if oldest else ""),
-    ]
-    color = _COLORS.get(one["state"], "")
-    return [Text(text, style=color if text == one["state"] else "") for text in texts]
 
 
 class Stacks(Screen[None]):
@@ -89,7 +42,7 @@ class Stacks(Screen[None]):
     def compose(self) -> ComposeResult:
         """Text that can be scrolled."""
         with VerticalScroll():
-            yield Static(Text(self._text), id="stacks")
+            yield Static(Text(safe(self._text)), id="stacks")
         yield Footer()
 
 
@@ -110,7 +63,7 @@ class Requests(Screen[None]):
         """A line that says whose, and a table."""
         yield Static(f"worker {self.worker}: requests in progress", id="whose")
         table: DataTable[Text] = DataTable(cursor_type="row", id="requests")
-        table.add_columns("AGE", "STATUS", "REQUEST", "AT")
+        table.add_columns("AGE", "STATUS", "AT", "REQUEST")
         yield table
         yield Footer()
 
@@ -119,8 +72,8 @@ class Requests(Screen[None]):
         table = self.query_one("#requests", DataTable)
         table.clear()
         for one in requests:
-            texts = (f"{one['age']:.1f}s", str(one["status"] or "-"), one["request"], one["handler"])
-            table.add_row(*map(Text, texts))
+            texts = (f"{one['age']:.1f}s", str(one["status"] or "-"), one["handler"], one["request"])
+            table.add_row(*(Text(safe(text)) for text in texts))
         count = f"{len(requests)} requests in progress"
         self.query_one("#whose", Static).update(Text(f"worker {self.worker}: {count}"))
 
@@ -135,9 +88,14 @@ class Top(App[None]):
 
     TITLE = "vivace top"
     ENABLE_COMMAND_PALETTE = False
-    CSS = "#head { height: 2; } #said { height: 1; }"
+    CSS = """
+    #head { height: 2; }
+    #said { height: auto; max-height: 2; }
+    .-low Footer { display: none; }
+    .-low #head { height: 1; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(key, f"sort('{key}')", f"by {name}") for key, (name, _) in SORTS.items()),
+        *(Binding(key, f"sort('{key}')", name) for key, (name, _) in SORTS.items()),
         Binding("d", "dump", "stacks"),
         Binding("c", "recycle", "recycle"),
         Binding("q", "quit", "quit"),
@@ -145,10 +103,11 @@ class Top(App[None]):
 
     def __init__(self, ask: Ask, every: float = 1.0) -> None:
         super().__init__()
+        self.VERTICAL_BREAKPOINTS = [(0, "-low"), (10, "-high")]
         self._ask = ask
         self._every = every
         self._sort = "w"
-        self._before: dict[int, tuple[float, int]] = {}
+        self._looks = Looks()
         self._shown: list[Row] = []
         self._sorted = False
 
@@ -156,7 +115,6 @@ class Top(App[None]):
         """Two lines about the server, the workers, a line for answers, the keys."""
         yield Static("asking the server", id="head")
         table: DataTable[Text] = DataTable(cursor_type="row", id="workers")
-        table.add_columns(*_COLUMNS, *_MORE)
         yield table
         yield Static("", id="said")
         yield Footer()
@@ -181,25 +139,29 @@ class Top(App[None]):
             self.call_from_thread(self._say, str(error))
 
     def _draw(self, answer: dict[str, Any]) -> None:
-        server, chosen = answer["server"], self._chosen
-        self._shown = rows_of(answer["workers"], self._before, self._sort)
-        rate = sum(one["rate"] for one in self._shown)
-        ready = f"{server['ready']} of {server['wanted']} workers ready"
-        first = f"{server['name']}: {server['state']}, {ready}, generation {server['generation']}"
-        second = f"up {show_age(server['uptime'])}, {rate:.0f} requests/s, by {SORTS[self._sort][0]}"
+        chosen = self._chosen
+        self._shown = self._looks.rows(answer["workers"], self._sort)
+        head = heading(answer["server"], self._shown, SORTS[self._sort][0])
         main = self.screen_stack[0]
-        main.query_one("#head", Static).update(Text(f"{first}\n{second}"))
+        main.query_one("#head", Static).update(Text(head))
         table = main.query_one("#workers", DataTable)
         at = table.cursor_row
-        table.clear()
+        columns = COLUMNS if self.size.width >= _WIDE else NARROW
+        if len(table.columns) == len(columns):
+            table.clear()
+        else:
+            table.clear(columns=True)
+            table.add_columns(*columns)
         for row, one in enumerate(self._shown):
-            table.add_row(*_cells(one))
+            color = _COLORS.get(one["state"], "")
+            texts = cells(one, columns)
+            table.add_row(*(Text(text, style=color if text == one["state"] else "") for text in texts))
             at = row if one["worker"] == chosen else at  # what `c` replaces must not change under the cursor
         table.move_cursor(row=0 if self._sorted else at)
         self._sorted = False
 
     def _say(self, text: str) -> None:
-        self.screen_stack[0].query_one("#said", Static).update(Text(text))
+        self.screen_stack[0].query_one("#said", Static).update(Text(safe(text)))
 
     def action_sort(self, key: str) -> None:
         """Another order, at once, from its first."""
