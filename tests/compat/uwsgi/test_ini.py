@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vivace.compat.uwsgi.ini import MAX_INCLUDES, read_options
+from vivace.compat.uwsgi.ini import MAX_FILE, MAX_INCLUDES, MAX_OPTIONS, MAX_VALUE, read_options
 from vivace.errors import ConfigError
 
 
@@ -43,11 +43,54 @@ def test_placeholders_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     [("http = :$(NOBODY_SETS)", "line 2: there is no variable NOBODY_SETS"),
      ("http = @(none)", "cannot be read"), ("ini = none.ini", "none.ini cannot be read"),
      ("http = %(x)", "nothing above gives x"),
-     ("if-env = HOME", "if-env has no endif"), ("if-moon = full\nendif =", "no condition if-moon")],
+     ("if-env = HOME", "if-env has no endif"), ("if-moon = full\nendif =", "no condition if-moon"),
+     ("http = @(/dev/zero)", "line 2: /dev/zero cannot be read: it is no file"),
+     ("ini = /dev/zero", "line 2: /dev/zero cannot be read: it is no file"),
+     ("for-times = many\nendfor =", "line 2: for-times = 'many'; expected a whole number up to 10000"),
+     ("for-times = 10001\nendfor =", "line 2: for-times"), ("for-times = ²\nendfor =", "line 2: for-times"),
+     ("for = it's\nendfor =", "line 2: for = .* cannot be split")],
 )  # fmt: skip
 def test_what_is_not_there_is_an_error_that_names_the_line(tmp_path: Path, line: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         read(tmp_path, f"[uwsgi]\n{line}\n")
+
+
+def test_a_file_that_grows_without_end_is_refused(tmp_path: Path) -> None:
+    doubled = "".join(f"x{n + 1} = %(x{n})%(x{n})\n" for n in range(40))
+    with pytest.raises(ConfigError, match=rf"line \d+: with its placeholders .* over {MAX_VALUE}"):
+        read(tmp_path, f"[uwsgi]\nx0 = 12345678\n{doubled}")
+    (tmp_path / "again.ini").write_text("[uwsgi]\n" + "env = a\n" * 100)
+    with pytest.raises(ConfigError, match=f"more than {MAX_OPTIONS} options"):
+        read(tmp_path, f"[uwsgi]\nfor-times = {MAX_OPTIONS}\nini = again.ini\nendfor =\n")
+    assert len(read(tmp_path, f"[uwsgi]\nfor-times = {MAX_OPTIONS}\nenv = a\nendfor =\n")) == MAX_OPTIONS
+    (tmp_path / "long").write_text("x" * (MAX_VALUE + 1))
+    with pytest.raises(ConfigError, match=f"more than {MAX_VALUE} characters"):
+        read(tmp_path, "[uwsgi]\nenv = @(long)\n")
+    (tmp_path / "long").write_text("x" * MAX_VALUE)
+    assert read(tmp_path, "[uwsgi]\nenv = @(long)\n") == [("env", "x" * MAX_VALUE)]
+    (tmp_path / "huge.ini").write_text("[uwsgi]\n" + "#" * MAX_FILE)
+    with pytest.raises(ConfigError, match=f"more than {MAX_FILE} characters"):
+        read_options(str(tmp_path / "huge.ini"))
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_byte_order_mark_and_ends_of_lines_of_another_system(
+    tmp_path: Path, start: bytes, end: bytes
+) -> None:
+    lines = (b"[uwsgi]", b"env = A=\xc3\xb1\x0c\xe2\x80\xa8x", b"master")
+    (tmp_path / "u.ini").write_bytes(start + end.join(lines))
+    found, _ = read_options(str(tmp_path / "u.ini"))
+    assert [(one.name, one.value) for one in found] == [("env", "A=ñ\x0c\u2028x"), ("master", "true")]
+
+
+def test_for_glob_takes_names_from_anywhere(tmp_path: Path) -> None:
+    for name in ("b.env", "a.env"):
+        (tmp_path / name).touch()
+    found = [("env", str(tmp_path / "a.env")), ("env", str(tmp_path / "b.env"))]
+    for pattern in ("*.env", f"{tmp_path}/*.env"):
+        assert read(tmp_path, f"[uwsgi]\nfor-glob = {pattern}\nenv = %(_)\nendfor =\n") == found
+    assert read(tmp_path, "[uwsgi]\nfor-glob =\nenv = %(_)\nendfor =\n") == []
 
 
 def test_conditions_and_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,10 +126,32 @@ def test_a_socket_of_another_protocol_is_refused_with_what_to_write(meaning: Any
 
 
 @pytest.mark.parametrize("line", ["processes = many", "https = :443", "static-map = /x", "mount = /x",
-                                  "attach-daemon2 = freq=3", "smart-attach-daemon = a.pid"])  # fmt: skip
+                                  "attach-daemon2 = freq=3", "smart-attach-daemon = a.pid",
+                                  "attach-daemon = echo it's", "attach-daemon2 = cmd=x,stopsignal=99",
+                                  "smart-attach-daemon = a.pid it's"])  # fmt: skip
 def test_a_value_that_cannot_be_is_refused_with_its_line(meaning: Any, line: str) -> None:
     with pytest.raises(ConfigError, match=r"uwsgi.ini, line 2: .* cannot be used; expected"):
         meaning(line)
+
+
+@pytest.mark.parametrize("line", ["harakiri = -1", "threads = 1025", "processes = -1", "listen = 0",
+                                  "http = a", "stats = :x", "reload-on-rss = -1", "logto = a b"])  # fmt: skip
+def test_a_value_that_its_setting_does_not_take_is_refused_with_its_line(meaning: Any, line: str) -> None:
+    name = line.partition(" ")[0]
+    with pytest.raises(ConfigError, match=rf"\(from uwsgi.ini, line 2, {name}\)"):
+        meaning(line)
+
+
+@pytest.mark.parametrize("number", ["9", "2", "-1"])
+def test_a_cheaper_that_is_not_below_processes_is_named(meaning: Any, number: str) -> None:
+    found = meaning("processes = 2", f"cheaper = {number}")
+    assert found.settings["WORKERS"] == 2
+    (said,) = found.warnings
+    assert said.startswith(f"uwsgi.ini, line 3: cheaper = {number} has no effect here")
+
+
+def test_a_logger_without_a_place_is_named(meaning: Any) -> None:
+    assert "there is no place '' for logs" in meaning("logger =").warnings[0]
 
 
 @pytest.mark.parametrize("name", sorted(ELSEWHERE))

@@ -15,6 +15,7 @@ import re
 import shlex
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from glob import glob
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -25,6 +26,12 @@ __all__ = ["Given", "read_options"]
 
 MAX_INCLUDES: Final = 32
 """Files that one file may bring in, one in the other."""
+MAX_OPTIONS: Final = 10_000
+"""Options of a file, and times that a loop runs."""
+MAX_VALUE: Final = 65_536
+"""Characters of a value with its placeholders filled in, and of a file that is one."""
+MAX_FILE: Final = 1_048_576
+"""Characters of a file with options."""
 SECTION: Final = "uwsgi"
 _HOLDER: Final = re.compile(r"\$\(([^)\s]+)\)|%\(([^)]+)\)|@\(([^)]+)\)|%([a-zA-Z])")
 
@@ -80,10 +87,19 @@ class _State:
         """Put the values in the place of placeholders."""
         for _ in range(8):  # a value may hold placeholders itself
             filled = _HOLDER.sub(lambda match: self._value(match, place), text)
+            if len(filled) > MAX_VALUE:
+                raise _refusal(f"{place}: with its placeholders the value has over {MAX_VALUE} characters")
             if filled == text:
                 break
             text = filled
         return text
+
+    def take(self, given: "Given") -> None:
+        """Note an option."""
+        if len(self.found) >= MAX_OPTIONS:
+            raise _refusal(f"{given.place}: that is more than {MAX_OPTIONS} options; is it a loop of files?")
+        self.names[given.name] = given.value
+        self.found.append(given)
 
     def _value(self, match: re.Match[str], place: str) -> str:
         variable, name, file, magic = match.groups()
@@ -99,7 +115,7 @@ class _State:
                 raise _refusal(f"{place}: nothing above gives {name} for {match[0]}")
             return self.names[name]
         if file is not None:
-            return _read(self.path.parent / file, place).strip()
+            return _read(self.path.parent / file, place, MAX_VALUE).strip()
         return _magic(magic, self.path, self.section) or match[0]
 
 
@@ -144,8 +160,7 @@ def _take_lines(state: _State, lines: Iterator[_Line]) -> None:
             name, _, value = value.partition("=")
             state.names[name.strip()] = value.strip()
         elif line.name != "print":
-            state.names[line.name] = value
-            state.found.append(Given(line.name, value, line.place, line.value))
+            state.take(Given(line.name, value, line.place, line.value))
 
 
 def _block(lines: Iterator[_Line], opening: _Line) -> list[_Line]:
@@ -170,14 +185,27 @@ def _take_block(state: _State, opening: _Line, inner: list[_Line]) -> None:
             return
         values: Iterable[str] = [held or value]
     elif opening.name == "for-times":
-        values = map(str, range(1, int(value or 0) + 1))
+        values = map(str, range(1, _times(value or "0", opening.place) + 1))
     elif opening.name == "for-glob":
-        values = sorted(map(str, state.path.parent.glob(value)))
+        values = sorted(glob(os.path.join(state.path.parent, value))) if value else []
     else:
-        values = shlex.split(value)
+        values = _words(value, opening.place)
     for one in values:
         state.names["_"] = one
         _take_lines(state, iter(inner))
+
+
+def _words(value: str, place: str) -> list[str]:
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise _refusal(f"{place}: for = {value!r:.50} cannot be split: {error}") from None
+
+
+def _times(value: str, place: str) -> int:
+    if not (value.isascii() and value.isdigit()) or len(value) > 9 or int(value) > MAX_OPTIONS:
+        raise _refusal(f"{place}: for-times = {value!r:.50}; expected a whole number up to {MAX_OPTIONS}")
+    return int(value)
 
 
 def _exists(test: Callable[[Path], bool]) -> Callable[[_State, str], str | None]:
@@ -206,7 +234,7 @@ def _read_ini(text: str, name: str, section: str) -> list[_Line]:
     found: list[_Line] = []
     inside = False
     pending = ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         stripped = pending + line.strip()
         pending = ""
         if stripped.endswith("\\"):
@@ -291,11 +319,18 @@ def _magic(letter: str, path: Path, section: str) -> str:
     }.get(letter.lower() if letter in "DPSNECOX" else letter, "")
 
 
-def _read(path: Path, place: str) -> str:
+def _read(path: Path, place: str, most: int = MAX_FILE) -> str:
     try:
-        return path.read_text("utf-8")
+        if not path.is_file():  # a device or a FIFO may have no end
+            why = "it is no file" if path.exists() else "there is no such file"
+            raise _refusal(f"{place}: {path} cannot be read: {why}")
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(most + 1)
     except (OSError, ValueError) as error:
         raise _refusal(f"{place}: {path} cannot be read: {error}") from None
+    if len(text) > most:
+        raise _refusal(f"{place}: {path} has more than {most} characters")
+    return text
 
 
 def _refusal(why: str) -> ConfigError:

@@ -18,6 +18,7 @@ from typing import Any
 from vivace.compat.uwsgi.ini import Given, read_options
 from vivace.compat.uwsgi.rules import ACTS, ALIASES, ELSEWHERE, NOT_NEEDED
 from vivace.compat.uwsgi.sketch import Sketch, is_true
+from vivace.config import Config
 from vivace.errors import ConfigError
 
 __all__ = ["Meaning", "read_meaning"]
@@ -82,8 +83,11 @@ def read_meaning(path: str) -> Meaning:
     options, used = read_options(path)
     sketch = Sketch()
     for given in options:
+        before = dict(sketch.settings), sketch.workers
         _take(sketch, given, used)
+        _note_place(sketch, given, *before)
     _finish(sketch)
+    _check(sketch)
     return Meaning(
         target=_target(sketch),
         settings=sketch.settings,
@@ -109,6 +113,22 @@ def _take(sketch: Sketch, given: Given, used: set[str]) -> None:
         sketch.warnings.append(f"{given.place}: {given.name} is no option of uWSGI that is known here{hint}")
 
 
+def _note_place(
+    sketch: Sketch, given: Given, settings: Mapping[str, object], workers: tuple[int, int]
+) -> None:
+    if sketch.workers != workers:
+        sketch.places["WORKERS"] = f"{given.place}, {given.name}"
+    for name, value in sketch.settings.items():
+        if name not in settings or settings[name] != value:
+            sketch.places[name] = f"{given.place}, {given.name}"
+
+
+def _check(sketch: Sketch) -> None:
+    """Raise if a value is not what its setting takes; says which line gave it."""
+    for name, value in sketch.settings.items():
+        Config().override({name: value}, sketch.places.get(name, "uwsgi file"))
+
+
 def _say(sketch: Sketch, name: str, given: Given) -> None:
     if name == "virtualenv" and Path(given.value).absolute() == Path(sys.prefix).absolute():
         return
@@ -119,6 +139,10 @@ def _finish(sketch: Sketch) -> None:
     most, least = sketch.workers
     if most:
         sketch.settings["WORKERS"] = f"{least}..{most}" if 0 < least < most else most
+    if least and not 0 < least < max(most, 1):
+        where = sketch.places["WORKERS"].rpartition(",")[0]
+        text = f"{where}: cheaper = {least} has no effect here: it has to be below processes, which is {most}"
+        sketch.warnings.append(text)
     sketch.settings.setdefault("THREADS", 1)
     if most <= 1 and "RESPONSE_TIMEOUT" in sketch.settings:  # somebody has to replace a worker that is stuck
         sketch.settings["SUPERVISE"] = "on"

@@ -148,7 +148,7 @@ def _syslog(sketch: Sketch, _: Given) -> None:
 
 def _logger(sketch: Sketch, given: Given) -> None:
     words = given.value.split(None, 1)
-    kind, _, rest = words[-1].partition(":")  # a name may stand before it
+    kind, _, rest = words[-1].partition(":") if words else ("", "", "")  # a name may stand before it
     if kind in ("file", "stdio", "fd"):
         place = f"file://{Path(sketch.folder or '.', rest).absolute()}" if kind == "file" else "stdout"
     elif kind == "syslog":
@@ -166,14 +166,14 @@ def _logger(sketch: Sketch, given: Given) -> None:
 
 
 def _daemon(sketch: Sketch, given: Given) -> None:
-    sketch.daemon(given.value, critical=given.name == "attach-control-daemon", keep_on_reload=False)
+    sketch.daemon(given, given.value, critical=given.name == "attach-control-daemon", keep_on_reload=False)
 
 
 def _smart(sketch: Sketch, given: Given) -> None:
     _pid_file, _, command = given.value.partition(" ")
     if not command.strip():
         raise fail(given, "a pid file and a command")
-    sketch.daemon(command.strip(), adopt=True)
+    sketch.daemon(given, command.strip(), adopt=True)
     sketch.notes.append(f"{given.name}: the program has to stay in the foreground; its pid file is not read")
 
 
@@ -196,10 +196,13 @@ def _daemon_by_keys(sketch: Sketch, given: Given) -> None:
         import signal
 
         number = keys["stopsignal"]
-        more["stop_signal"] = signal.Signals(int(number)).name if number.isdigit() else number
+        try:
+            more["stop_signal"] = signal.Signals(int(number)).name if number.isdigit() else number
+        except ValueError:
+            raise fail(given, "stopsignal with the number or the name of a signal") from None
     if "touch" in keys:
         more["watch"] = keys["touch"].split(";")
-    sketch.daemon(command, **more)
+    sketch.daemon(given, command, **more)
 
 
 _DAEMON_KEYS: Final = frozenset(

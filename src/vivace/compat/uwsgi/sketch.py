@@ -31,6 +31,7 @@ class Sketch:
         module: The module or file with the app.
         function: The app in it.
         workers: The most and the least number of processes.
+        places: Which line gave a setting.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Sketch:
     module: str = ""
     function: str = ""
     workers: tuple[int, int] = (0, 0)
+    places: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, value: str) -> None:
         """One more item of a setting that has several, with spaces between them."""
@@ -59,9 +61,16 @@ class Sketch:
         """Run a command of a shell at a stage."""
         self.hooks.setdefault(stage, []).append(["sh", "-c", command])
 
-    def daemon(self, command: str, **more: Any) -> None:
-        """Keep a command of a shell running beside the workers."""
-        words = shlex.split(command)
+    def daemon(self, given: Given, command: str, **more: Any) -> None:
+        """Keep a command of a shell running beside the workers.
+
+        Raises:
+            ConfigError: It has a quote that does not end.
+        """
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise fail(given, f"a command for a shell ({str(error).lower()})") from None
         bare = re.sub(r"[^A-Za-z0-9._-]", "-", Path(words[0]).name if words else "").strip("-._") or "daemon"
         taken = {one["name"] for one in self.daemons}
         name, number = bare, 2

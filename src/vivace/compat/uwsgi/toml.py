@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from vivace.compat.uwsgi.meaning import Meaning
-from vivace.config import Config
 
 __all__ = ["to_toml"]
 
@@ -17,12 +16,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def to_toml(meaning: Meaning) -> str:
-    """The text of a vivace.toml that says what the file says.
-
-    Raises:
-        ConfigError: A value is not what its setting takes.
-    """
-    Config().override(meaning.settings, "uwsgi file")
+    """The text of a vivace.toml that says what the file says."""
     return "\n".join(_lines(meaning)) + "\n"
 
 
