@@ -434,3 +434,28 @@ def test_an_app_raises_its_own(caplog: pytest.LogCaptureFixture) -> None:
     Vivace("own_alarms").alarm("payment.failed", "declined", subject="visa")
     facts = caplog.records[0].__dict__
     assert (facts["event"], facts["subject"], facts["levelname"]) == ("payment.failed", "visa", "ERROR")
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_a_target_has_so_many_that_wait(
+    more: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, got, released = Vivace("slow_alarms"), list[str](), asyncio.Event()
+
+    async def slow(alarm: Alarm) -> None:
+        got.append(alarm.event)
+        await released.wait()
+
+    app.on_alarm("*")(slow)
+    async with kept(app, tmp_path, monkeypatch, ALARM_INTERVAL=0) as log:
+        log.error("under way", extra={"event": "first"})
+        await until(lambda: got)
+        for number in range(keeper.QUEUE + more):
+            log.error("waits", extra={"event": f"waits.e{number}"})
+            if number % 10 == 0:  # the socket has room for a few
+                await asyncio.sleep(0.01)
+        if more:
+            await until(lambda: "slow is slow: the alarm waits.e100 is not told" in caplog.text)
+        released.set()
+        await until(lambda: len(got) == 1 + keeper.QUEUE)
+    assert caplog.text.count("is slow") == more

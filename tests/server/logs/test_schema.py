@@ -4,7 +4,8 @@ import json
 import logging
 import re
 from collections.abc import Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
@@ -15,6 +16,10 @@ from vivace.config import Config
 from vivace.interfaces.native import NativeInterface
 from vivace.server.logs.redact import DEEPEST, Redaction
 from vivace.server.logs.schema import JSONFormatter, TextFormatter, place_process
+from vivace.server.logs.whose import request_id
+
+if TYPE_CHECKING:
+    from vivace.server.stream import Stream
 
 log = logging.getLogger("shop")
 
@@ -184,3 +189,9 @@ async def test_records_know_their_request(path: str, count: int, given: str, hea
     assert len(ids) == 1
     assert ids == {given} if given else re.fullmatch(r"[0-9a-f]+-[0-9a-f]{16}", ids.pop())
     assert "request_id" not in outside
+
+
+@pytest.mark.parametrize("size", [128, 129])
+def test_an_id_that_a_client_sends_has_an_end(size: int) -> None:
+    stream = SimpleNamespace(head=SimpleNamespace(fields=lambda: [(b"x-request-id", b"x" * size)]))
+    assert request_id(cast("Stream", stream), b"x-request-id") == "x" * 128

@@ -218,6 +218,16 @@ def test_a_key_that_others_may_read_is_none(mode: int, good: bool, tmp_path: Pat
             read_keys(str(path))
 
 
+def test_a_file_with_keys_has_an_end(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(OLD.ljust(65_536))
+    path.chmod(0o600)
+    assert len(read_keys(str(path))) == 1
+    path.write_text(OLD.ljust(65_537))
+    with pytest.raises(ConfigError, match="more than 65536 octets"):
+        read_keys(str(path))
+
+
 @pytest.mark.parametrize("text", ["0b" * 31, "0b" * 33, "no" * 32, f"{OLD} mine"])
 def test_what_is_no_key_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(ConfigError, match="64 hexadecimal digits") as refusal:

@@ -145,6 +145,20 @@ def test_a_datagram_is_never_too_long() -> None:
     assert re.match(rb"<10>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z web1 myshop \d+ - - yyy", data)
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_message_over_tcp_has_an_end(more: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        place = make_place(parse_place(f"syslog+tcp://127.0.0.1:{listener.getsockname()[1]}?host=h"), "shop")
+        head = len(f"<14>1 1970-01-01T00:00:01.000Z h shop {os.getpid()} - - ")
+        place.send([Entry(1.0, 20, "x" * (65_536 - head + more))])
+        connection, _ = listener.accept()
+        place.close()
+        with connection, connection.makefile("rb") as file:
+            length, _, message = file.read().partition(b" ")
+    assert int(length) == len(message) == 65_536
+    assert message.endswith(b"...[cut]" if more else b"xxxxxxxx")
+
+
 def test_lines_with_a_line_feed_between_are_asked_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

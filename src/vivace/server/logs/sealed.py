@@ -94,9 +94,11 @@ def _read_file(path: str) -> str:
     try:
         with open(path, "rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            data = file.read(LONGEST_FILE)
+            data = file.read(LONGEST_FILE + 1)
     except OSError as error:
         raise ConfigError(f"the key {path} cannot be read: {error.strerror}", key="LOG_KEY") from error
+    if len(data) > LONGEST_FILE:
+        raise ConfigError(f"{path} has more than {LONGEST_FILE} octets: no file with keys", key="LOG_KEY")
     if mode & 0o027:
         text = f"{path} has the mode {mode:o}: others may read or write it; do `chmod 600 {path}`"
         raise ConfigError(text, key="LOG_KEY")
