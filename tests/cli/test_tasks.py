@@ -61,7 +61,7 @@ def answer(*arguments: str) -> Any:
 
 def test_tasks_are_listed_with_their_states(spool: Spool) -> None:
     lines = call("tasks", "list").stdout.splitlines()
-    assert lines[0].split() == ["id", "state", "queue", "name", "attempts", "due", "last", "error"]
+    assert lines[0].split() == ["id", "state", "queue", "name", "attempts", "due", "(UTC)", "last", "error"]
     assert lines[1].split()[:4] == ["5", "dead", "default", "shop.b"]
     assert lines[1].endswith("ValueError: no luck")
     assert lines[-1].startswith("1 later, 1 ready, 1 running, 2 dead; 0 done so far, 2 failed; the oldest is")

@@ -27,7 +27,7 @@ __all__ = ["command"]
 
 MOST: Final = 50
 """Tasks that are listed if nobody says how many."""
-_COLUMNS: Final = ("id", "state", "queue", "name", "attempts", "due", "last error")
+_COLUMNS: Final = ("id", "state", "queue", "name", "attempts", "due (UTC)", "last error")
 _SHORT: Final = "%Y-%m-%d %H:%M:%S"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _T = TypeVar("_T")
