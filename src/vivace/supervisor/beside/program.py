@@ -125,9 +125,12 @@ class Record:
         Raises:
             OSError: It cannot be written.
         """
-        self._path.parent.mkdir(exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
         new = self._path.with_suffix(".new")
-        new.write_text(json.dumps({"pid": pid, "start": start_of(pid), "cmd": command}))
+        new.unlink(missing_ok=True)
+        noted = json.dumps({"pid": pid, "start": start_of(pid), "cmd": command})
+        with open(new, "x", opener=_open_own, encoding="utf-8") as file:
+            file.write(noted)
         new.replace(self._path)
 
     def open_log(self) -> int:
@@ -136,7 +139,7 @@ class Record:
         Raises:
             OSError: It cannot be made.
         """
-        self._path.parent.mkdir(exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         return os.open(self._path.with_suffix(".log"), flags, 0o600)
 
@@ -153,3 +156,8 @@ class Record:
         """Forget it."""
         with suppress(OSError):
             self._path.unlink()
+
+
+def _open_own(path: str, flags: int) -> int:
+    """Open a file that is nobody else's business: commands may have passwords in them."""
+    return os.open(path, flags, 0o600)
