@@ -20,9 +20,9 @@ import asyncio
 import logging
 import struct
 import sys
-import time
 from collections.abc import Coroutine, Sequence
 from socket import SO_LINGER, SOL_SOCKET
+from time import perf_counter
 from typing import Any, Final, cast
 
 from vivace.errors import ClientDisconnected, ProtocolError
@@ -168,7 +168,7 @@ class Connection(Intake):
         body = Body(state.now) if head.has_body else None
         self.stream = stream = Stream(self, head, body)
         if state.timed:
-            stream.started_at = time.perf_counter()
+            stream.started_at = perf_counter()
         self.phase = HANDLER
         if body is None:
             self.deadline = state.now + state.handler_time

@@ -12,6 +12,7 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from vivace.http.dates import format_date
@@ -204,7 +205,7 @@ class ServerState:
 
     def record(self, client: "tuple[str, int] | None", stream: "Stream") -> None:
         """Note a request that was timed, and whose response is complete or was cut."""
-        now = time.perf_counter()
+        now = perf_counter()
         if self.tally is not None:
             self.tally.add(stream.status, now - stream.started_at)
         if self.access is not None:
