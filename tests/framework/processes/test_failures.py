@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from vivace import RemoteError, Vivace
+from vivace import DeadlineExceeded, RemoteError, Vivace
 from vivace.framework.processes.runner import LONGEST_ERROR
+from vivace.framework.processes.words import place_of
 
 
 class Odd(BaseException):
@@ -104,3 +107,21 @@ async def test_an_argument_that_cannot_be_sent_is_a_type_error(app: Vivace, argu
 
     with pytest.raises(TypeError, match="expected values that msgspec encodes"):
         await take(argument)
+
+
+async def test_a_service_that_does_nothing_keeps_nobody_waiting(
+    app: Vivace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @app.service(timeout=0.2)
+    async def frozen(service: Any) -> None: ...
+
+    monkeypatch.setenv("VIVACE_RUN", str(tmp_path))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(place_of(str(tmp_path), "frozen", 0))
+        listener.listen()
+        with pytest.raises(DeadlineExceeded, match=r"within 0\.2 s; it may still read it"):
+            await frozen.send("hello")
+        with pytest.raises(DeadlineExceeded, match=r"within 0\.2 s"):
+            await frozen.send(bytes(10_000_000))
+        with pytest.raises(DeadlineExceeded, match="it was not sent"):
+            await frozen.send("behind it")

@@ -24,9 +24,9 @@ from typing import Any, Final
 
 import msgspec
 
-from vivace.errors import DeclarationError, QueueFull, WorkerDied
+from vivace.errors import DeadlineExceeded, DeclarationError, QueueFull, WorkerDied
 from vivace.framework.beside import Companion, Context
-from vivace.framework.processes.caller import Again
+from vivace.framework.processes.caller import Again, Ask, Line
 from vivace.framework.processes.host import Guest, Host
 from vivace.framework.processes.local import Place, folder_of
 from vivace.framework.processes.words import Word, place_of
@@ -129,7 +129,7 @@ class Service:
         restart: ``always``, ``on-failure`` or ``never``.
         grace: Seconds from the request to stop until the kill; None: GRACEFUL_SHUTDOWN_TIMEOUT.
         max_queue: Messages that may wait in each process.
-        timeout: Seconds that `send` waits for a process that is just being started.
+        timeout: Seconds that `send` waits for a process that is just being started, or does not answer.
         kind: What messages are made of it; None: they stay as they came.
 
     Attributes:
@@ -175,6 +175,7 @@ class Service:
             QueueFull: Its queue is full.
             WorkerDied: No process of it can be reached, or the one that had the message is gone, which may
                 have read it.
+            DeadlineExceeded: The process is there and does nothing: it may still read it.
             TypeError: The message cannot be encoded.
             MessageTooLarge: It is too long.
         """
@@ -189,9 +190,7 @@ class Service:
                     break
                 raise
             try:
-                ask = await line.ask(Word.PUT, message)
-                ask.started = True  # it may be read from now on
-                await ask.answer
+                await self._give(line, message)
             except Again:
                 continue
             except QueueFull:
@@ -199,6 +198,23 @@ class Service:
             else:
                 return
         raise QueueFull(f"service {self.name} has {self.max_queue} messages waiting, and takes no more now")
+
+    async def _give(self, line: Line, message: Any) -> None:
+        """Give a message to one process."""
+        ask: Ask | None = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                ask = await line.ask(Word.PUT, message)
+                ask.started = True  # it may be read from now on
+                await ask.answer
+        except TimeoutError:
+            rest = "it may still read it" if ask is not None else "it was not sent"
+            raise DeadlineExceeded(
+                f"service {self.name} did not take the message within {self._timeout:g} s; {rest}"
+            ) from None
+        finally:
+            if ask is not None:
+                line.cancel(ask)
 
     # In its process
 
