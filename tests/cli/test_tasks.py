@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.services.postgres import Postgres
+from tests.tasks.conftest import postgres, redis_server, spool_url
 from vivace.cli.group import vivace
 from vivace.tasks.records import NewTask
 from vivace.tasks.spool import Spool, open_spool
+
+__all__ = ["postgres", "redis_server"]
 
 APP = """
 from vivace import Vivace
@@ -113,6 +117,54 @@ def test_a_spool_that_is_not_there_is_not_made(folder: Path) -> None:
 def test_a_kind_of_spool_that_is_none_is_named() -> None:
     result = call("tasks", "list", "--url", "mongodb://x")
     assert (result.exit_code, "'mongodb' is no kind of spool" in result.stderr) == (2, True)
+
+
+@pytest.fixture(params=["sqlite", "postgres", "redis"])
+def url(request: pytest.FixtureRequest, folder: Path) -> str:
+    """Of an empty spool of each engine."""
+    found = spool_url(request, folder)
+    open_spool(found).close()
+    return found
+
+
+@pytest.mark.parametrize("command", ["show", "retry", "drop"])
+def test_a_task_that_is_not_there_is_named(url: str, command: str) -> None:
+    result = call("tasks", command, "99", "--url", url)
+    assert (result.exit_code, "there is no task 99" in result.stderr) == (1, True)
+    assert call("tasks", "list", "--url", url).stdout == "nothing there; 0 done so far, 0 failed\n"
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "1"], ["retry", "1"], ["drop", "1"]])
+@pytest.mark.parametrize(
+    ("url", "code", "said"),
+    [
+        ("postgres://me:geheim@127.0.0.1:1/x", 1, "the database of the tasks cannot be used: connection"),
+        ("redis://:geheim@127.0.0.1:1/0", 1, "the Redis of the tasks cannot be used: Error 111"),
+        ("postgres://me:ge heim@h/x", 2, "TASKS_URL cannot be read as a URL of PostgreSQL"),
+        ("redis://:geheim@127.0.0.1:no/0", 2, "TASKS_URL cannot be read as a URL of Redis"),
+        ("redis://:geheim@127.0.0.1:1/no", 2, "TASKS_URL cannot be read as a URL of Redis"),
+        ("redis://[::1", 2, "TASKS_URL cannot be read: Invalid IPv6 URL"),
+        ("sqlite:///wrong.sqlite3", 1, "the spool wrong.sqlite3 cannot be used: file is not a database"),
+    ],
+)
+def test_a_spool_that_cannot_be_reached_or_read_is_named_in_one_line(
+    folder: Path, url: str, code: int, said: str, command: list[str]
+) -> None:
+    (folder / "wrong.sqlite3").write_text("no database" * 100)
+    result = call("tasks", *command, "--url", url)
+    (line,) = result.stderr.splitlines()
+    assert (result.exit_code, line.startswith(f"Error: {said}")) == (code, True), result.stderr
+    assert "heim" not in result.stderr
+
+
+def test_tables_of_another_version_are_named(postgres: Postgres) -> None:
+    postgres.ask("DROP TABLE IF EXISTS vivace_tasks, vivace_tallies")
+    postgres.ask("CREATE TABLE vivace_tasks (id INTEGER)")
+    postgres.ask("CREATE TABLE vivace_tallies (name TEXT)")
+    result = call("tasks", "list", "--url", postgres.url)
+    postgres.ask("DROP TABLE vivace_tasks, vivace_tallies")
+    assert result.exit_code == 1
+    assert "the tables of the tasks are gone, or those of another version" in result.stderr
 
 
 def test_schedules_are_shown_with_their_next_times(folder: Path) -> None:

@@ -4,10 +4,10 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -58,7 +58,7 @@ def book(engine: Engine) -> Iterator[Book]:
 
 
 @asynccontextmanager
-async def at_work(book: Book) -> Any:
+async def at_work(book: Book) -> AsyncIterator[None]:
     """A runner whose leases are short, and a scheduler."""
     runner = Runner(book, book.names(""), 10, 2.0)
     stopping = asyncio.Event()

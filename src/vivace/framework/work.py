@@ -14,10 +14,11 @@ Rules of this file:
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from vivace.errors import ConfigError
 from vivace.framework.beside import Companion, Context
 from vivace.framework.declaring_work import Declare, DeclaringWork
 
@@ -109,24 +110,32 @@ class Working(DeclaringWork):
         return function
 
 
+@contextmanager
+def _in_one_line(what: str) -> Iterator[None]:
+    """What is wrong with the spool is said without a traceback, which says no more."""
+    from vivace.tasks.errors import SpoolUnavailable
+
+    try:
+        yield
+    except (ConfigError, SpoolUnavailable) as error:
+        logger.error("%s: %s", what, error)  # noqa: TRY400
+        raise SystemExit(1) from None
+
+
 async def run_tasks(context: Context) -> None:
     """Be a process that runs the tasks of an app, until told to stop."""
     from vivace.tasks.ephemeral import warn_of_ephemeral
-    from vivace.tasks.errors import SpoolUnavailable
     from vivace.tasks.runner import Runner
 
     book, config = context.app.work, context.config
-    if context.index == 0:
-        warn_of_ephemeral(book.url)
     async with AsyncExitStack() as stack:
+        stack.enter_context(_in_one_line("no tasks can be run"))
+        if context.index == 0:
+            warn_of_ephemeral(book.url)
         for make in book.around:
             await stack.enter_async_context(make(context.app))
         names = book.names(config.TASK_QUEUES)
-        try:
-            runner = Runner(book, names, config.TASK_CONCURRENCY, config.TASK_LEASE)
-        except SpoolUnavailable as error:
-            logger.error("no tasks can be run: %s", error)  # noqa: TRY400 - its traceback says no more
-            raise SystemExit(1) from None
+        runner = Runner(book, names, config.TASK_CONCURRENCY, config.TASK_LEASE)
         context.ready()
         grace = config.GRACEFUL_SHUTDOWN_TIMEOUT
         await runner.run(context.stopping, max(grace - CLEANUP, grace / 2))
@@ -141,5 +150,6 @@ async def run_scheduler(context: Context) -> None:
     book = context.app.work
     scheduler, watcher = Scheduler(book), Watcher(book)
     context.ready()
-    await asyncio.gather(scheduler.run(context.stopping), watcher.run(context.stopping))
+    with _in_one_line("nothing can be scheduled"):
+        await asyncio.gather(scheduler.run(context.stopping), watcher.run(context.stopping))
     book.close()

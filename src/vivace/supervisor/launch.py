@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-- What can go wrong before anything is served is found here, in this order: certificates, HUB_URL, the
-  pid file, the sockets.
+- What can go wrong before anything is served is found here, in this order: certificates, HUB_URL, TASKS_URL,
+  the pid file, the sockets.
 """
 
 import logging
@@ -40,7 +40,7 @@ def launch(job: Job) -> int:
     """Serve in this process or in several, until a signal ends it; the exit code.
 
     Raises:
-        ConfigError: The certificates or HUB_URL cannot be used.
+        ConfigError: The certificates, HUB_URL or TASKS_URL cannot be used.
         StartupError: The address cannot be used; exit code 4.
     """
     try:
@@ -61,6 +61,10 @@ def _launch(job: Job) -> int:
         from vivace.hub.engines import check_url
 
         check_url(job.config.HUB_URL)
+    if job.config.TASKS_URL:
+        from vivace.tasks.spool import check_url as check_tasks_url
+
+        check_tasks_url(job.config.TASKS_URL)
     before = predecessor()
     service = Service(job.config.PID_FILE, before=before.pid if before is not None else 0)
     service.check()

@@ -18,10 +18,10 @@ Rules of this file:
 import inspect
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, ParamSpec, TypeVar
-from urllib.parse import urlsplit
 
 from vivace.tasks.errors import TaskError
 from vivace.tasks.records import Placed
+from vivace.tasks.spool import scheme_of
 from vivace.tasks.sql import NEW, SAME, values_of
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Within(Generic[P, R]):
     def _line(self, *, waits: bool) -> Line:
         function = self._function
         carried = function.book.is_carried(function)
-        scheme = urlsplit(function.book.url).scheme
+        scheme = scheme_of(function.book.url)
         if carried or not scheme.startswith("postgres"):
             where = "carried by another system" if carried else f"kept in {scheme}"
             raise TaskError(

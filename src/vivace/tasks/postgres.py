@@ -39,7 +39,7 @@ def connect(url: str) -> "PostgresSpool":
     """Open the spool of a database; its tables are made if they are not there.
 
     Raises:
-        ConfigError: psycopg is not installed.
+        ConfigError: psycopg is not installed, or the URL cannot be read.
         SpoolUnavailable: The database cannot be reached.
     """
     return PostgresSpool(url)
@@ -57,9 +57,21 @@ def _driver() -> Any:
 
 
 def _open(driver: Any, url: str) -> Any:
-    return driver.connect(
-        url, autocommit=True, connect_timeout=PATIENCE, fallback_application_name="vivace tasks"
-    )
+    try:
+        return driver.connect(
+            url, autocommit=True, connect_timeout=PATIENCE, fallback_application_name="vivace tasks"
+        )
+    except driver.ProgrammingError:
+        # What libpq says of it may name a part of a password.
+        raise ConfigError(
+            "TASKS_URL cannot be read as a URL of PostgreSQL: expected postgres://user:password@host/database,"
+            " with % and two digits for what is special in a password",
+            key="TASKS_URL",
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 class PostgresSpool(SqlSpool):
@@ -118,16 +130,18 @@ class PostgresSpool(SqlSpool):
         try:
             yield
         except self._driver.errors.DiskFull as error:
-            raise SpoolFull(f"the database of the tasks has no room: {error}") from error
+            raise SpoolFull(f"the database of the tasks has no room: {_first_line(error)}") from error
         except (self._driver.errors.UndefinedTable, self._driver.errors.UndefinedColumn) as error:
             raise SpoolUnavailable(
-                f"the tables of the tasks are gone, or those of another version ({error}); a start makes them"
-                " if they are not there"
+                f"the tables of the tasks are gone, or those of another version ({_first_line(error)}); a"
+                " start makes them if they are not there"
             ) from error
         except (self._driver.DataError, self._driver.IntegrityError):
             raise  # of one task, and not of the database
         except self._driver.Error as error:
-            raise SpoolUnavailable(f"the database of the tasks cannot be used: {error}") from error
+            raise SpoolUnavailable(
+                f"the database of the tasks cannot be used: {_first_line(error)}"
+            ) from error
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         """Run a statement; its rows."""
@@ -168,7 +182,7 @@ def listen(url: str, heard: Callable[[], object]) -> Callable[[], object]:
 
     def follow() -> None:
         while not ends.is_set():
-            with contextlib.suppress(driver.Error), _open(driver, url) as connection:
+            with contextlib.suppress(driver.Error, ConfigError), _open(driver, url) as connection:
                 connection.execute(f"LISTEN {CHANNEL}")
                 heard()  # of what was enqueued before
                 while not ends.is_set():

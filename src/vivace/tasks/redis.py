@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -35,7 +36,7 @@ def connect(url: str) -> "RedisSpool":
     """Open the spool of a server.
 
     Raises:
-        ConfigError: redis-py is not installed.
+        ConfigError: redis-py is not installed, or the URL cannot be read.
         SpoolUnavailable: The server cannot be reached.
     """
     return RedisSpool(url)
@@ -56,13 +57,23 @@ def _open(driver: Any, url: str) -> Any:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    return driver.Redis.from_url(
-        url,
-        socket_timeout=PATIENCE,
-        socket_connect_timeout=PATIENCE,
-        retry=Retry(NoBackoff(), 0),
-        client_name="vivace-tasks",
-    )
+    try:
+        parts = urlsplit(url)
+        int(parts.path.strip("/") or 0)  # it would take database 0 instead of one that is none
+        return driver.Redis.from_url(
+            url,
+            socket_timeout=PATIENCE,
+            socket_connect_timeout=PATIENCE,
+            retry=Retry(NoBackoff(), 0),
+            client_name="vivace-tasks",
+        )
+    except ValueError:
+        # What it says may name a part of a password.
+        raise ConfigError(
+            "TASKS_URL cannot be read as a URL of Redis: expected redis://:password@host:6379/0, with % and"
+            " two digits for what is special in a password",
+            key="TASKS_URL",
+        ) from None
 
 
 class RedisSpool:
@@ -257,7 +268,7 @@ def listen(url: str, heard: Callable[[], object]) -> Callable[[], object]:
 
     def follow() -> None:
         while not ends.is_set():
-            with contextlib.suppress(driver.RedisError), _open(driver, url) as client:
+            with contextlib.suppress(driver.RedisError, ConfigError), _open(driver, url) as client:
                 ears = client.pubsub()
                 ears.subscribe(PREFIX + "bell")
                 while not ends.is_set():

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from vivace.errors import ConfigError
 from vivace.tasks.records import NewTask, Placed, Task
 
-__all__ = ["Spool", "is_file", "listen", "open_spool"]
+__all__ = ["Spool", "check_url", "is_file", "listen", "open_spool", "scheme_of"]
 
 _DRIVERS: Final = {
     "sqlite": "vivace.tasks.sqlite",
@@ -168,7 +168,7 @@ def listen(url: str, heard: Callable[[], object]) -> Callable[[], object]:
 
     Where all are on one machine there is nothing to do: the bells are heard.
     """
-    module = import_module(_DRIVERS[urlsplit(url).scheme])
+    module = import_module(_DRIVERS[scheme_of(url)])
     follow: Callable[[str, Callable[[], object]], Callable[[], object]] | None = getattr(
         module, "listen", None
     )
@@ -181,17 +181,28 @@ def _nothing() -> None:
 
 def is_file(url: str) -> bool:
     """Whether it names a file of this machine."""
-    return urlsplit(url).scheme == "sqlite"
+    return scheme_of(url) == "sqlite"
 
 
-def open_spool(url: str) -> Spool:
-    """Open the spool of a URL, made if it is not there.
+def scheme_of(url: str) -> str:
+    """What the URL of a spool begins with.
 
     Raises:
-        ConfigError: There is no driver for it, or what the driver needs is not installed.
-        SpoolUnavailable: It cannot be opened.
+        ConfigError: It is no URL.
     """
-    scheme = urlsplit(url).scheme
+    try:
+        return urlsplit(url).scheme
+    except ValueError as error:
+        raise ConfigError(f"TASKS_URL cannot be read: {error}", key="TASKS_URL") from None
+
+
+def check_url(url: str) -> None:
+    """Refuse the URL of no spool; nothing is connected or loaded.
+
+    Raises:
+        ConfigError: There is no driver for it.
+    """
+    scheme = scheme_of(url)
     if scheme not in _DRIVERS:
         raise ConfigError(
             f"TASKS_URL: {scheme or url!r} is no kind of spool; expected sqlite:///path, postgres://... or"
@@ -199,5 +210,15 @@ def open_spool(url: str) -> Spool:
             key="TASKS_URL",
             allowed=sorted(_DRIVERS),
         )
-    connect: Callable[[str], Spool] = import_module(_DRIVERS[scheme]).connect
+
+
+def open_spool(url: str) -> Spool:
+    """Open the spool of a URL, made if it is not there.
+
+    Raises:
+        ConfigError: There is no driver for it, what the driver needs is not installed, or it cannot read it.
+        SpoolUnavailable: It cannot be opened.
+    """
+    check_url(url)
+    connect: Callable[[str], Spool] = import_module(_DRIVERS[scheme_of(url)]).connect
     return connect(url)
