@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 import vivace
-from vivace.supervisor.fleet.fleet import ECHO
+from vivace.supervisor.fleet.patience import ECHO
 
 PATIENCE = 20.0
 """Seconds after which a condition is given up; the machine may be busy."""

@@ -10,7 +10,7 @@ import pytest
 
 from tests.supervisor.fleet.clock import Clock, serving
 from tests.supervisor.serving import Serving
-from vivace.supervisor.fleet.fleet import INTENSITY_PERIOD
+from vivace.supervisor.fleet.deaths import INTENSITY_PERIOD
 from vivace.supervisor.system.procfs import processor_time
 
 APP = """
@@ -35,9 +35,9 @@ async def index(request):
 RUN = ("-m", "vivace", "run", "sample.py", "--port", "0", "--no-access-log")
 SOON = """
 import sys
-import vivace.supervisor.fleet.fleet as fleet
+from vivace.supervisor.fleet import deaths
 
-fleet.NOBODY = 2.0
+deaths.NOBODY = 2.0
 sys.argv[0] = "vivace"
 from vivace.cli import main
 

@@ -51,7 +51,8 @@ from vivace.supervisor.fleet.actions import (
     Spawn,
     Unload,
 )
-from vivace.supervisor.fleet.fleet import Fleet, Patience
+from vivace.supervisor.fleet.fleet import Fleet
+from vivace.supervisor.fleet.patience import Patience
 from vivace.supervisor.fleet.handle import describe_exit
 from vivace.supervisor.fleet.scaling import Change, Scaler
 from vivace.supervisor.generations.autopsy import Autopsy

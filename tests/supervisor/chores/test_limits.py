@@ -14,8 +14,9 @@ from tests.cli.test_ctl import ctl
 from tests.supervisor.serving import Serving, until
 from vivace.config import Config
 from vivace.supervisor.chores.limits import MemoryGuard
-from vivace.supervisor.fleet.fleet import Fleet, Patience
+from vivace.supervisor.fleet.fleet import Fleet
 from vivace.supervisor.fleet.handle import State, WorkerHandle
+from vivace.supervisor.fleet.patience import Patience
 from vivace.supervisor.workers.worker import loop_timeout
 
 APP = """

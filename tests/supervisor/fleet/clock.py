@@ -14,8 +14,9 @@ from vivace.supervisor.fleet.actions import (
     Spawn,
     Unload,
 )
-from vivace.supervisor.fleet.fleet import ECHO, Fleet, Patience
+from vivace.supervisor.fleet.fleet import Fleet
 from vivace.supervisor.fleet.handle import State
+from vivace.supervisor.fleet.patience import ECHO, Patience
 
 PATIENCE = Patience(graceful=10.0, boot=60.0, idle=5.0, canary=1.0)
 

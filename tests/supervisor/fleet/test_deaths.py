@@ -2,7 +2,7 @@
 
 from tests.supervisor.fleet.clock import serving
 from vivace.supervisor.fleet.actions import Say, Spawn
-from vivace.supervisor.fleet.fleet import INTENSITY_PERIOD, NOBODY
+from vivace.supervisor.fleet.deaths import INTENSITY_PERIOD, NOBODY
 from vivace.supervisor.fleet.handle import WorkerHandle, describe_exit
 
 

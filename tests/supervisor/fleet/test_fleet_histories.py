@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.supervisor.fleet.clock import PATIENCE, Clock, serving
-from vivace.supervisor.fleet.fleet import KILL_AFTER
+from vivace.supervisor.fleet.patience import KILL_AFTER
 
 EVENTS = st.lists(
     st.tuples(

@@ -5,8 +5,8 @@ import signal
 import pytest
 
 from tests.supervisor.fleet.clock import PATIENCE, Clock, serving
-from vivace.supervisor.fleet.fleet import KILL_AFTER
 from vivace.supervisor.fleet.handle import State
+from vivace.supervisor.fleet.patience import KILL_AFTER
 
 
 def test_a_restart_replaces_one_after_the_other_and_never_has_fewer() -> None:

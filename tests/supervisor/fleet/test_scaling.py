@@ -18,8 +18,9 @@ from vivace.config import Config
 from vivace.config.workers import WorkerRange, least_workers
 from vivace.errors import ConfigError
 from vivace.supervisor.chores.adaptive import Scaling
-from vivace.supervisor.fleet.fleet import Fleet, Patience
+from vivace.supervisor.fleet.fleet import Fleet
 from vivace.supervisor.fleet.handle import State, WorkerHandle
+from vivace.supervisor.fleet.patience import Patience
 from vivace.supervisor.fleet.scaling import GROW_AFTER, IDLE, SHARE_AFTER, Change, Load, Scaler
 from vivace.supervisor.ipc.messages import Report
 from vivace.supervisor.ipc.scoreboard import Phase, Scoreboard

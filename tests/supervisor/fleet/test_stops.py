@@ -6,7 +6,7 @@ import pytest
 
 from tests.supervisor.fleet.clock import PATIENCE, Clock, serving
 from vivace.supervisor.fleet.actions import Spawn
-from vivace.supervisor.fleet.fleet import ECHO, KILL_AFTER
+from vivace.supervisor.fleet.patience import ECHO, KILL_AFTER
 
 
 def test_a_stop_is_graceful_and_ends_with_the_last_worker() -> None:

@@ -25,7 +25,8 @@ from vivace.supervisor.beside.daemons import Daemons
 from vivace.supervisor.beside.folder import Folder
 from vivace.supervisor.beside.hooks import Hooks
 from vivace.supervisor.beside.hub import HubProcess
-from vivace.supervisor.fleet.fleet import FORCED, KILL_AFTER, Fleet
+from vivace.supervisor.fleet.fleet import Fleet
+from vivace.supervisor.fleet.patience import FORCED, KILL_AFTER
 from vivace.supervisor.generations.generation import Generation
 from vivace.supervisor.ipc.channels import Channels
 from vivace.supervisor.ipc.messages import Made, Order

@@ -12,25 +12,19 @@ Rules of this file:
 - One planned replacement at a time; what is planned never counts as a death.
 - A dead worker is replaced for as long as the server runs (see `slots.py`). Only if deaths are many and
   nobody was ready for a while does the server end, so that the platform may start it anew.
-- A stop may begin with a delay, in which everything goes on but nobody new should be sent here; it is
-  graceful within one deadline; a second signal forces it; whoever is left then is killed. Nothing waits for
-  ever.
-- A server that another one replaces retires all workers; should the other end, it makes new ones.
+- How it stops is told in `stop.py`; a server that was replaced and has to go on makes new workers.
 """
 
 import logging
 import random
 import signal
 from collections import deque
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from vivace.supervisor.fleet.actions import (
     START_FAILED,
-    Abandon,
     Action,
     Done,
-    Force,
     Load,
     Retire,
     Say,
@@ -38,49 +32,19 @@ from vivace.supervisor.fleet.actions import (
     Spawn,
     Unload,
 )
+from vivace.supervisor.fleet.deaths import NOBODY, Deaths
 from vivace.supervisor.fleet.handle import State, WorkerHandle, describe_exit
+from vivace.supervisor.fleet.patience import KILL_AFTER, Patience
 from vivace.supervisor.fleet.slots import LONGEST_DELAY, Slots
+from vivace.supervisor.fleet.stop import Stopping
 
-__all__ = ["ECHO", "FORCED", "KILL_AFTER", "Fleet", "Patience"]
+__all__ = ["Fleet"]
 
-KILL_AFTER: Final = 3.0
-"""Seconds after the graceful time when a worker that is still there is killed."""
-ECHO: Final = 0.25
-"""Seconds after a signal to stop in which another one says the same: a terminal sends Ctrl-C to everybody,
-and whatever started us may pass it on."""
-FORCED: Final = 2.0
-"""Seconds that a forced stop gives the workers."""
 WATCHDOG: Final = 1
 """The exit code of a worker that its own watchdog ends, when it does not stop in time."""
-INTENSITY_PERIOD: Final = 60.0
-"""Seconds over which deaths are counted."""
-LEAST_INTENSITY: Final = 6
-"""More deaths than this, and than three for each worker, are a crash loop; one worker's back-off allows 9."""
-NOBODY: Final = 30.0
-"""Seconds without any ready worker after which a crash loop ends the server, with exit code 5."""
 
 
-class Patience(NamedTuple):
-    """How long is waited for what, in seconds.
-
-    Attributes:
-        graceful: GRACEFUL_SHUTDOWN_TIMEOUT.
-        boot: BOOT_TIMEOUT, from the beginning of an import or a worker until it is done.
-        idle: KEEP_ALIVE_TIMEOUT: for so long a worker that is replaced answers on connections it has.
-        canary: For so long the first worker of new code must serve before others follow.
-        delay: SHUTDOWN_DELAY: for so long a server that is to stop goes on.
-        sockets: WEBSOCKET_RECYCLE_TIMEOUT: for so long a worker that is recycled waits for its WebSockets.
-    """
-
-    graceful: float
-    boot: float = 60.0
-    idle: float = 0.0
-    canary: float = 1.0
-    delay: float = 0.0
-    sockets: float = 0.0
-
-
-class Fleet:
+class Fleet(Stopping):
     """The workers and what is to become of them.
 
     Args:
@@ -89,27 +53,19 @@ class Fleet:
         chance: For the jitter of delays.
         surge: Workers beyond their number while some are replaced.
 
-    Attributes:
+    Attributes, beside those of `Stopping`:
         exit_code: Of the supervisor, once `done`.
         size: The number of workers.
-        stopping: A stop began: workers end.
-        handed: They end because another server serves in their place.
         strict: No place beyond the surge is ever taken: something is shared out by places.
         target: The generation that workers shall have.
-        coming: Those that were asked for and have no process yet, by their place.
-        workers: The living ones by process id.
     """
 
     def __init__(
         self, size: int, patience: Patience, chance: random.Random | None = None, surge: int = 1
     ) -> None:
+        super().__init__(patience)
         self.size = size
         self.surge = surge
-        self.patience = patience
-        self.workers: dict[int, WorkerHandle] = {}
-        self.coming: dict[int, WorkerHandle] = {}
-        self.stopping = False
-        self.handed = False
         self.exit_code = 0
         self.target = 0
         self.booted = False
@@ -122,27 +78,11 @@ class Fleet:
         self._loading: dict[int, float] = {}
         self._canary = False
         self._recycle: deque[tuple[int, str]] = deque()
-        self._deaths: deque[float] = deque()
-        self._nobody_since: float | None = None
+        self._deaths = Deaths()
         self._load_due: float | None = None
-        self._forced = False
-        self._hurried = False
-        self._asked_at = -ECHO
-        self._leave_at: float | None = None
-        self._deadline: float | None = None
         self._now = 0.0
 
     # What is asked
-
-    @property
-    def done(self) -> bool:
-        """The stop is complete."""
-        return self.stopping and not self.workers and not self.coming
-
-    @property
-    def leaving(self) -> bool:
-        """A stop was asked for, and has begun or will in a moment: readiness is over."""
-        return self.stopping or self._leave_at is not None
 
     @property
     def restarting(self) -> bool:
@@ -158,26 +98,20 @@ class Fleet:
         """Places that wait after deaths, and until when."""
         return self._slots.due_times(now)
 
-    @property
-    def ready_count(self) -> int:
-        """Workers that serve and will go on."""
-        return sum(w.state is State.READY for w in self.workers.values())
-
     def next_tick(self) -> float | None:
         """When `tick` has something to do; None if not before another event."""
         if self.stopping:
             return self._deadline
         times = [*self._loading.values(), *(self._judged_at(w) for w in self._all())]
         times += [self._slots.next_due(self._now), self._load_due, self._leave_at]
-        if self._nobody_since is not None and self._too_many_deaths():
-            times.append(self._nobody_since + NOBODY)
+        times.append(self._deaths.end_at(self.size, self._now))
         return min((time for time in times if time is not None), default=None)
 
     # What happened
 
     def start(self, now: float) -> list[Action]:
         """The server starts."""
-        self._nobody_since = now
+        self._deaths.nobody_since = now
         return self._load(now)
 
     def restart(self, now: float) -> list[Action]:
@@ -262,7 +196,7 @@ class Fleet:
             return []
         worker.state = State.READY
         worker.ready = now
-        self._nobody_since = None
+        self._deaths.nobody_since = None
         said: list[Action] = []
         if self.booted:
             said = [
@@ -339,46 +273,13 @@ class Fleet:
             return self._give_up_start(f"{who} ended with {describe_exit(code)} before it served", code, now)
         return self._died(worker, who, code, now)
 
-    def stop(self, now: float, *, forced: bool = False) -> list[Action]:
-        """A signal to stop came: the first lets requests finish, the second forces, the third kills.
-
-        What comes within `ECHO` of the one before is the same request.
-
-        Args:
-            now: The time.
-            forced: Already the first one forces.
-        """
-        if now < self._asked_at + ECHO and (self._forced or not forced):
-            return []
-        self._asked_at = now
-        if self.handed and not self._hurried:
-            return self._hurry(now)
-        if self.stopping:
-            return self._force(now)
-        second = self._leave_at is not None
-        if self.patience.delay and self.ready_count and not (second or forced):
-            self._leave_at = now + self.patience.delay
-            text = f"stopping: not ready any more, accepting for {self.patience.delay:g} s"
-            return [Say(logging.INFO, text)]
-        actions = self._begin_stop(now)
-        return [*actions, *self._force(now)] if second or forced else actions
-
-    def hand_over(self, now: float) -> list[Action]:
-        """Another server serves on the same sockets: the workers retire."""
-        self.handed = True
-        retired = [Retire(w.pid) if w.state is State.READY else Send(w.pid, signal.SIGTERM)
-                   for w in self.workers.values() if w.counts]  # fmt: skip
-        self._begin_stop(now)
-        self._deadline = now + self.patience.idle + self.patience.graceful + KILL_AFTER
-        return list(retired)
-
     def take_back(self, now: float) -> list[Action]:
         """The other server is gone before this one was: new workers serve in place of those that retire."""
         if not self.handed:
             return []
         self.stopping = self.handed = self._hurried = self._forced = False
         self._deadline = None
-        self._nobody_since = now
+        self._deaths.nobody_since = now
         for worker in self._all():
             if worker.state is State.STOPPING:
                 worker.state = State.RETIRING
@@ -408,12 +309,6 @@ class Fleet:
         return [*actions, *self._end_of_restart()]
 
     # Making and retiring
-
-    def _is_stopping(self) -> bool:
-        return self.stopping
-
-    def _all(self) -> list[WorkerHandle]:
-        return [*self.workers.values(), *self.coming.values()]
 
     def _fresh(self) -> list[WorkerHandle]:
         return [w for w in self._all() if w.counts and not self._is_stale(w)]
@@ -524,26 +419,21 @@ class Fleet:
 
     def _died(self, worker: WorkerHandle, who: str, code: int, now: float) -> list[Action]:
         how = f"{who} ended with {describe_exit(code)}" + (f" ({worker.doomed})" if worker.doomed else "")
-        if not self.ready_count and self._nobody_since is None:
-            self._nobody_since = now
+        if not self.ready_count and self._deaths.nobody_since is None:
+            self._deaths.nobody_since = now
         new = self.target != self._proven and worker.generation == self.target
         if new and (self._canary or worker.ready is None):
             return self._abort_restart(how, now)
-        self._deaths.append(now)
+        self._deaths.add(now)
         wait = self._slots.died(worker.slot, worker.lived(now), now)
         when = f"in {wait:.1f} s" if wait else "now"
         facts = f"; {worker.facts}" if worker.facts else ""
         event = "worker.crash" if worker.ready is not None else "worker.boot_failed"
-        if self._too_many_deaths():
+        if self._deaths.are_many(self.size, now):
             event = "crash_loop"
         subject = "" if event == "crash_loop" else worker.name
         text = f"{how}; it is replaced {when}{facts}"
         return [Say(logging.ERROR, text, "" if worker.doomed else event, subject), *self.tick(now)]
-
-    def _too_many_deaths(self) -> bool:
-        while self._deaths and self._deaths[0] < self._now - INTENSITY_PERIOD:
-            self._deaths.popleft()
-        return len(self._deaths) > max(3 * self.size, LEAST_INTENSITY)
 
     def _left(self, worker: WorkerHandle, who: str, code: int) -> list[Action]:
         if code == 0 or self.exit_code:
@@ -584,7 +474,7 @@ class Fleet:
         for generation in [g for g, due in self._loading.items() if due <= now]:
             text = f"the app was not imported after {self.patience.boot:g} s"
             actions += [Say(logging.ERROR, text), *self.load_failed(generation, 3, now)]
-        if (since := self._nobody_since) is not None and now >= since + NOBODY and self._too_many_deaths():
+        if (end := self._deaths.end_at(self.size, now)) is not None and now >= end:
             text = f"no worker was ready for {NOBODY:g} s, {len(self._deaths)} died within a minute: it ends"
             self.exit_code = 5
             actions += [Say(logging.ERROR, text, "crash_loop"), *self._begin_stop(now)]
@@ -599,44 +489,3 @@ class Fleet:
         text = f"{late[0].name} was not forked within {self.patience.boot:g} s: its template is killed"
         said = [Say(logging.ERROR, text), *self._abandon(late)]
         return said if self.booted else [*said, *self._give_up_start(late[0].name, 3, now)]
-
-    def _abandon(self, coming: Iterable[WorkerHandle]) -> list[Action]:
-        return [Abandon(generation) for generation in sorted({w.generation for w in coming})]
-
-    # The stop
-
-    def _begin_stop(self, now: float) -> list[Action]:
-        self._leave_at = None
-        self.stopping = True
-        self._deadline = now + self.patience.graceful + KILL_AFTER
-        for worker in self._all():
-            worker.state = State.STOPPING
-        return self._send(signal.SIGTERM)
-
-    def _force(self, now: float) -> list[Action]:
-        if self._forced:
-            return self._send(signal.SIGKILL)
-        self._forced = True
-        self._deadline = now + FORCED
-        return [Say(logging.INFO, "the stop is forced"), *(Force(pid) for pid in self.workers)]
-
-    def _hurry(self, now: float) -> list[Action]:
-        """A signal while the workers of a server that was replaced retire: no longer than a stop takes."""
-        self._hurried = True
-        self._deadline = min(self._deadline or now, now + self.patience.graceful + KILL_AFTER)
-        return []
-
-    def _kill_late(self, now: float) -> list[Action]:
-        if self._deadline is None or now < self._deadline:
-            return []
-        self._deadline = None
-        never = self._abandon(self.coming.values())
-        self.coming.clear()
-        if not self.workers:
-            return never
-        pids = ", ".join(map(str, self.workers))
-        text = f"the time to stop is over: killed {pids}, and with it the requests still running there"
-        return [*never, Say(logging.WARNING, text), *self._send(signal.SIGKILL)]
-
-    def _send(self, number: int) -> list[Action]:
-        return [Send(pid, number) for pid in self.workers]

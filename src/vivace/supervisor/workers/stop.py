@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Final
 
-from vivace.supervisor.fleet.fleet import ECHO, FORCED
+from vivace.supervisor.fleet.patience import ECHO, FORCED
 from vivace.supervisor.system.children import noted
 
 __all__ = ["Interrupted", "StopRequest"]
