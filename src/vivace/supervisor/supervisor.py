@@ -66,6 +66,7 @@ from vivace.supervisor.listening.sockets import Listeners
 from vivace.supervisor.loading.job import Job
 from vivace.supervisor.loading.main_process import imported_files, run_main_listeners, why_unsafe
 from vivace.supervisor.system.children import NOTED, STOPS, adopt_orphans, tie_to
+from vivace.supervisor.system.queues import describe_queues
 from vivace.supervisor.system.reaper import Reaper
 from vivace.supervisor.system.signals import Signals
 from vivace.supervisor.telling.last_words import tell_what_waits
@@ -191,7 +192,12 @@ class Supervisor:
             self._retinue.rows,
             self._retinue.order,
             lambda: self._usage.found,
+            self._queues,
         )
+
+    def _queues(self) -> list[dict[str, Any]]:
+        sockets = (one for _, one in self._listeners.named())
+        return describe_queues(zip(self._addresses, sockets, strict=False))
 
     def run(self) -> int:
         """Start the workers and keep them until a signal ends it; the exit code."""

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,7 +167,9 @@ def test_a_worker_that_is_near_its_limit(serve: Serve, tmp_path: Path) -> None:
 @LINUX
 def test_a_queue_that_is_full(serve: Serve, tmp_path: Path) -> None:
     blocked = APP.replace("def block", "async def block")
-    with serve("backlog.full", "--backlog", "1", "--loop-timeout", "0", app=blocked) as server:
+    admin = find_free_port()
+    arguments = ["--backlog", "1", "--loop-timeout", "0", "--admin-bind", f"127.0.0.1:{admin}"]
+    with serve("backlog.full", *arguments, app=blocked) as server:
         port = server.port
         clients: list[socket.socket] = []
         try:
@@ -178,6 +181,10 @@ def test_a_queue_that_is_full(serve: Serve, tmp_path: Path) -> None:
                 clients[-1].setblocking(False)
                 clients[-1].connect_ex(("127.0.0.1", port))
             until(lambda: bool(told(tmp_path)), PATIENCE)
+            with urllib.request.urlopen(f"http://127.0.0.1:{admin}/stats?format=uwsgi") as answer:
+                figures = json.load(answer)
+            assert figures["listen_queue"] == figures["sockets"][0]["queue"] == 2
+            assert figures["listen_queue_errors"] >= 1
         finally:
             (tmp_path / "go").touch()
             for one in clients:

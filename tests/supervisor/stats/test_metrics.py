@@ -40,7 +40,8 @@ SERVER = {
     "wanted": 2,
     "memory": 1024,
     "pid": 7,
-    "addresses": ["http://127.0.0.1:8000"],
+    "addresses": ["http://127.0.0.1:8000", "unix:/run/shop.sock"],
+    "queues": [{"address": "http://127.0.0.1:8000", "queue": 3, "dropped": 4}],
 }
 WORKER = {
     "worker": 1,
@@ -98,6 +99,8 @@ def test_all_that_is_known_is_told_and_nothing_else() -> None:
     assert found["vivace_request_duration_seconds_sum"] == {"": 31.501}
     assert found["vivace_worker_exits_total"] == {"worker=1": 3.0, "worker=2": 1.0}
     assert found["vivace_requests_in_progress"] == {"": 4.0}
+    assert found["vivace_listen_queue"] == {"address=http://127.0.0.1:8000": 3.0}
+    assert found["vivace_listen_dropped_total"] == {"address=http://127.0.0.1:8000": 4.0}
     assert found["vivace_workers"]["state=ready"] == 1.0
     assert found["vivace_workers"]["state=backoff"] == 1.0
     assert found["vivace_workers"]["state=blocked"] == 0.0

@@ -49,6 +49,7 @@ class Desk:
         beside: Gives what there is to show of processes beside the workers.
         tell_others: Sends them an order.
         usages: Gives the connections that workers hold of budgets, as of the last look.
+        queues: Gives what there is to show of listening sockets.
     """
 
     def __init__(
@@ -66,9 +67,10 @@ class Desk:
         beside: Callable[[float], list[dict[str, Any]]] = lambda _: [],
         tell_others: Callable[[Order], object] = lambda _: None,
         usages: Callable[[], Iterable[Usage]] = tuple,
+        queues: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         self._before = 0
-        self._status = Status(fleet, board, workforce.exits, addresses, beside)
+        self._status = Status(fleet, board, workforce.exits, addresses, beside, queues)
         self._commands = Commands(
             fleet, do, workforce.send, restart, stop, self._status, lambda: voice.complaint, tell_others
         )

@@ -88,6 +88,11 @@ def _of_server(
     for name, key in (("requests_in_progress", "active"), ("connections", "connections")):
         text = f"{name.replace('_', ' ').capitalize()}, at all workers."
         say(name, "gauge", text, ({}, sum(one.get(key) or 0 for one in workers)))
+    queues = [({"address": one["address"]}, one) for one in server["queues"]]
+    text = "Clients that wait to be accepted."
+    say("listen_queue", "gauge", text, *((mark, one["queue"]) for mark, one in queues))
+    text = "What the system did not let into the queue of a listening socket."
+    say("listen_dropped_total", "counter", text, *((mark, one["dropped"]) for mark, one in queues))
     say("workers_wanted", "gauge", "Workers that there should be.", ({}, server["wanted"]))
     say("workers", "gauge", "Workers by state.", *(({"state": one}, states[one]) for one in _STATES))
     say("supervisor_resident_memory_bytes", "gauge", "Of the supervisor.", ({}, server["memory"]))

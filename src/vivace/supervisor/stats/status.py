@@ -54,6 +54,7 @@ class Status:
         exits: How the last worker of each place ended.
         addresses: Where it listens.
         beside: Gives what there is to show of processes beside the workers, at a time.
+        queues: Gives what there is to show of listening sockets.
 
     Attributes:
         beside: See above.
@@ -68,11 +69,13 @@ class Status:
         exits: dict[int, Exit],
         addresses: Sequence[str],
         beside: Callable[[float], list[dict[str, Any]]] = lambda _: [],
+        queues: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         self._fleet = fleet
         self._board = board
         self._exits = exits
         self.beside = beside
+        self._queues = queues
         self.name = ""
         self.threads = 0
         self._addresses = list(addresses)
@@ -89,6 +92,7 @@ class Status:
             "state": self._state(),
             "uptime": now - self._began,
             "addresses": self._addresses,
+            "queues": self._queues(),
             "generation": fleet.target,
             "ready": fleet.ready_count,
             "wanted": fleet.size,

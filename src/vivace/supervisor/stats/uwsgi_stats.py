@@ -36,10 +36,11 @@ def uwsgi_shape(
         workers: As `Status.workers` gives them.
         beside: What runs beside them.
     """
+    waiting = {one["address"]: one["queue"] for one in server["queues"]}
     return {
         "version": f"vivace-{server['version']}",
-        "listen_queue": 0,
-        "listen_queue_errors": 0,
+        "listen_queue": sum(waiting.values()),
+        "listen_queue_errors": sum(one["dropped"] for one in server["queues"]),
         "signal_queue": 0,
         "load": sum(one.get("active") or 0 for one in workers),
         "pid": server["pid"],
@@ -47,7 +48,9 @@ def uwsgi_shape(
         "gid": os.getegid(),
         "cwd": _folder(),
         "locks": [],
-        "sockets": [{"name": one, "proto": "http", "queue": 0} for one in server["addresses"]],
+        "sockets": [
+            {"name": one, "proto": "http", "queue": waiting.get(one, 0)} for one in server["addresses"]
+        ],
         "daemons": [_daemon(one) for one in beside],
         "workers": [_worker(one) for one in workers],
         "spoolers": [],

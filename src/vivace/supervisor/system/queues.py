@@ -11,10 +11,13 @@ Rules of this file:
 import socket
 import struct
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["count_dropped", "count_overflows"]
+from vivace.server.last_call import count_waiting
+
+__all__ = ["count_dropped", "count_overflows", "describe_queues"]
 
 _MEMINFO: Final = 55
 _NUMBERS: Final = struct.Struct("=9I")
@@ -44,3 +47,17 @@ def count_overflows() -> int | None:
         if names.startswith("TcpExt:") and found.get("ListenOverflows", "").isdecimal():
             return int(found["ListenOverflows"])
     return None
+
+
+def describe_queues(listeners: Iterable[tuple[str, socket.socket]]) -> list[dict[str, Any]]:
+    """What there is to show of listening sockets of TCP: clients that wait, and what was dropped.
+
+    Args:
+        listeners: Where they listen, and they.
+    """
+    found = ((address, one, count_dropped(one)) for address, one in listeners)
+    return [
+        {"address": address, "queue": count_waiting(one), "dropped": dropped}
+        for address, one, dropped in found
+        if dropped is not None
+    ]
