@@ -72,6 +72,8 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._ready = False
         self._closed = False
+        self._pause = self._ready_at = 0.0
+        self._complained = False
         self._lost_at: float | None = None
         self._engine_up = True
         self._numbers = itertools.count(1)
@@ -124,6 +126,7 @@ class Link(asyncio.Protocol):
 
     async def _keep_connecting(self) -> None:
         bound, told = _FIRST_RETRY, False
+        await asyncio.sleep(self._pause)
         while not self._closed:
             try:
                 await self._loop.create_unix_connection(lambda: self, self._path)
@@ -143,12 +146,23 @@ class Link(asyncio.Protocol):
         self._outlet.put(encode_frame(Op.HELLO, VERSION, self._name))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        now = self._loop.time()
+        if self._ready and now - self._ready_at >= _LAST_RETRY:
+            self._pause, self._complained = 0.0, False
+        else:  # what ends each connection soon is no hub, or will do so again
+            self._pause = min(max(2 * self._pause, _FIRST_RETRY), _LAST_RETRY)
         if self._ready and not self._closed:
-            self._lost_at = self._loop.time()
-            logger.warning("the hub is gone: this process connects again")
+            self._lost_at = now
+            self._complain("the hub is gone: this process connects again")
         self._ready, self._transport, self._outlet = False, None, None
         self._writable.set()
         self._connect()
+
+    def _complain(self, text: str, *details: object) -> None:
+        """Say what is wrong, once until the hub has stayed for a while."""
+        level = logging.DEBUG if self._complained else logging.WARNING
+        self._complained = True
+        logger.log(level, text, *details)
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -159,13 +173,13 @@ class Link(asyncio.Protocol):
     def _greet(self, version: int) -> None:
         """The hub answers: say everything again."""
         if version != VERSION:
-            logger.error(
-                "the hub speaks version %d of the wire, not %d: restart the server", version, VERSION
+            self._complain(
+                "the hub speaks version %s of the wire, not %d: restart the server", version, VERSION
             )
             return
         outlet = self._outlet
         assert outlet is not None
-        self._ready, self._engine_up = True, True
+        self._ready, self._engine_up, self._ready_at = True, True, self._loop.time()
         self._changed.set()
         outlet.put(encode_frame(Op.RULES, self._rules))
         lost_at, self._lost_at = self._lost_at, None
@@ -195,8 +209,9 @@ class Link(asyncio.Protocol):
         try:
             for op, *fields in self._frames.feed(data):
                 self._take(op, fields)
-        except (ValueError, TypeError, msgspec.MsgspecError):
-            logger.exception("the hub sent what cannot be read: this process connects again")
+        except (ValueError, TypeError, LookupError, RecursionError, msgspec.MsgspecError) as error:
+            told = "%s is no hub, for it sent what cannot be read (%.200s): this process connects again"
+            self._complain(told, self._path, error)
             if self._transport is not None:
                 self._transport.abort()
 

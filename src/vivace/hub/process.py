@@ -26,7 +26,8 @@ from vivace.hub.limits import Limits
 from vivace.hub.outlet import Outlet
 from vivace.hub.places import VARIABLE, make_exchange
 from vivace.hub.records import Outgoing, Past, Position, Rule, Stored
-from vivace.hub.wire import VERSION, Frames, Op, encode_frame
+from vivace.hub.shapes import read_fields
+from vivace.hub.wire import FRAME_MAX, VERSION, Frames, Op, encode_frame
 
 __all__ = ["main", "serve"]
 
@@ -35,6 +36,8 @@ logger = logging.getLogger("vivace.hub")
 _NO_RULE: Final = Rule("*")
 LAST: Final = 0.5
 """Seconds for which a hub that is told to end waits for the end of those that use it."""
+STRANGER: Final = 65_536
+"""Octets of a frame of one who has not greeted."""
 _SLOW: Final = "hub: this process read too slowly"
 
 
@@ -140,10 +143,10 @@ class Session(asyncio.Protocol):
         self._limits = limits
         self._sessions = sessions
         self._gone = gone
-        self._frames = Frames()
+        self._frames = Frames(STRANGER)
         self._outlet: Outlet | None = None
         self._transport: asyncio.Transport | None = None
-        self._known = False
+        self._known = self._over = False
         self._full = self._paused = False
         self._missed: dict[str, Position | None] = {}
 
@@ -156,6 +159,11 @@ class Session(asyncio.Protocol):
         self._sessions.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._frames.waiting and not self._over:
+            logger.warning(
+                "a process ended in the middle of what it said: %d octets of it are left out",
+                self._frames.waiting,
+            )
         self._sessions.discard(self)
         if self._gone is not None and not self._sessions:
             self._gone.set()
@@ -165,18 +173,31 @@ class Session(asyncio.Protocol):
 
     def end(self) -> None:
         """Send what waits, and close."""
+        self._over = True
         if self._outlet is not None and self._transport is not None:
             self._outlet.flush()
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         try:
-            for op, *fields in self._frames.feed(data):
+            for frame in self._frames.feed(data):
+                if self._over:
+                    break
+                op, *fields = frame
                 self._take(op, fields)
-        except (ValueError, TypeError, KeyError, IndexError, msgspec.MsgspecError):
-            logger.exception("a process sent what is no frame of the hub: it is disconnected")
-            if self._transport is not None:
-                self._transport.abort()
+        except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+            self._cut("a process sent what is no frame of the hub: it is disconnected (%s)", error)
+        except Exception as error:  # it must not end what others share  # noqa: BLE001
+            self._cut("the hub failed at what a process sent, which is disconnected", error, trace=True)
+
+    def _cut(self, text: str, error: BaseException, *, trace: bool = False) -> None:
+        self._over = True
+        if trace:
+            logger.error(text, exc_info=error)
+        else:
+            logger.error(text, str(error)[:200])
+        if self._transport is not None:
+            self._transport.abort()
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -197,24 +218,28 @@ class Session(asyncio.Protocol):
         if op == Op.HELLO:
             self._greet(*fields)
         elif not self._known:
-            raise ValueError(f"frame {op} came before a greeting")
+            raise ValueError(f"frame {op!r} came before a greeting")
         else:
-            _ACTIONS[op](self, *fields)
+            read = read_fields(op, fields)
+            _ACTIONS[op](self, *read)
 
-    def _greet(self, version: int, name: str = "") -> None:
+    def _greet(self, version: Any, name: Any = "") -> None:
         self._put(encode_frame(Op.HELLO, VERSION))
         if version != VERSION:
-            logger.warning("a process speaks version %d of the hub's wire, not %d", version, VERSION)
+            logger.warning("a process speaks version %.20r of the hub's wire, not %d", version, VERSION)
             self.end()
             return
+        if not isinstance(name, str):
+            raise TypeError("the name in a greeting is no text")
+        self._frames.most = FRAME_MAX
         self._known = True
         self._exchange.attach(self, name)
 
-    def _rules(self, rules: list[Any]) -> None:
-        self._exchange.declare(self, msgspec.convert(rules, list[Rule]))
+    def _rules(self, rules: list[Rule]) -> None:
+        self._exchange.declare(self, rules)
 
-    def _subscribe(self, topic: str, since: Any) -> None:
-        self._exchange.subscribe(self, topic, _position(since))
+    def _subscribe(self, topic: str, since: Position | None) -> None:
+        self._exchange.subscribe(self, topic, since)
 
     def _unsubscribe(self, topic: str) -> None:
         self._exchange.unsubscribe(self, topic)
@@ -227,8 +252,8 @@ class Session(asyncio.Protocol):
         outgoing = Outgoing(topic, payload, _NO_RULE, message_id, "", exclude)
         self._answer(number, self._exchange.publish(outgoing))
 
-    def _past(self, number: int, topic: str, since: Any, limit: int) -> None:
-        self._answer(number, self._exchange.past(topic, _position(since), limit))
+    def _past(self, number: int, topic: str, since: Position | None, limit: int) -> None:
+        self._answer(number, self._exchange.past(topic, since, limit))
 
     def _control(self, payload: bytes) -> None:
         self._exchange.control(self, payload)
@@ -250,12 +275,19 @@ class Session(asyncio.Protocol):
         if isinstance(value, asyncio.Future):
             value.add_done_callback(lambda done: self._answer_late(number, done))
         else:
-            self._put(encode_frame(Op.ANSWER, number, value))
+            self._put_answer(number, value)
+
+    def _put_answer(self, number: int, value: Any) -> None:
+        frame = encode_frame(Op.ANSWER, number, value)
+        if len(frame) > FRAME_MAX:
+            told = f"the answer has {len(frame)} octets: more than {FRAME_MAX}, so ask for fewer messages"
+            frame = encode_frame(Op.FAILED, number, told)
+        self._put(frame)
 
     def _answer_late(self, number: int, done: "asyncio.Future[Any]") -> None:
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is None:
-            self._put(encode_frame(Op.ANSWER, number, done.result()))
+            self._put_answer(number, done.result())
             return
         if not isinstance(error, HubUnavailable | asyncio.CancelledError):
             logger.error("the engine of the hub failed", exc_info=error)
@@ -294,7 +326,10 @@ class Session(asyncio.Protocol):
 
     def past(self, topic: str, past: Past) -> None:
         """The process is known to want a topic."""
-        self._put(encode_frame(Op.FOLLOWED, topic, past))
+        frame = encode_frame(Op.FOLLOWED, topic, past)
+        if len(frame) > FRAME_MAX:  # more than the other side takes: it goes on behind it
+            frame = encode_frame(Op.FOLLOWED, topic, Past([], False, past.position))
+        self._put(frame)
 
     def control(self, payload: bytes) -> None:
         """Pass on a control message."""
@@ -318,10 +353,6 @@ def _encoded(stored: Stored) -> bytes:
     if _last[0] is not stored:
         _last = (stored, encode_frame(Op.MESSAGE, stored))
     return _last[1]
-
-
-def _position(said: Any) -> Position | None:
-    return None if said is None else Position(str(said[0]), int(said[1]))
 
 
 _ACTIONS: Final[dict[int, Callable[..., None]]] = {

@@ -9,7 +9,7 @@ Rules of this file:
 """
 
 import re
-from typing import Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -58,7 +58,7 @@ class Position(
     """
 
     epoch: str
-    offset: int
+    offset: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
     def __str__(self) -> str:
         return f"{self.epoch}:{self.offset}"
@@ -77,11 +77,11 @@ class Rule(msgspec.Struct, frozen=True, array_like=True):
 
     pattern: str
     delivery: Delivery = "fast"
-    history: int = 0
+    history: Annotated[int, msgspec.Meta(ge=0)] = 0
     """How many messages are kept; 0: none."""
-    ttl: float = 0.0
+    ttl: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Seconds for which a message is kept; 0: as long as `history` allows."""
-    max_message: int = 0
+    max_message: Annotated[int, msgspec.Meta(ge=0)] = 0
     """The largest payload in octets; 0: HUB_MAX_MESSAGE."""
 
     @property

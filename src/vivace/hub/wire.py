@@ -59,12 +59,22 @@ def encode_frame(op: int, *fields: Any) -> bytes:
 
 
 class Frames:
-    """Takes octets as they come, and gives whole frames."""
+    """Takes octets as they come, and gives whole frames.
 
-    __slots__ = ("_buffer",)
+    Attributes:
+        most: Octets that a frame may have.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_buffer", "most")
+
+    def __init__(self, most: int = FRAME_MAX) -> None:
+        self.most = most
         self._buffer = bytearray()
+
+    @property
+    def waiting(self) -> int:
+        """Octets of a frame whose rest has not come."""
+        return len(self._buffer)
 
     def feed(self, data: bytes) -> list[list[Any]]:
         """The frames that are complete now.
@@ -79,7 +89,7 @@ class Frames:
         with memoryview(buffer) as view:
             while end - start >= 4:
                 (length,) = _length.unpack_from(view, start)
-                if length > FRAME_MAX:
+                if length > self.most:
                     raise ValueError(f"a frame of {length} octets: this is no hub, or no process of one")
                 if end - start - 4 < length:
                     break
