@@ -183,13 +183,15 @@ def test_a_fork_has_a_session_of_its_own() -> None:
 
 
 def test_a_new_key_is_read_when_files_are_opened_anew(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "key"
     path.write_text(OLD)
     path.chmod(0o400)
     with udp() as ear:
-        place = make_place(parse_place(f"udp+aead://127.0.0.1:{ear.getsockname()[1]}?key={path}"), "shop")
+        place = make_place(parse_place(f"udp+aead://127.0.0.1:{ear.getsockname()[1]}?key=key"), "shop")
+        monkeypatch.chdir("/")  # as the app may
         receiver = opener(f"{OLD},{NEW}")
         for text in ("broken", NEW):
             path.chmod(0o600)

@@ -150,7 +150,9 @@ class SealedUdp:
 
     def __init__(self, place: LogPlace, text: str) -> None:
         self.name = place.text
-        self._path, self._text = place.options.get("key", ""), text
+        path = place.options.get("key", "")
+        self._path = os.path.abspath(path) if path else ""  # in full: the app may go to another folder
+        self._text = text
         self._size = int(place.options.get("size", DATAGRAM))
         self._datagrams = Datagrams(place.host, place.port)
         self._key = read_keys(self._path, text)[0]
