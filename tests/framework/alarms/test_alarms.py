@@ -7,6 +7,7 @@ import http.server
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -352,6 +353,24 @@ async def test_a_command_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     out = (tmp_path / "out").read_text()
     assert out.startswith('task.deadfiringa b{"event":"task.dead","subject":"send","message":"it failed"')
     assert out.endswith("}\n"), "so that cat >> makes lines"
+
+
+async def test_what_a_command_says_is_read_and_its_end_told_if_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = tmp_path / "pid"
+    script = (
+        f"head -c 3000000 /dev/zero; echo first; sleep 60 & echo $! >> {left}; echo it failed >&2; exit 3"
+    )
+    rule = {"on": "task.dead", "to": f"exec:sh -c '{script}'"}
+    async with kept(SimpleNamespace(), tmp_path, monkeypatch, ALARM=[rule]) as log:
+        log.error("it failed", extra={"event": "task.dead", "subject": "send"})
+        await until(lambda: "was not told of the alarm" in caplog.text)
+    for pid in left.read_text().split():  # who holds the output open, and is not waited for
+        os.kill(int(pid), signal.SIGKILL)
+    assert "it ended with exit code 3; it said" in caplog.text
+    assert r"first\nit failed" in caplog.text
+    assert len(caplog.text) < 4000
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

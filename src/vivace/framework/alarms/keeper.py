@@ -22,6 +22,7 @@ import msgspec
 from vivace.config.alarms import PLACE, Alarm, parse_alarms
 from vivace.errors import ConfigError
 from vivace.framework.alarms.book import AlarmBook
+from vivace.framework.alarms.declare import GRACE
 from vivace.framework.alarms.targets import Function, Target, targets_of
 from vivace.framework.beside import Context
 
@@ -33,8 +34,8 @@ QUEUE: Final = 100
 """Alarms that wait for a target; more are dropped, and the log says so."""
 PAUSES: Final = (1.0, 5.0, 25.0)
 """Seconds before a target that failed is tried again."""
-LAST: Final = 5.0
-"""Seconds that are left for targets when the server stops."""
+LAST: Final = GRACE - 1.0
+"""Seconds that are left for targets when the server stops; then what they were not told is logged."""
 AT_ONCE: Final = 100
 """Events that are heard before targets have their turn again."""
 SAVED: Final = 0.2

@@ -24,7 +24,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -38,6 +38,8 @@ TIMEOUT: Final = 10.0
 """Seconds that a webhook may be silent."""
 LONG: Final = 30.0
 """Seconds that an attempt may take."""
+KEPT: Final = 500
+"""Octets of what a command said that the log tells, if it fails."""
 
 
 class Tell(Protocol):
@@ -153,21 +155,56 @@ class _Command:
             "ALARM_MESSAGE": alarm.message,
             "ALARM_STATE": "resolved" if alarm.resolved else "firing",
         }
+        environ = {**os.environ, **{name: value.replace("\0", "") for name, value in told.items()}}
+        with _Said() as said:
+            code = await self._run(msgspec.json.encode(alarm) + b"\n", environ, said.file)
+        if code:
+            text = said.end.decode("utf-8", "replace").strip()
+            raise OSError(f"it ended with exit code {code}{f'; it said {text!r}' if text else ''}")
+
+    async def _run(self, given: bytes, environ: dict[str, str], output: int) -> int:
         process = await asyncio.create_subprocess_exec(
             *self._argv,
             stdin=asyncio.subprocess.PIPE,
-            env={**os.environ, **{name: value.replace("\0", "") for name, value in told.items()}},
+            stdout=output,
+            stderr=output,
+            env=environ,
             start_new_session=True,
         )
         try:
             async with asyncio.timeout(LONG):
-                await process.communicate(msgspec.json.encode(alarm) + b"\n")
+                await process.communicate(given)
         finally:
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-        if process.returncode:
-            raise OSError(f"it ended with exit code {process.returncode}")
+        return process.returncode or 0
+
+
+class _Said:
+    """What a command says: it is read, for it must not wait, and the end of it is kept, for the log.
+
+    It is no pipe of asyncio's: those are waited for as long as a child of the command has them.
+    """
+
+    def __init__(self) -> None:
+        self._file, self.file = os.pipe()
+        os.set_blocking(self._file, False)
+        self.end = b""
+
+    def __enter__(self) -> Self:
+        asyncio.get_running_loop().add_reader(self._file, self._read)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._read()
+        asyncio.get_running_loop().remove_reader(self._file)
+        os.close(self._file)
+        os.close(self.file)
+
+    def _read(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self.end = (self.end + os.read(self._file, 65_536))[-KEPT:]
 
 
 class _Webhook:
