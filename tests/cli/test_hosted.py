@@ -116,7 +116,12 @@ def test_mounts_may_stand_in_a_file_and_hold_for_app_run(folder: Path) -> None:
         ("hosted:asgi", ["/old=hosted:fails"], 3, "the app mounted at /old: the app's lifespan failed"),
         ("sample:app", ["/a=hosted:wsgi", "/a/=hosted:asgi"], 2, "two apps are mounted at '/a/'"),
         ("hosted:asgi", ["/a=hosted:wsgi", "/a/=hosted:asgi"], 2, "two apps are mounted at '/a/'"),
-        ("hosted:asgi", ["old=hosted:wsgi"], 2, "expected a prefix and a target such as /old=module:app"),
+        (
+            "hosted:asgi",
+            ["old=hosted:wsgi"],
+            2,
+            "expected a prefix and what is there such as /old=module:app or /static=folder",
+        ),
         ("hosted:asgi", ["/<old>=hosted:wsgi"], 2, "no path parameters"),
     ],
 )

@@ -20,7 +20,9 @@ def test_the_arguments_of_the_web_line_are_taken(line: str, monkeypatch: pytest.
 
 
 def test_what_is_no_vivace_is_refused() -> None:
-    with pytest.raises(ConfigError, match="web runs 'gunicorn app'; expected vivace run"):
+    with pytest.raises(ConfigError, match=r"web runs 'uwsgi uwsgi.ini', .* write web: vivace run uwsgi.ini$"):
+        web_arguments("web: uwsgi uwsgi.ini\n", "Procfile")
+    with pytest.raises(ConfigError, match=r"web runs 'gunicorn app', .* write web: vivace run module:app$"):
         web_arguments("web: gunicorn app\n", "Procfile")
     with pytest.raises(ConfigError, match="has no process web"):
         web_arguments("mail: python mail.py\n", "Procfile")

@@ -44,8 +44,9 @@ def web_arguments(text: str, source: str) -> list[str]:
     for place in (0, 2):  # as a program, and as python -m vivace
         if [os.path.basename(word) for word in words[place : place + 2]] == ["vivace", "run"]:
             return words[place + 2 :]
+    instead = " ".join(["vivace run", *words[1:]]) if words[:1] == ["uwsgi"] else "vivace run module:app"
     raise ConfigError(
-        f"{source}: web runs {line!r}; expected vivace run, which is what `vivace run {source}` can start",
+        f"{source}: web runs {line!r}, which `vivace run {source}` cannot start; write web: {instead}",
         key="PROCFILE",
     )
 

@@ -341,7 +341,8 @@ _EXPECTED: Final = {
     "int": "a whole number",
     "logo": "text",
     "mode": "octal permission bits such as 660",
-    "mounts": "a prefix and a target such as /old=module:app, or several with a space between them",
+    "mounts": "a prefix and what is there such as /old=module:app or /static=folder, or several with a space"
+    " between them",
     "networks": "addresses, networks such as 10.0.0.0/8, unix or *, with a space between them",
     "paths": "a path, or several",
     "places": "stdout, a URL such as syslog+tls://host, or several with a space between them",

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from vivace.errors import DeclarationError
+from vivace.framework.options import refuse_unknown
 
 if TYPE_CHECKING:
     from vivace.config import Config
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RESTARTS", "Beside", "Companion", "Context", "Manager", "Placed", "all_companions"]
 
+_SERVICE: Final = ("name", "instances", "restart", "grace", "max_queue", "timeout", "kind")
+_POOL: Final = ("name", "size", "init", "max_queue", "timeout", "concurrency", "grace")
 RESTARTS: Final = ("always", "on-failure", "never")
 """When a companion whose function has ended is started again; whoever is killed has failed."""
 
@@ -190,6 +193,8 @@ class Beside:
         """
         from vivace.framework.processes.service import Service
 
+        refuse_unknown("@app.service", options, _SERVICE)
+
         def declare(found: Callable[..., Any]) -> Service:
             return Service(self, found, name or found.__name__, **options)
 
@@ -226,6 +231,8 @@ class Beside:
             DeclarationError: One of them cannot be.
         """
         from vivace.framework.processes.pool import Pool
+
+        refuse_unknown("@app.pool", options, _POOL)
 
         def declare(found: Callable[..., Any]) -> Pool:
             return Pool(self, found, name or found.__name__, **options)

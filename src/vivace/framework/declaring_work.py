@@ -16,6 +16,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
 
+from vivace.framework.options import refuse_unknown
+
 if TYPE_CHECKING:
     from vivace.tasks.book import Book
     from vivace.tasks.declared import TaskFunction
@@ -34,6 +36,9 @@ BACKOFF: Final = "exp:2s..10m"
 HISTORY: Final = 100
 """Runs of an interval that are kept if its declaration does not say how long; for a day at most."""
 DAY: Final = 86400.0
+_OPTIONS: Final = ("name", "queue", "retries", "backoff", "timeout", "unique", "priority", "keep")
+_TIMED: Final = ("tz", "overlap", "catch_up", *_OPTIONS)
+_REGULAR: Final = ("jitter", "overlap", "catch_up", *_OPTIONS)
 
 
 class DeclaringWork:
@@ -84,6 +89,7 @@ class DeclaringWork:
         Raises:
             DeclarationError: The name is taken, or an option or a parameter cannot be.
         """
+        refuse_unknown("@app.task", options, _OPTIONS)
         if function is None:
             return lambda given: self._add_task(given, options)
         return self._add_task(function, options)
@@ -115,6 +121,7 @@ class DeclaringWork:
         """
         from vivace.tasks.schedule import Cron
 
+        refuse_unknown("@app.cron", options, _TIMED)
         given = {"overlap": overlap, "catch_up": catch_up, **options}
         return self._scheduled(Cron(rule, tz), given)
 
@@ -138,6 +145,7 @@ class DeclaringWork:
         """
         from vivace.tasks.schedule import Every, parse_jitter
 
+        refuse_unknown("@app.every", options, _REGULAR)
         rule = Every(length)
         given = {"overlap": overlap, "catch_up": catch_up, "keep": min(DAY, HISTORY * rule.length), **options}
         return self._scheduled(rule, {"jitter": parse_jitter(jitter, rule.length), **given})
@@ -152,6 +160,7 @@ class DeclaringWork:
             debounce: How long nothing may change before it runs.
             **options: See `cron`. The function may take one argument: the list of these files.
         """
+        refuse_unknown("@app.watch", options, ("debounce", *_OPTIONS))
 
         def declare(function: Callable[..., Any]) -> Any:
             made = partial(_declare_watch, function, pattern, debounce, options)
