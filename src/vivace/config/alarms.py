@@ -14,6 +14,7 @@ Rules of this file:
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ import msgspec
 
 from vivace.errors import ConfigError
 
-__all__ = ["EVENTS", "PLACE", "Alarm", "AlarmRule", "parse_alarms", "show_alarms"]
+__all__ = ["EVENTS", "PLACE", "Alarm", "AlarmRule", "doubts", "parse_alarms", "show_alarms"]
 
 PLACE: Final = "alarms"
 """The socket in the folder of a server on which its processes tell of events."""
@@ -113,6 +114,16 @@ def parse_alarms(value: object) -> list[AlarmRule]:
 def show_alarms(rules: Sequence[AlarmRule]) -> str:
     """The value of ALARM for them."""
     return msgspec.json.encode(rules).decode() if rules else ""
+
+
+def doubts(patterns: Sequence[str]) -> list[str]:
+    """What looks like an event of the server and is none: nobody would ever be told of it."""
+    found = []
+    for name in patterns:
+        close = get_close_matches(name, EVENTS, 1, 0.8)
+        if close and not any(fnmatchcase(event, name) for event in EVENTS):
+            found.append(f"alarms: the server knows no event {name}; did you mean {close[0]}?")
+    return found
 
 
 def _read(table: Any) -> AlarmRule:

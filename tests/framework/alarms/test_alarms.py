@@ -198,6 +198,17 @@ async def kept(
     await asyncio.wait_for(task, PATIENCE)
 
 
+async def test_an_event_that_is_almost_one_of_the_server_is_doubted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rule = {"on": ["task.died", "tasks.*", "payment.failed"], "to": ["exec:true", "exec:false"]}
+    async with kept(SimpleNamespace(), tmp_path, monkeypatch, ALARM=[rule]):
+        pass
+    assert [r.message for r in caplog.records if "no event" in r.message] == [
+        "alarms: the server knows no event task.died; did you mean task.dead?",
+    ]
+
+
 async def test_functions_of_the_app_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app, got = Vivace("alarmed"), list[Alarm]()
 

@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from vivace.config.alarms import PLACE, Alarm, parse_alarms
+from vivace.config.alarms import PLACE, Alarm, doubts, parse_alarms
 from vivace.errors import ConfigError
 from vivace.framework.alarms.book import AlarmBook
 from vivace.framework.alarms.declare import GRACE
@@ -84,6 +84,8 @@ def _targets(context: Context) -> list[Target]:
         for on, function in app.alarm_functions:
             name = getattr(function, "__qualname__", repr(function))
             found.append(Target(f"function {name}", on, Function(function)))
+    for doubt in doubts(list(dict.fromkeys(pattern for target in found for pattern in target.on))):
+        logger.warning("%s", doubt)
     return found
 
 
