@@ -260,6 +260,30 @@ after_ready = ["true"]
     ]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what apprise imports
+def test_check_names_places_and_targets_that_cannot_be_used(folder: Path) -> None:
+    (folder / "vivace.toml").write_text(
+        'log_to = ["syslog+tls://logs.test?ca=none.pem", "udp+aead://logs.test?key=none.key", "file:///no/where"]\n'
+        '[[alarm]]\non = "*"\nto = ["exec:nowhere-to-be-found x", "nosuch://host", "https://hooks.test/x"]\n'
+    )
+    result = call("check")
+    assert result.exit_code == 1
+    said = [line for line in result.stderr.splitlines() if line.startswith("problem: ")]
+    assert len(said) == 4
+    for line, part in zip(said, ("none.pem", "none.key", "nosuch://...", "nowhere-to-be-found"), strict=True):
+        assert part in line
+
+
+def test_check_doubts_events_that_are_almost_those_of_the_server(folder: Path) -> None:
+    (folder / "vivace.toml").write_text("""
+[[alarm]]
+on = ["worker.crashed", "worker.*", "payment.failed", "task.dead"]
+to = "exec:true"
+""")
+    notes = [line for line in call("check").stdout.splitlines() if "no event" in line]
+    assert notes == ["note: alarms: the server knows no event worker.crashed; did you mean worker.crash?"]
+
+
 def test_check_reads_a_file_of_uwsgi(folder: Path) -> None:
     (folder / "foreign.py").write_text("def app(environ, start_response):\n    return []\n")
     (folder / "uwsgi.ini").write_text("[uwsgi]\nmodule = foreign:app\nprocesses = 3\nmule = true\n")

@@ -18,9 +18,10 @@ import click
 
 import vivace as package
 from vivace._build import PURE, compiled_modules
-from vivace.cli.check_beside import missing_programs, names_beside
+from vivace.cli.check_beside import missing_programs, names_beside, unusable_places
 from vivace.cli.from_uwsgi import is_uwsgi_file, uwsgi_reader
 from vivace.config import Config, available_cpus
+from vivace.config.alarms import doubts, parse_alarms
 from vivace.errors import ConfigError
 
 __all__ = ["command"]
@@ -50,6 +51,7 @@ def command(ctx: click.Context, target: str | None) -> None:
     _show_budgets(config, problems)
     _look_at_hub(config, problems)
     notes += config.warnings
+    notes += [doubt for rule in parse_alarms(config.ALARM) for doubt in doubts(rule.on)]
     for note in notes:
         click.echo(f"note: {note}")
     for problem in problems:
@@ -164,6 +166,7 @@ def _show_beside(app: Any, config: Config, problems: list[str]) -> None:
     if names := names_beside(app, config):
         _line("beside", ", ".join(names))
     problems.extend(missing_programs(config))
+    problems.extend(unusable_places(config))
 
 
 def _show_app(target: str, config: Config) -> Any:
