@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -61,6 +62,26 @@ def test_the_last_slot_is_at_the_moment_or_before() -> None:
         slot = at(2026, 1, 1, 10, 5)
         assert [rule.last(slot + more) - slot for more in (-1, 0, 1, 299, 300)] == [-300, 0, 0, 0, 300]
         assert rule.after(slot) == slot + 300
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/Madrid", "America/Santiago", "Australia/Lord_Howe", "Africa/Casablanca"]
+)
+@pytest.mark.parametrize("text", ["30 2 * * *", "15,45 1-2 * * *", "30 0-3 * * *", "*/20 * * * *"])
+@pytest.mark.parametrize("day", [(2026, 2, 14), (2026, 3, 28), (2026, 4, 4), (2026, 9, 5), (2026, 10, 24)])
+def test_backwards_there_are_the_same_slots_where_clocks_change(
+    zone: str, text: str, day: tuple[int, int, int]
+) -> None:
+    rule = Cron(text, zone)
+    begin = at(*day, zone=ZoneInfo(zone))
+    forwards = [rule.after(begin)]
+    while forwards[-1] < begin + 2 * 86400:
+        forwards.append(rule.after(forwards[-1]))
+    for slot, later in pairwise(forwards):
+        assert later > slot
+        assert {rule.last(slot), rule.last(slot + 1), rule.last(later - 1)} == {slot}
+    missed = Schedule("x", rule, catch_up="all").due(forwards[0], forwards[-1])
+    assert missed == forwards[1:]
 
 
 def test_seconds_may_stand_before_the_minutes() -> None:

@@ -91,7 +91,11 @@ class Cron:
 
     def last(self, moment: float) -> float:
         """See `Rule`."""
-        return self._next(moment + 1.0, reverse=True)  # behind it, since it may be a slot itself
+        slot = self._next(moment + 1.0, reverse=True)  # behind it, since it may be a slot itself
+        # Backwards, the library passes over slots of the hour that comes twice.
+        while (later := self.after(slot)) <= moment:
+            slot = later
+        return slot
 
     def _next(self, moment: float, reverse: bool) -> float:
         from cronsim import CronSim
