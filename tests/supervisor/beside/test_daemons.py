@@ -198,6 +198,22 @@ def test_one_that_is_adopted_outlives_the_server_and_another_takes_it_over(folde
             os.kill(found, signal.SIGKILL)
 
 
+def tickers(server: Serving) -> list[psutil.Process]:
+    """The programs that run."""
+    return [one for one in psutil.Process(server.process.pid).children() if "ticker.py" in one.cmdline()]
+
+
+def test_one_that_cannot_be_noted_is_not_left_behind(folder: Path) -> None:
+    configure(folder, '[[daemon]]\nname = "tick"\ncmd = ["PYTHON", "ticker.py"]\nadopt = true\n')
+    (folder / ".vivace" / "daemon-tick.new").mkdir(parents=True)
+    with Serving(RUN, folder) as server:
+        server.wait_for("daemon tick cannot be started: Is a directory", 2)
+        until(lambda: not tickers(server))
+        (folder / ".vivace" / "daemon-tick.new").rmdir()
+        found = int(server.wait_for(r"daemon tick starts as pid (\d+)")[1])
+    os.kill(found, signal.SIGKILL)
+
+
 def test_one_is_started_anew_when_what_it_watches_changes(folder: Path) -> None:
     (folder / "tick.conf").write_text("a")
     configure(folder, '[[daemon]]\nname = "tick"\ncmd = ["PYTHON", "ticker.py"]\nwatch = ["tick.conf"]\n')
@@ -260,6 +276,15 @@ def test_a_server_whose_first_hook_fails_does_not_start(folder: Path, command: s
         assert server.wait() == 3
         server.wait_for(said)
         server.wait_for("the start is given up")
+
+
+def test_what_a_hook_leaves_running_ends_with_it(folder: Path) -> None:
+    leave = "import subprocess; print('left', subprocess.Popen(['sleep', '99']).pid)"
+    configure(folder, f'[hooks]\nafter_ready = ["PYTHON", "-c", "{leave}"]\n')
+    with Serving(RUN, folder) as server:
+        left = int(server.wait_for(r"after_ready: left (\d+)")[1])
+        until(lambda: not psutil.pid_exists(left))
+        assert server.get().startswith("HTTP/1.1 200")
 
 
 def test_a_stop_ends_a_hook_that_still_runs(folder: Path) -> None:

@@ -231,7 +231,11 @@ class Daemons:
             else:
                 os.close(writer)
         if spec.adopt:
-            Record(spec.name).write(pid, spec.cmd)
+            try:
+                Record(spec.name).write(pid, spec.cmd)
+            except OSError:
+                _signal(pid, signal.SIGKILL)  # nobody would find it: there would be one more with each try
+                raise
         logger.info("%s starts as pid %d", program.name, pid)
         return pid
 

@@ -4,6 +4,7 @@ Rules of this file:
 
 - The supervisor goes on while one runs; what waits for a stage is called when its last command has ended.
 - The first command that fails ends its stage. What it writes goes into the log.
+- What a command leaves running ends with it: it is a step, not a daemon.
 """
 
 import logging
@@ -20,6 +21,7 @@ from vivace.supervisor.beside.output import Output
 from vivace.supervisor.beside.program import environment_of, start_program
 from vivace.supervisor.fleet.handle import describe_exit
 from vivace.supervisor.ipc.channels import Channels
+from vivace.supervisor.system.groups import Groups
 from vivace.supervisor.system.reaper import Reaper
 
 __all__ = ["Hooks"]
@@ -49,15 +51,17 @@ class Hooks:
     Args:
         channels: Has the selector that waits for what commands write.
         reaper: Tells how they ended.
+        groups: Ends what they leave.
 
     Attributes:
         due: When `look` has something to do, monotonic seconds; infinity: not by itself.
         pid: Of the command that runs; 0: none does.
     """
 
-    def __init__(self, channels: Channels, reaper: Reaper) -> None:
+    def __init__(self, channels: Channels, reaper: Reaper, groups: Groups) -> None:
         self._selector = channels.selector
         self._reaper = reaper
+        self._groups = groups
         self._waiting: list[_Run] = []
         self._run: _Run | None = None
         self._output: Output | None = None
@@ -127,6 +131,7 @@ class Hooks:
         if not self.pid or self._run is None or (code := self._reaper.exit_code(self.pid)) is None:
             return
         pid, self.pid, self.due = self.pid, 0, float("inf")
+        self._groups.ended(pid, time.monotonic())
         if code or self._late:
             why = f"{self._run.stage} (pid {pid}) ended with {describe_exit(code)}{self._late}"
             self._over(why)

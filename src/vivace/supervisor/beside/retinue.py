@@ -72,7 +72,7 @@ class Retinue:
         self._config = config
         self._fleet = fleet
         self._daemons = Daemons(channels, reaper, groups, fatal)
-        self._hooks = Hooks(channels, reaper)
+        self._hooks = Hooks(channels, reaper, groups)
         self._begin: Callable[[str], object] | None = None
         self._ends = False
         self._grace: float | None = None
