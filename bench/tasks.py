@@ -178,7 +178,8 @@ def kills(folder: Path, count: int, url: str = "") -> int:
         for _ in range(5):
             module.step.enqueue_sync(enqueued)
             enqueued += 1
-        time.sleep(random.uniform(0.0, 0.1))
+        _wait_for_work(module.app.work)
+        time.sleep(random.uniform(0.0, 0.05))
         if turn % EVERY == EVERY - 1:
             server.kill()
             server.wait()
@@ -243,6 +244,13 @@ def run_bare(folder: str) -> None:
     sys.path.insert(0, folder)
     module = import_module("kills")
     asyncio.run(run_tasks(Context(module.app, module.app.config, "tasks")))
+
+
+def _wait_for_work(book: Book) -> None:
+    """Wait until somebody runs something: else who is killed has only just begun to start."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not _states(book).get("running"):
+        time.sleep(0.002)
 
 
 def _runners(folder: Path) -> list[int]:
