@@ -2,7 +2,7 @@
 
 Declaring: what decorators and methods of an app or a blueprint take down
 
-    app, blueprint, parts, spec          the app and its parts, and what they were told
+    app, named, blueprint, parts, spec   the app and its parts, and what they were told
     options                              what a misspelt option of a decorator is told
     registry, hooks, signal_hooks        decorators for routes; around handlers; for signals
     declaring_work, part_work, work      decorators for tasks, schedules and files that are watched

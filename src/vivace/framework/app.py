@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic
-from weakref import WeakValueDictionary
 
 from vivace.config import Config
 from vivace.config.setting import PREFIX
@@ -36,6 +35,7 @@ from vivace.framework.hubs import Grouped
 from vivace.framework.lifespan import run_stage
 from vivace.framework.middleware import Chain
 from vivace.framework.mount import Mount, MountTable, check_prefix
+from vivace.framework.named import Named
 from vivace.framework.parts import Composed
 from vivace.framework.pattern import TypeTable
 from vivace.framework.pickled import Pickled
@@ -75,8 +75,6 @@ _ELSEWHERE: Final = {
 
 ReporterT = TypeVar("ReporterT", bound=Callable[..., Any])
 
-_apps: "WeakValueDictionary[str, Vivace[Any, Any]]" = WeakValueDictionary()
-
 
 class Vivace(
     Composed,
@@ -87,6 +85,7 @@ class Vivace(
     Checked,
     Grouped,
     Extensible,
+    Named,
     Queryable,
     Pickled,
     Generic[ConfigT, CtxT],
@@ -161,8 +160,6 @@ class Vivace(
         re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*"),
         "Names must begin with a character and may only contain alphanumeric characters, _, -, or dots.",
     )
-    start_hint: ClassVar[str] = "Apps are made when their module is imported, or by a factory."
-    """Goes behind the message that there is no app of a name."""
     tracks_requests: ClassVar[bool] = False
     """Whether `Request.get_current` works: a subclass says True, and each request pays for it."""
     response_kinds: ClassVar[tuple[type[HTTPResponse], type[HTTPResponse]]] = (HTTPResponse, JSONResponse)
@@ -179,10 +176,6 @@ class Vivace(
 
     access_recorder: ClassVar[Callable[[], Any] | None] = None
     """Makes the access log of Sanic's test clients; None: they have none."""
-
-    test_mode: ClassVar[bool] = False
-    """Kept for Sanic's programs: apps of one name are no error here in any case."""
-    _app_registry: ClassVar[MutableMapping[str, Any]] = _apps
 
     config: ConfigT
     ctx: CtxT
@@ -238,57 +231,7 @@ class Vivace(
         self.signal_router = SignalRouter()
         self.request_class = request_class
         self._connect(request_class)
-        _apps[name] = self
-
-    @classmethod
-    def get_app(cls, name: str | None = None, *, force_create: bool = False) -> "Vivace[Any, Any]":
-        """The app of that name; without a name, the only one there is.
-
-        Args:
-            name: As given to the app.
-            force_create: Make one if there is none.
-
-        Raises:
-            ConfigError: There is none, or more than one to choose from.
-        """
-        if name is None:
-            found = list(_apps.values())
-            if len(found) == 1:
-                return found[0]
-            raise DeclarationError(
-                f'Multiple {cls.__name__} apps found, use {cls.__name__}.get_app("app_name")'
-                if found
-                else f"No {cls.__name__} apps have been registered."
-            )
-        app = _apps.get(name) or (_apps.get("__mp_main__") if name == "__main__" else None)
-        if app is not None:
-            return app
-        if force_create:
-            return cls(name)
-        raise DeclarationError(f"{cls.__name__} app name '{name}' not found.\n{cls.start_hint}")
-
-    @classmethod
-    def register_app(cls, app: "Vivace[Any, Any]") -> None:
-        """Let `get_app` find an app; every app does that itself when it is made.
-
-        Raises:
-            DeclarationError: It is no app.
-        """
-        if not isinstance(app, Vivace):
-            raise DeclarationError(f"Registered app must be an instance of {cls.__name__}")
-        _apps[app.name] = app
-
-    @classmethod
-    def unregister_app(cls, app: "Vivace[Any, Any]") -> None:
-        """Let `get_app` forget an app.
-
-        Raises:
-            DeclarationError: It is no app.
-        """
-        if not isinstance(app, Vivace):
-            raise DeclarationError(f"Registered app must be an instance of {cls.__name__}")
-        if _apps.get(app.name) is app:
-            del _apps[app.name]
+        self.register_app(self)
 
     def update_config(self, config: Any) -> None:
         """Set what a mapping, an object, a class, or a file of Python says; see `Config.update_config`."""
