@@ -1,5 +1,6 @@
 """Real processes: new code, new workers, and clients that notice nothing."""
 
+import json
 import os
 import re
 import signal
@@ -248,8 +249,12 @@ def test_old_workers_are_recycled_one_after_the_other(tmp_path: Path) -> None:
 def test_workers_that_grow_too_large_are_recycled(tmp_path: Path) -> None:
     assert proportional_memory(os.getpid()) > 1 << 20
     assert proportional_memory(1 << 30) == 0
-    with Serving([*RUN, "--workers", "2", "--max-memory", "1000"], tmp_path) as server:
-        server.wait_for(r"is recycled: memory pss=\d+M limit=0M", patience=40)
+    arguments = [*RUN, "--workers", "2", "--max-memory", "1000"]
+    with Serving(arguments, tmp_path, {"VIVACE_LOG_FORMAT": "json"}) as server:
+        line = server.wait_for(r".* is recycled: memory pss=\d+M limit=0M.*", patience=40)[0]
+    said = json.loads(line)
+    assert said["event"] == "memory.soft"
+    assert said["subject"] in said["message"]
 
 
 def test_the_number_of_workers_follows_signals(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def serve(tmp_path: Path) -> Callable[..., Serving]:
 Serve = Callable[..., Serving]
 
 
-@pytest.mark.parametrize("how", ["stop", "restart"])
+@pytest.mark.parametrize("how", ["stop", pytest.param("restart", marks=pytest.mark.once)])
 def test_requests_that_are_cut(how: str, serve: Serve, tmp_path: Path) -> None:
     with serve(
         "drain.timeout", "--graceful-shutdown-timeout", "0.5", "--keep-alive-timeout", "0.5"
@@ -138,17 +138,6 @@ def test_a_stop_that_waits_for_nobody_is_none(serve: Serve, tmp_path: Path) -> N
         assert "200 OK" in server.get("/")
         assert server.stop() == 0
     assert told(tmp_path) == []
-
-
-@LINUX
-@pytest.mark.once
-def test_a_worker_that_is_replaced_for_its_memory(serve: Serve, tmp_path: Path) -> None:
-    with serve("memory.soft", "--max-memory", str(64 << 20)) as server:
-        server.get("/grow")
-        until(lambda: bool(told(tmp_path)), PATIENCE)
-        (alarm,) = told(tmp_path)
-        assert alarm["subject"] == "worker 1"
-        assert "is recycled: memory pss=" in str(alarm["message"])
 
 
 @LINUX
@@ -194,15 +183,11 @@ def test_a_queue_that_is_full(serve: Serve, tmp_path: Path) -> None:
         assert str(alarm["message"]).startswith(f"the queue of 127.0.0.1:{port} is full: ")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize(
-    ("app", "why"),
+    ("workers", "app", "why"),
     [
-        ("import nowhere_to_be_found", "No module named 'nowhere_to_be_found'"),
-        (
-            APP + "\n@app.before_server_start\nasync def no(app):\n    raise OSError('no database')",
-            "no database",
-        ),
+        ("1", "import nowhere_to_be_found", "No module named 'nowhere_to_be_found'"),
+        ("2", APP + "\n@app.before_server_start\nasync def no(app):\n    raise OSError('no hub')", "no hub"),
     ],
 )
 def test_a_first_start_that_fails(workers: str, app: str, why: str, serve: Serve, tmp_path: Path) -> None:
