@@ -190,6 +190,27 @@ def test_text_stays_on_one_line() -> None:
     refuse(BY_NAME["LOGO"], 1)
 
 
+def test_secrets_of_the_app_and_of_daemons_are_not_shown() -> None:
+    config = Config(
+        SECRET_KEY="s1",
+        DATABASE_URL="postgres://ann:s2@db/x",
+        OPTIONS={"password": "s3 and more", "port": 5},
+        EMPTY_TOKEN="",
+        GREETING="hello",
+        PIN="s4",
+        LOG_REDACT="pin",
+        CORS_ALLOW="authorization, content-type",
+        DAEMON=[{"name": "redis", "cmd": "redis-server", "env": {"REDIS_PASSWORD": "s5"}}],
+    )
+    shown = {name: text for name, text, _ in config.as_rows()}
+    assert shown["SECRET_KEY"] == shown["PIN"] == "********"
+    assert shown["DATABASE_URL"] == "'postgres://ann:***@db/x'"
+    assert shown["OPTIONS"] == "{'password': '***', 'port': 5}"
+    assert (shown["EMPTY_TOKEN"], shown["GREETING"]) == ("''", "'hello'")
+    assert '"REDIS_PASSWORD":"***"' in shown["DAEMON"]
+    assert not any(secret in repr(config) for secret in ("s1", "s2", "s3", "s4", "s5"))
+
+
 def test_a_secret_is_not_shown() -> None:
     setting = BY_NAME["FORWARDED_SECRET"]
     assert "hush" not in setting.show("hush")

@@ -13,10 +13,10 @@ import pytest
 
 from tests.supervisor.serving import until
 from vivace import Request, ServiceUnavailable, Vivace, Websocket
+from vivace.config.redact import Redaction
 from vivace.errors import WebsocketClosed
 from vivace.ext.errors import InitError
 from vivace.ext.tracing import BUCKETS, SCHEMA, Tracing
-from vivace.server.logs.redact import Redaction
 from vivace.server.logs.schema import fields_of
 from vivace.testing import SyncClient, live
 

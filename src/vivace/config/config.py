@@ -17,6 +17,7 @@ from typing import Any, Final
 from vivace.config.budget import merge_budgets, parse_budgets, read_variables, show_budgets
 from vivace.config.convert import Converter, convert_text, load_source
 from vivace.config.kubernetes import without_service_links
+from vivace.config.redact import Redaction, names_in
 from vivace.config.setting import FALSE, PREFIX, Setting
 from vivace.config.table import BY_NAME, SETTINGS
 from vivace.errors import ConfigError
@@ -347,12 +348,11 @@ class Config(MutableMapping[str, Any]):
 
     def as_rows(self) -> list[tuple[str, str, str]]:
         """Name, value and source of every setting, then of the application's own keys; secrets are masked."""
-        rows = []
-        for name, value in self.items():
-            setting = BY_NAME.get(name)
-            text = setting.show(value) if setting is not None else repr(value)
-            rows.append((name, text, self.sources.get(name, "default")))
-        return rows
+        redaction = Redaction(names_in(self.LOG_REDACT))
+        return [
+            (name, _shown(name, value, redaction), self.sources.get(name, "default"))
+            for name, value in self.items()
+        ]
 
     def __getattr__(self, name: str) -> Any:
         # Reached for missing attributes only; a typed subclass or a plain key of the app is found before.
@@ -497,6 +497,14 @@ def _declared_by(cls: type) -> dict[str, Any]:
 def _has_setter(cls: type, name: str) -> bool:
     """Whether a subclass made a property of the name, which then decides what becomes of a value."""
     return isinstance(getattr(cls, name, None), property)
+
+
+def _shown(name: str, value: object, redaction: Redaction) -> str:
+    setting = BY_NAME.get(name)
+    if setting is None:  # a key of the app: its name is all that is known of it
+        return "********" if value and redaction.hides(name) else redaction.text(repr(value))
+    text = setting.show(value)
+    return redaction.text(text) if setting.kind in ("daemons", "hooks", "places") else text
 
 
 def _bind(converter: Converter, variable: str, name: str, known: dict[str, Any]) -> Callable[[str], Any]:

@@ -8,6 +8,7 @@ Rules of this file:
 - Follows RFC 3986 for the form of a URL.
 """
 
+import re
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
@@ -36,6 +37,7 @@ _OPTIONS: Final[dict[str, frozenset[str]]] = {
     "udp+aead": frozenset({"key", "size"}),
     "journald": frozenset({"app"}),
 }
+_USER: Final = re.compile(r"[^:/?#]*://[^/?#]*@")
 _EXPECTED: Final = (
     "stdout, stderr, file:///path, syslog+udp://host, syslog+tcp://host, syslog+tls://host, otlp://host,"
     " journald:// or udp+aead://host"
@@ -92,6 +94,8 @@ def parse_place(text: str) -> LogPlace:
     """
     if text in ("stdout", "stderr"):
         return LogPlace(text, text=text)
+    if _USER.match(text):  # neither is sent to anybody, and the text is shown
+        raise _refusal(f"{text.partition(':')[0]}://...: a user and a password have no place there")
     try:
         parts = urlsplit(text)
         scheme, host, port = parts.scheme, parts.hostname or "", parts.port

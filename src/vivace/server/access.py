@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from vivace.config.redact import NAMES
 from vivace.errors import ConfigError
-from vivace.server.logs.redact import NAMES
 from vivace.server.logs.schema import here
 from vivace.server.logs.whose import request_id
 from vivace.wire.percent import unquote_octets

@@ -13,11 +13,11 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vivace.config import Config
+from vivace.config.redact import names_in
 from vivace.server.access import AccessLog
 from vivace.server.interface import Interface
 from vivace.server.listeners import Acceptor
 from vivace.server.logs.handler import current
-from vivace.server.logs.redact import names_in
 from vivace.server.logs.shipper import count_dropped
 from vivace.server.logs.whose import serving
 from vivace.server.redirect import Redirect

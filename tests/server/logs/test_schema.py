@@ -13,8 +13,8 @@ import pytest
 from tests.server.support import serving
 from vivace import Vivace, text
 from vivace.config import Config
+from vivace.config.redact import DEEPEST, Redaction
 from vivace.interfaces.native import NativeInterface
-from vivace.server.logs.redact import DEEPEST, Redaction
 from vivace.server.logs.schema import JSONFormatter, TextFormatter, place_process
 from vivace.server.logs.whose import request_id
 

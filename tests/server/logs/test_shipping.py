@@ -466,6 +466,7 @@ def test_a_fork_takes_no_lines_and_no_thread_with_it(tmp_path: Path) -> None:
         ("syslog+tls://x?verify=no", "verify is full or none"),
         ("syslog+tcp://x?facility=mine", "facility is one such as"),
         ("file://host/path", "expected a path"),
+        ("otlp://ann:secret1@x:99999", "LOG_TO: otlp://...: a user and a password have no place there"),
     ],
 )
 def test_a_place_that_cannot_be_is_refused(text: str, why: str) -> None:

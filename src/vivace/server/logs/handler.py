@@ -12,8 +12,8 @@ import time
 
 from vivace.config import Config
 from vivace.config.places import parse_places
+from vivace.config.redact import Redaction, names_in
 from vivace.server.logs.places import make_place
-from vivace.server.logs.redact import Redaction
 from vivace.server.logs.schema import JSONFormatter, TextFormatter
 from vivace.server.logs.shipper import Entry, Shipper
 
@@ -22,7 +22,7 @@ __all__ = ["PlacesHandler", "current", "redaction_of", "wants_json"]
 
 def redaction_of(config: Config) -> Redaction:
     """What masks secrets, with the names of LOG_REDACT."""
-    return Redaction(config.LOG_REDACT.replace(",", " ").split())
+    return Redaction(names_in(config.LOG_REDACT))
 
 
 def wants_json(config: Config, stream_name: str = "stderr") -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vivace.server.logs.redact import Redaction
+from vivace.config.redact import Redaction
 from vivace.server.logs.whose import current_request_id, current_span
 
 __all__ = ["JSONFormatter", "TextFormatter", "fields_of", "here", "place_process", "whose"]

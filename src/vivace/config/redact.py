@@ -1,4 +1,4 @@
-"""Secrets in what is logged: values are masked before anybody sees the line.
+"""Secrets in what is logged and in settings that are shown: values are masked before anybody sees them.
 
 Rules of this file:
 
