@@ -110,6 +110,8 @@ class Config(MutableMapping[str, Any]):
     ALARM: str
     ALARM_INTERVAL: float
     ADMIN_TOKEN: str
+    ADMIN_CERT: str
+    ADMIN_KEY: str
     STATS_BIND: str
     MEMORY_REPORT: float
     DAEMON: str

@@ -23,6 +23,22 @@ STATS_SETTINGS: Final[tuple[Setting, ...]] = (
         secret=True,
     ),
     Setting(
+        "ADMIN_CERT",
+        "str",
+        "",
+        "The certificate that ADMIN_BIND is served with by HTTPS, and its chain: a file in PEM form.",
+        _STATS,
+        scope="process",
+    ),
+    Setting(
+        "ADMIN_KEY",
+        "str",
+        "",
+        "Its private key: a file in PEM form; empty: it is in the same file.",
+        _STATS,
+        scope="process",
+    ),
+    Setting(
         "STATS_BIND",
         "binds",
         "",

@@ -85,6 +85,8 @@ class Desk:
             board,
             {"/metrics": self._metrics, "/stats": self._figures},
             config.ADMIN_TOKEN,
+            config.ADMIN_CERT,
+            config.ADMIN_KEY,
         )
         self._stats = StatsSocket(
             config.STATS_BIND,

@@ -15,7 +15,7 @@ import socket
 import time
 from abc import ABC, abstractmethod
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from vivace.config.binds import parse_bind, split_binds
 from vivace.errors import StartupError
@@ -42,7 +42,7 @@ class Client:
 
     __slots__ = ("answered", "got", "sock", "unsent", "until")
 
-    def __init__(self, sock: socket.socket, until: float) -> None:
+    def __init__(self, sock: Any, until: float) -> None:
         self.sock = sock
         self.until = until
         self.got = b""
@@ -62,11 +62,13 @@ class Listening(ABC):
     Attributes:
         due: See `vivace.supervisor.chores.housekeeping.Chore`.
         address: Where it listens, as one would type it; empty: nowhere.
+        scheme: ``http`` or ``https``.
     """
 
     def __init__(self, place: str, mode: int, selector: selectors.BaseSelector, setting: str) -> None:
         self.due = float("inf")
         self.address = ""
+        self.scheme = "http"
         self._place = place
         self._mode = mode
         self._waits = False
@@ -87,6 +89,14 @@ class Listening(ABC):
     def opened(self) -> None:
         """It listens."""
         return
+
+    def secure(self, connection: socket.socket) -> Any:
+        """The connection of a client as it is spoken on, if something goes around it.
+
+        Raises:
+            OSError: The client is gone.
+        """
+        return connection
 
     def check(self, listener: socket.socket) -> None:
         """Refuse an address that must not be used.
@@ -155,7 +165,8 @@ class Listening(ABC):
             # Not its own name: it was bound beside its place and moved there.
             return f"unix:{os.path.abspath(parse_bind(split_binds(self._place)[0]).name)}"
         host, port = first.getsockname()[:2]
-        return f"http://[{host}]:{port}" if first.family == socket.AF_INET6 else f"http://{host}:{port}"
+        shown = f"[{host}]" if first.family == socket.AF_INET6 else host
+        return f"{self.scheme}://{shown}:{port}"
 
     # Clients
 
@@ -163,6 +174,11 @@ class Listening(ABC):
         if (connection := self._spare.accept(listener)) is None:
             return
         connection.setblocking(False)
+        try:
+            connection = self.secure(connection)
+        except OSError:
+            connection.close()
+            return
         if len(self._clients) >= CLIENTS:
             self._drop(next(iter(self._clients.values())))
         client = Client(connection, time.monotonic() + PATIENCE)

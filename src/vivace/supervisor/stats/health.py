@@ -5,6 +5,7 @@ Rules of this file:
 - Just enough of HTTP/1.1 for the probes of platforms and for curl: GET and HEAD, one request a connection.
 - 200 is yes, 503 is no. Readiness is over as soon as a stop is asked for, before anything else happens.
 - A worker counts as ready if the ready checks of its app pass, as far as it has told: nobody is asked.
+- With ADMIN_CERT all of it is encrypted; without, nothing of TLS is in memory.
 - Probes learn a number of workers and no more. Figures are for this machine, for others with ADMIN_TOKEN.
 - Follows RFC 9110, RFC 9112, RFC 6750 2.1.
 """
@@ -13,7 +14,7 @@ import logging
 import selectors
 import socket
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -43,6 +44,8 @@ class Health(Listening):
         board: Says whether their ready checks pass.
         pages: Figures, by path.
         token: ADMIN_TOKEN, without which no figures are told; empty: they are told on this machine only.
+        cert: ADMIN_CERT; empty: nothing is encrypted.
+        key: ADMIN_KEY.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class Health(Listening):
         board: Scoreboard,
         pages: Mapping[str, Page] | None = None,
         token: str = "",
+        cert: str = "",
+        key: str = "",
     ) -> None:
         super().__init__(place, mode, selector, "ADMIN_BIND")
         self._fleet = fleet
@@ -61,6 +66,27 @@ class Health(Listening):
         self._answers: dict[str, Callable[[], bool]] = {"/-/live": self._is_live, "/-/ready": self._is_ready}
         self._pages = dict(pages or {})
         self._token = token.encode()
+        self._cert, self._key = cert, key
+        self._security: Any = None
+        self.scheme = "https" if cert else "http"
+
+    def open(self, *, patient: bool) -> None:
+        """Listen; see `Listening.open`.
+
+        Raises:
+            StartupError: The address or the certificate cannot be used; exit code 4.
+        """
+        if self._cert and self._place and self._security is None:
+            from vivace.supervisor.listening.secured import Security
+
+            self._security = Security(self._cert, self._key)
+        super().open(patient=patient)
+
+    def secure(self, connection: socket.socket) -> Any:
+        """Encrypt it, if there is a certificate; on a Unix socket nobody listens in."""
+        if self._security is None or connection.family == socket.AF_UNIX:
+            return connection
+        return self._security.around(connection)
 
     def opened(self) -> None:
         """Say where."""
