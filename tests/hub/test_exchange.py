@@ -182,6 +182,26 @@ async def test_who_is_present_is_known_at_once_and_here_when_the_engine_is_away(
     assert everybody == {"7": ["x"], "8": ["y"]}
 
 
+async def test_a_server_that_does_not_write_down_who_is_present_is_told_once(
+    server: Server,
+    machine: Callable[[str], Hub],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def refuse(engine: FakeEngine, roll: object) -> bool:
+        raise HubUnavailable("no rights")
+
+    monkeypatch.setattr(FakeEngine, "keep_present", refuse)
+    one, two = machine("one"), machine("two")
+    await two.start()
+    async with asyncio.timeout(30):
+        for key in ("7", "8"):
+            await one.track("room", key, "x")
+            while key not in await two.presence("room"):
+                await asyncio.sleep(0.01)
+    assert caplog.text.count("not written down: no rights") == 2  # by each machine
+
+
 async def test_who_may_stay_is_said_to_every_machine(server: Server, machine: Callable[[str], Hub]) -> None:
     one, two = machine("one"), machine("two")
     heard: list[Any] = []

@@ -71,6 +71,7 @@ class Census:
         self._known = asyncio.Event()
         self._learning = False
         self._writing = asyncio.Lock()
+        self._refused = False
         self._whole = True
         """What is written down is not what was: everything has to be, next time."""
 
@@ -162,8 +163,14 @@ class Census:
             if self._whole or not await engine.keep_present(roll):
                 await engine.keep_present(self._presence.whole())
             self._whole = False
-        except HubUnavailable:
+            self._refused = False
+        except HubUnavailable as error:
             self._whole = True
+            if engine.up and not self._refused:
+                self._refused = True
+                logger.warning(
+                    "who is present is told to the other machines, but not written down: %s", error
+                )
 
     def leave(self) -> None:
         """Say the end."""

@@ -180,7 +180,11 @@ async def test_a_role_that_may_not_create_is_told_what_to_do(postgres: Postgres,
         await until(lambda: machine.problems)
         assert "the output of python -m vivace.hub.engines.postgres_schema" in machine.problems[0]
         await ask(postgres, script(Names("vivace")))
-        await ask(postgres, "GRANT ALL ON vivace_hub_messages, vivace_hub_topics TO humble")
+        await ask(
+            postgres,
+            "GRANT ALL ON vivace_hub_messages, vivace_hub_topics, vivace_hub_hubs, vivace_hub_present"
+            " TO humble",
+        )
         await machine.up()
         await machine.follow("room")
         await machine.send("room", b"x", RESUME)
