@@ -37,6 +37,7 @@ def meaning(tmp_path: Path) -> Any:
         ("threads = 2", "THREADS", 2),
         ("master = true", "THREADS", 1),
         ("listen = 100", "BACKLOG", 100),
+        ("http-keepalive = 30", "KEEP_ALIVE_TIMEOUT", 30),
         ("chmod-socket = 660", "UNIX_MODE", "660"),
         ("harakiri = 30", "RESPONSE_TIMEOUT", 30),
         ("harakiri = 30", "SUPERVISE", "on"),
@@ -73,6 +74,13 @@ def test_what_an_option_becomes(meaning: Any, line: str, setting: str, value: ob
 
 def test_who_has_several_workers_has_a_supervisor_all_the_same(meaning: Any) -> None:
     assert "SUPERVISE" not in meaning("harakiri = 30", "processes = 2").settings
+
+
+@pytest.mark.parametrize("value", ["true", "1", "0", "false"])
+def test_keeping_connections_as_a_switch_is_no_time(meaning: Any, value: str) -> None:
+    found = meaning(f"http-keepalive = {value}")
+    assert "KEEP_ALIVE_TIMEOUT" not in found.settings
+    assert not found.warnings
 
 
 def test_the_spool_is_in_the_folder_that_is_named(meaning: Any) -> None:

@@ -53,6 +53,12 @@ def _bind(sketch: Sketch, given: Given) -> None:
     sketch.add("BIND", f"unix:{address}" if "/" in address else address)
 
 
+def _keep_alive(sketch: Sketch, given: Given) -> None:
+    if given.value.lower() in ("", "true", "yes", "on", "1", "false", "no", "off", "0"):
+        return  # a switch; with a greater number it is seconds too
+    sketch.settings["KEEP_ALIVE_TIMEOUT"] = sketch.number(given)
+
+
 def _secure(sketch: Sketch, given: Given) -> None:
     address, *files = given.value.split(",")
     if len(files) < 2:
@@ -295,7 +301,7 @@ ACTS: Final[dict[str, Act]] = {
     "reload-mercy": _number("GRACEFUL_SHUTDOWN_TIMEOUT"),
     "worker-reload-mercy": _number("GRACEFUL_SHUTDOWN_TIMEOUT"),
     "harakiri": _number("RESPONSE_TIMEOUT"), "http-timeout": _number("WRITE_TIMEOUT"),
-    "http-keepalive": _number("KEEP_ALIVE_TIMEOUT"), "limit-post": _number("REQUEST_MAX_SIZE"),
+    "http-keepalive": _keep_alive, "limit-post": _number("REQUEST_MAX_SIZE"),
     "buffer-size": _buffer, "module": _module, "wsgi-file": _attribute("module"),
     "callable": _attribute("function"), "mount": _mount, "env": _environment, "unenv": _no_environment,
     "chdir": _attribute("folder"), "chdir2": _attribute("folder"), "pythonpath": _python_path,
