@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tests.supervisor.fleet.clock import PATIENCE, Clock, serving
-from vivace.supervisor.fleet.actions import Spawn
+from vivace.supervisor.fleet.actions import Say, Spawn
 from vivace.supervisor.fleet.patience import ECHO, KILL_AFTER
 
 
@@ -36,6 +36,25 @@ def test_a_second_signal_forces_and_a_third_kills() -> None:
     clock.stop()
     assert clock.sent == [(1, signal.SIGTERM), (1, signal.SIGKILL)]
     assert clock.forced == [1]
+
+
+@pytest.mark.parametrize(
+    ("code", "forced", "event"),
+    [
+        (1, False, "drain.timeout"),
+        (-9, False, "drain.timeout"),
+        (-11, False, ""),
+        (1, True, ""),
+        (-9, True, ""),
+    ],
+)
+def test_who_was_killed_for_being_late_is_an_event(code: int, forced: bool, event: str) -> None:
+    clock = serving(1)
+    clock.stop()
+    if forced:
+        clock.stop()
+    (said,) = (one for one in clock.fleet.exited(1, code, clock.now) if isinstance(one, Say))
+    assert (said.event, said.subject) == (event, "worker 1")
 
 
 def test_signals_of_one_moment_are_one_request() -> None:

@@ -439,7 +439,8 @@ class Fleet(Stopping):
         if code == 0 or self.exit_code:
             return []
         text = f"{who} ended with {describe_exit(code)} while it stopped ({worker.state.value})"
-        event = "drain.timeout" if code in (WATCHDOG, -signal.SIGKILL) else ""
+        late = code in (WATCHDOG, -signal.SIGKILL) and not self._forced
+        event = "drain.timeout" if late else ""
         return [Say(logging.WARNING, text, event, worker.name)]
 
     def _give_up_start(self, how: str, code: int, now: float) -> list[Action]:
