@@ -43,6 +43,11 @@ def test_file_is_short_enough_to_be_read(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= FILE_LINES
 
 
+def test_files_of_tests_are_short_enough_too() -> None:
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in (ROOT / "tests").rglob("*.py")}
+    assert not {name: lines for name, lines in lengths.items() if lines > FILE_LINES}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_file_opens_with_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text())), "a module docstring is missing"
