@@ -44,7 +44,7 @@ from vivace.tasks.sqlite import path_of
 COUNT = 10_000
 WAITS = 200
 EVERY = 25
-"""Of so many kills one is that of the supervisor."""
+"""Of so many kills one is that of the supervisor, and that in the middle."""
 WAITED: list[float] = []
 APP = """
 import asyncio, os, random, time
@@ -180,7 +180,7 @@ def kills(folder: Path, count: int, url: str = "") -> int:
             enqueued += 1
         _wait_for_work(module.app.work)
         time.sleep(random.uniform(0.0, 0.05))
-        if turn % EVERY == EVERY - 1:
+        if turn % EVERY == EVERY - 1 or turn == count // 2:
             server.kill()
             server.wait()
             supervisors += 1

@@ -80,6 +80,7 @@ async def fail_and_come_back(engine: Engine) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.timeout(180)
 async def test_what_was_accepted_is_run_and_each_slot_once(engine: Engine, book: Book) -> None:
     done: Counter[int] = Counter()
     seen: Counter[int] = Counter()

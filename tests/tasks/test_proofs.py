@@ -64,6 +64,7 @@ class Machine:
 
 
 @pytest.mark.once
+@pytest.mark.timeout(180)
 async def test_each_slot_is_run_once_while_schedulers_of_two_machines_are_killed(
     url: str, tmp_path: Path
 ) -> None:
@@ -98,11 +99,11 @@ async def test_each_slot_is_run_once_while_schedulers_of_two_machines_are_killed
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_no_task_is_lost_when_runners_and_supervisors_are_killed(url: str) -> None:
+@pytest.mark.timeout(180)
+def test_no_task_is_lost_when_runners_and_supervisors_are_killed() -> None:
     """`python -m bench.tasks kills 1000` does it in full."""
     done = subprocess.run(
-        [sys.executable, "-m", "bench.tasks", "kills", "30"],
+        [sys.executable, "-m", "bench.tasks", "kills", "12"],
         cwd=ROOT,
         env=clean_environment(),
         capture_output=True,
@@ -161,6 +162,7 @@ CHECK = (
 
 
 @pytest.mark.once
+@pytest.mark.timeout(180)
 def test_a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_room(
     server: Serving, tmp_path: Path
 ) -> None:
