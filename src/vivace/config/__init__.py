@@ -21,6 +21,7 @@ Who wins (the later beats the earlier):
     setting, config, convert, reference  what one is; the values; where else they come from; the document
     alarms, daemons, stages              tables of a file that are no single settings
     binds, budget, places, workers       what values of more than a word may say
+    redact                               secrets among them, which are never shown
     platform, kubernetes                 what is found in the environment
 """
 
