@@ -52,8 +52,8 @@ from vivace.supervisor.fleet.actions import (
     Unload,
 )
 from vivace.supervisor.fleet.fleet import Fleet
-from vivace.supervisor.fleet.patience import Patience
 from vivace.supervisor.fleet.handle import describe_exit
+from vivace.supervisor.fleet.patience import Patience
 from vivace.supervisor.fleet.scaling import Change, Scaler
 from vivace.supervisor.generations.autopsy import Autopsy
 from vivace.supervisor.generations.generations import Generations
