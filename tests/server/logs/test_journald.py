@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.journal import journald
 from tests.supervisor.serving import until
 from vivace.config.places import parse_place
 from vivace.server.logs.places import make_place
@@ -134,6 +135,18 @@ def test_a_journal_that_starts_anew_gets_what_it_missed_once(journal: Journal, p
     assert [journal.entry()["MESSAGE"] for _ in range(3)] == [f"meanwhile {n}" for n in range(3)]
     shipper.close()
     assert (shipper.sent, shipper.dropped) == (4, 0)
+
+
+@pytest.mark.once
+def test_a_real_journal_takes_it() -> None:
+    with journald() as journal:
+        place = make_place(parse_place(f"journald://{journal.socket}"), "shop")
+        large = "x\n" * 300_000
+        place.send([record(message="one\ntwo", worker=2), record(message=large), record(message="last")])
+        place.close()
+        found = journal.entries("shop", 3)
+    assert [one["MESSAGE"] for one in found] == ["one\ntwo", large, "last"]
+    assert [found[0][name] for name in ("PRIORITY", "VIVACE_WORKER", "_PID")] == ["3", "2", str(os.getpid())]
 
 
 def test_what_is_on_its_way_is_not_sent_again() -> None:
