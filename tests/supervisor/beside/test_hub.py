@@ -1,5 +1,6 @@
 """The process of the hub: made when somebody needs it, again when it dies, and nobody who waits is lost."""
 
+import json
 import os
 import re
 import signal
@@ -160,3 +161,19 @@ def test_a_place_that_was_asked_for_and_cannot_be_had_ends_the_start(folder: Pat
                 assert "Traceback" not in server.log
             assert not (folder / "ctl").exists()
     assert taken.exists()
+
+
+def test_what_it_says_names_it_and_is_said_once(folder: Path) -> None:
+    with Serving(RUN, folder, {"VIVACE_LOG_FORMAT": "json"}) as server:
+        place = server.wait_for(r"the hub is at (\S+)")[1]
+        assert server.port
+        with socket.socket(socket.AF_UNIX) as stranger:
+            stranger.settimeout(20)
+            stranger.connect(place)
+            stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert stranger.recv(1) == b""
+        line = server.wait_for(r".*a process sent what is no frame of the hub.*")[0]
+        assert json.loads(line)["role"] == "hub"
+        server.get("/follow")
+        server.wait_for("follows")
+        assert server.log.count("is no frame of the hub") == 1

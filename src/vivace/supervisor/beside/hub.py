@@ -28,6 +28,7 @@ from vivace.supervisor.fleet.handle import describe_exit
 from vivace.supervisor.generations.workforce import send_signal
 from vivace.supervisor.system.children import fork, tie_to
 from vivace.supervisor.system.reaper import Reaper
+from vivace.supervisor.telling.logs import attach_logging
 from vivace.supervisor.telling.title import set_title
 
 __all__ = ["VARIABLE", "HubProcess"]
@@ -225,6 +226,7 @@ class HubProcess:
         self._watched = False
         self._leave()
         set_title(f"{self.name or 'vivace'}: hub")
+        attach_logging(self._config, "hub")
         from vivace.hub.process import main
 
         assert listener is not None, "a hub is made for those who connect there"
