@@ -10,7 +10,7 @@ Rules of this file:
   it goes on the process is replaced as soon as it has nothing else to do.
 - A task that holds up the loop beyond its time-out takes its process with it: the clerk's thread sees to it.
 - Whoever finds that the clock was set, or that everything stood still, trusts no lease until all could renew
-  theirs: nobody loses a task for time that was missed.
+  theirs, nor does one that has just begun: nobody loses a task for time that was missed.
 - Stopping: nothing is taken from that moment on; what runs has the time that is given; what is left is given
   back last of all, so that nobody begins it while it still runs here.
 """
@@ -110,7 +110,7 @@ class Runner:
         self._stopping = False
         self._overdue: set[int] = set()
         self._swept = (book.clock(), time.monotonic())
-        self._trusts_at = 0.0
+        self._trusts_at = time.monotonic() + lease  # what was before this one is not known
 
     # Its life
 
