@@ -13,7 +13,7 @@ Rules of this file:
 """
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
@@ -91,8 +91,11 @@ class Tracing:
             description="Duration of HTTP server requests.",
             explicit_bucket_boundaries_advisory=BUCKETS,
         )
-        self._active = meter.create_up_down_counter(
+        self._observe = metrics.Observation
+        self._active: dict[tuple[str, str], int] = {}
+        meter.create_observable_up_down_counter(
             "http.server.active_requests",
+            [self._tell_active],
             unit="{request}",
             description="Number of active HTTP server requests.",
         )
@@ -151,7 +154,8 @@ class Tracing:
         self._note_errors()
         token = self._context.attach(self._api.set_span_in_context(span, came))
         _errors.set(errors)
-        self._active.add(1, brief)
+        kind = method, brief["url.scheme"]
+        self._active[kind] = self._active.get(kind, 0) + 1
         began = time.perf_counter()
         try:
             await work
@@ -159,7 +163,7 @@ class Tracing:
             errors.append(error)
             raise
         finally:
-            self._active.add(-1, brief)
+            self._active[kind] -= 1
             seen = _outcome(stream, errors)
             if seen.get("http.response.status_code") != 101:  # a WebSocket lives as long as it likes
                 self._duration.record(time.perf_counter() - began, {**brief, **lasting, **seen})
@@ -173,6 +177,11 @@ class Tracing:
                 span.record_exception(errors[-1])
             span.set_status(self._api.StatusCode.ERROR)
         span.end()
+
+    def _tell_active(self, _options: object) -> Iterable[Any]:
+        """The requests in progress, when somebody collects; to count them up and down is dear."""
+        for (method, scheme), count in list(self._active.items()):
+            yield self._observe(count, {"http.request.method": method, "url.scheme": scheme})
 
     def _note_errors(self) -> None:
         """Hear of the exceptions that the app makes answers of; it may have got another handler of them."""
