@@ -60,6 +60,7 @@ class Config(MutableMapping[str, Any]):
     EARLY_HINTS: bool
     AUTO_RELOAD: bool
     RELOAD_DIRS: str
+    TOUCH_RELOAD: str
     FALLBACK_ERROR_FORMAT: str
     NOISY_EXCEPTIONS: bool
     REQUEST_ID_HEADER: str

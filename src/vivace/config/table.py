@@ -101,6 +101,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         scope="process",
     ),
     Setting(
+        "TOUCH_RELOAD",
+        "paths",
+        "",
+        "Files that restart the app, as SIGHUP does, when they are touched.",
+        _APP,
+        scope="process",
+    ),
+    Setting(
         "FALLBACK_ERROR_FORMAT",
         "choice",
         "auto",

@@ -106,7 +106,7 @@ def needs_supervisor(job: Job, *, told: bool) -> bool:
     asked = told or os.getpid() == 1 or config.SUPERVISE == "on" or config.ADMIN_BIND or config.STATS_BIND
     asked = bool(os.environ.pop(_VARIABLE, "")) or asked or config.DAEMON or config.PROCFILE or config.HOOKS
     # Others want to find the hub, or to be told of a crash: there has to be a process that does it.
-    asked = asked or config.HUB_SOCKET or config.ALARM
+    asked = asked or config.HUB_SOCKET or config.ALARM or config.TOUCH_RELOAD
     return bool(config.WORKERS > 1 or asked or config.AUTO_RELOAD or limits) and job.signals
 
 

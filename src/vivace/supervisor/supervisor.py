@@ -37,6 +37,7 @@ from vivace.supervisor.chores.recycling import Recycler
 from vivace.supervisor.chores.retelling import Retelling
 from vivace.supervisor.chores.rota import Rota
 from vivace.supervisor.chores.stuck import StuckThreads
+from vivace.supervisor.chores.touched import TouchWatch
 from vivace.supervisor.control.desk import Desk
 from vivace.supervisor.fleet.actions import (
     START_FAILED,
@@ -173,6 +174,7 @@ class Supervisor:
         chores.add(MemoryGuard(config.WORKER_MEMORY_LIMIT, self._fleet, self._condemn))
         chores.add(StuckThreads(config.THREADS, self._board, self._fleet, self._recycle))
         chores.add(Retelling(), BacklogWatch(self._listeners.named()))
+        chores.add(TouchWatch(config.TOUCH_RELOAD, partial(self.restart, {})))
         if self._scaling is not None:
             chores.add(self._scaling)
         return chores

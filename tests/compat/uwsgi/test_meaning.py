@@ -37,6 +37,7 @@ def meaning(tmp_path: Path) -> Any:
         ("threads = 2", "THREADS", 2),
         ("master = true", "THREADS", 1),
         ("listen = 100", "BACKLOG", 100),
+        ("touch-reload = /srv/a.txt", "TOUCH_RELOAD", "/srv/a.txt"),
         ("http-keepalive = 30", "KEEP_ALIVE_TIMEOUT", 30),
         ("chmod-socket = 660", "UNIX_MODE", "660"),
         ("harakiri = 30", "RESPONSE_TIMEOUT", 30),
@@ -81,6 +82,11 @@ def test_keeping_connections_as_a_switch_is_no_time(meaning: Any, value: str) ->
     found = meaning(f"http-keepalive = {value}")
     assert "KEEP_ALIVE_TIMEOUT" not in found.settings
     assert not found.warnings
+
+
+def test_several_files_may_be_touched(meaning: Any) -> None:
+    found = meaning("chdir = /srv", "touch-reload = a.txt", "touch-chain-reload = /b c.txt")
+    assert found.settings["TOUCH_RELOAD"] == "/srv/a.txt:/b c.txt"
 
 
 def test_the_spool_is_in_the_folder_that_is_named(meaning: Any) -> None:

@@ -8,6 +8,7 @@ Rules of this file:
 - Follows uWSGI's documentation of its options, 2.0.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -125,6 +126,12 @@ def _no_environment(sketch: Sketch, given: Given) -> None:
 
 def _python_path(sketch: Sketch, given: Given) -> None:
     sketch.paths.append(given.value)
+
+
+def _touch(sketch: Sketch, given: Given) -> None:
+    name = str(Path(sketch.folder or ".", given.value).absolute())
+    before = sketch.settings.get("TOUCH_RELOAD", "")
+    sketch.settings["TOUCH_RELOAD"] = f"{before}{os.pathsep}{name}" if before else name
 
 
 def _static(sketch: Sketch, given: Given) -> None:
@@ -306,6 +313,7 @@ ACTS: Final[dict[str, Act]] = {
     "callable": _attribute("function"), "mount": _mount, "env": _environment, "unenv": _no_environment,
     "chdir": _attribute("folder"), "chdir2": _attribute("folder"), "pythonpath": _python_path,
     "py-autoreload": _switch("AUTO_RELOAD", True),
+    "touch-reload": _touch, "touch-chain-reload": _touch, "touch-workers-reload": _touch,
     "static-map": _static, "static-map2": _static,
     "disable-logging": _switch("ACCESS_LOG", False), "logto": _log_file, "daemonize": _log_file,
     "syslog": _syslog, "logger": _logger,
@@ -391,9 +399,8 @@ ELSEWHERE: Final[dict[str, str]] = {
                      "greenlet", "asyncio", "tornado", "loop"), _ASYNC),
     **dict.fromkeys(("uid", "gid", "chroot", "add-gid", "pivot-root", "unshare", "cap", "drop-after-init",
                      "drop-after-apps"), _USER),
-    **dict.fromkeys(("touch-reload", "touch-chain-reload", "touch-workers-reload", "touch-mules-reload",
-                     "touch-spoolers-reload", "touch-logrotate", "touch-logreopen", "touch-exec",
-                     "touch-signal", "reload-on-exception"), _TOUCH),
+    **dict.fromkeys(("touch-mules-reload", "touch-spoolers-reload", "touch-logrotate", "touch-logreopen",
+                     "touch-exec", "touch-signal", "reload-on-exception"), _TOUCH),
     "master-fifo": "vivace ctl is what tells a running server something, see docs/control.md",
     **dict.fromkeys(("reload-on-as", "evil-reload-on-as", "limit-as"),
                     "the address space says little; reload-on-rss is WORKER_MAX_MEMORY"),

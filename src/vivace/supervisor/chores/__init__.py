@@ -3,6 +3,7 @@
 rota.py          chores in turn, and what happens when one fails
 housekeeping.py  the small ones, and what a chore is
 files.py         changed files of the app
+touched.py       files whose touch restarts the app
 recycling.py     old and large workers, replaced while they serve
 limits.py        hard limits of a blocked loop and of memory: who is over them is killed
 stuck.py         workers whose threads do not come back, replaced while they serve
