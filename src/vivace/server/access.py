@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 from vivace.config.redact import NAMES
 from vivace.errors import ConfigError
 from vivace.server.logs.schema import here
+from vivace.server.logs.whole import most_at_once, pieces_of
 from vivace.server.logs.whose import request_id
 from vivace.wire.percent import unquote_octets
 
@@ -202,13 +203,14 @@ def _open(path: str) -> int:
 
 def _write_fully(file: int, data: bytes) -> bool:
     view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(file, view) :]
-        except BlockingIOError:
-            time.sleep(0.05)
-        except OSError:
-            return False
+    for start, end in pieces_of(data, most_at_once(file)):
+        while start < end:
+            try:
+                start += os.write(file, view[start:end])
+            except BlockingIOError:
+                time.sleep(0.05)
+            except OSError:
+                return False
     return True
 
 

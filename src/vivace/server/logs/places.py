@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-- A line is appended whole, whatever other processes write.
+- A line is appended whole, whatever other processes write; see `vivace.server.logs.whole`.
 """
 
 import errno
@@ -13,6 +13,7 @@ from typing import Final
 from vivace.config.places import LogPlace
 from vivace.errors import ConfigError
 from vivace.server.logs.shipper import Entry, Place
+from vivace.server.logs.whole import most_at_once, pieces_of
 
 __all__ = ["FilePlace", "make_place"]
 
@@ -64,11 +65,13 @@ class FilePlace:
         pieces = [f"{entry.text}\n".encode("utf-8", "backslashreplace") for entry in entries]
         if self._torn:
             pieces[0] = b"\n" + pieces[0]
-        data = memoryview(b"".join(pieces))
+        data = b"".join(pieces)
+        view = memoryview(data)
         done = 0
         try:
-            while done < len(data):
-                done += self._write(data[done:])
+            for _, end in pieces_of(data, most_at_once(self._file)):
+                while done < end:
+                    done += self._write(view[done:end])
         except OSError:
             if done:
                 self._take_off(entries, pieces, done)
