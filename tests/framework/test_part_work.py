@@ -141,11 +141,19 @@ async def test_of_several_apps_one_has_to_be_named(tmp_path: Any) -> None:
     two.blueprint(mail)
     with pytest.raises(TaskError, match=r"part of several apps \(one, two\): write task\.of\(app\)\.enqueue"):
         await send.enqueue()
-    await send.of(two).enqueue()  # type: ignore[attr-defined]
-    with pytest.raises(TaskError, match="its blueprint is no part of three"):
-        send.of(three)  # type: ignore[attr-defined]
+    await send.of(two).enqueue()
+    with pytest.raises(TaskError, match="its blueprint is no part of the app three"):
+        send.of(three)
     assert await drain(one) == 0
     assert await drain(two) == 1
+
+
+def test_a_task_of_an_app_is_of_that_app_only() -> None:
+    app = make("one")
+    send = app.task(importable)
+    assert send.of(app) is send
+    with pytest.raises(TaskError, match=r"task one\.importable is none of the app two"):
+        send.of(make("two"))
 
 
 async def test_an_app_that_is_gone_does_not_count(tmp_path: Any) -> None:

@@ -127,6 +127,16 @@ class TaskFunction(Generic[P, R]):
         """Run it here and now, as the function that it is."""
         return self.function(*args, **kwargs)
 
+    def of(self, app: Any) -> "TaskFunction[P, R]":
+        """The task of one app, where a blueprint belongs to several: ``await send.of(app).enqueue(...)``.
+
+        Raises:
+            TaskError: It is no task of that app.
+        """
+        if app.work is not self.book:
+            raise TaskError(f"task {self.name} is none of the app {app.name}")
+        return self
+
     def placed(self) -> "TaskFunction[P, R]":
         """The task of an app that this one stands for."""
         return self

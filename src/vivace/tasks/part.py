@@ -45,14 +45,10 @@ class PartTask(TaskFunction[P, R]):
         return book in self._books
 
     def of(self, app: Any) -> TaskFunction[P, R]:
-        """The task of one app, where the part belongs to several: ``await send.of(app).enqueue(...)``.
-
-        Raises:
-            TaskError: The part does not belong to it.
-        """
+        """See `TaskFunction`."""
         book: Book = app.work
         if book not in self._books:
-            raise TaskError(f"task {self.name}: its blueprint is no part of {book.prefix}")
+            raise TaskError(f"task {self.name}: its blueprint is no part of the app {app.name}")
         return book.functions[f"{book.prefix}.{self.name}"]
 
     def placed(self) -> TaskFunction[P, R]:
