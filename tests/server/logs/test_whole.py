@@ -26,13 +26,22 @@ def by_access_log(file: int, lines: list[str]) -> None:
 @pytest.mark.parametrize("write", [by_place, by_access_log])
 def test_lines_of_several_writers_do_not_mix_in_a_pipe(write: Callable[[int, list[str]], None]) -> None:
     reading, writing = os.pipe()
-    threads = [
-        threading.Thread(target=lambda c=c: [write(writing, [c * LENGTH] * LINES) for _ in range(10)])
-        for c in "abcd"
-    ]
+    lines = [[letter * LENGTH] * LINES for letter in "abcd"]
+
+    def write_often(mine: list[str]) -> None:
+        for _ in range(10):
+            write(writing, mine)
+
+    threads = [threading.Thread(target=write_often, args=(mine,)) for mine in lines]
+
+    def end() -> None:
+        for one in threads:
+            one.join()
+        os.close(writing)
+
     for one in threads:
         one.start()
-    closer = threading.Thread(target=lambda: ([one.join() for one in threads], os.close(writing)))
+    closer = threading.Thread(target=end)
     closer.start()
     with os.fdopen(reading, "rb") as file:
         found = file.read().decode().splitlines()
