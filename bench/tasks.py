@@ -61,7 +61,7 @@ def log(what, number):
 @app.task(retries=1000, backoff="fixed:0.01s")
 async def step(number: int) -> None:
     log("begun", number)
-    await asyncio.sleep(random.random() * 0.02)
+    await asyncio.sleep(random.random() * 0.1)
     log("done", number)
 """
 SLOTS = """
