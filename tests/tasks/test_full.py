@@ -12,7 +12,7 @@ from tests.conftest import clean_environment
 from tests.tasks.conftest import START
 from tests.tasks.test_runner import drain
 from vivace.errors import ServiceUnavailable
-from vivace.tasks import SpoolFull
+from vivace.tasks import SpoolFull, clerk
 from vivace.tasks.book import Book
 from vivace.tasks.records import NewTask
 from vivace.tasks.sqlite import SqliteSpool
@@ -89,7 +89,10 @@ def test_a_disk_that_is_full_says_so_and_what_was_said_to_be_there_is_there(tmp_
     assert check(path) == int(count) > 5
 
 
-async def test_it_goes_on_when_there_is_room_again(book: Book) -> None:
+async def test_it_goes_on_when_there_is_room_again(
+    book: Book, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "vivace.tasks")
     seen: list[int] = []
     task = book.declare(lambda number, text: seen.append(number), name="note")
     await task.enqueue(0, "x")
@@ -97,7 +100,19 @@ async def test_it_goes_on_when_there_is_room_again(book: Book) -> None:
     with pytest.raises(SpoolFull):
         for number in range(1, 1000):
             await task.enqueue(number, "x" * 3000)
+    with pytest.raises(SpoolFull):
+        await task.enqueue(999, "x" * 30_000)
     await drain(book)
     await task.enqueue(1000, "x")
     await drain(book)
     assert seen == [*range(len(seen) - 1), 1000]
+    assert events(caplog) == [False]
+    monkeypatch.setattr(clerk, "QUIET", 0.0)
+    for _ in range(2):
+        await task.enqueue(1001, "x")
+    assert events(caplog) == [False, True]
+
+
+def events(caplog: pytest.LogCaptureFixture) -> list[bool]:
+    found = [record.__dict__ for record in caplog.records]
+    return [one.get("resolved", False) for one in found if one.get("event") == "spool.full"]

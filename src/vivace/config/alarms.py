@@ -41,6 +41,7 @@ EVENTS: Final = {
     "companion.down": "a process beside the workers ended by itself",
     "daemon.down": "a daemon ended by itself, or is not ready in time",
     "hub.down": "the process of the groups ended by itself",
+    "spool.full": "the spool of tasks has no room",
     "task.dead": "a task failed for the last time",
     "cron.missed": "a run of a schedule was left out",
     "tls.expiring": "a certificate ends within two weeks",

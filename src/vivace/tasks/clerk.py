@@ -19,7 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
-from vivace.tasks.errors import SpoolUnavailable
+from vivace.tasks.errors import SpoolFull, SpoolUnavailable
 from vivace.tasks.spool import Spool
 
 __all__ = ["Clerk"]
@@ -28,6 +28,8 @@ logger = logging.getLogger("vivace.tasks")
 
 MOST: Final = 500
 """Jobs that one transaction may have."""
+QUIET: Final = 60.0
+"""Seconds without a write that found no room after which that is over: small ones may fit in between."""
 _T = TypeVar("_T")
 
 
@@ -63,6 +65,7 @@ class Clerk:
         self._starting = threading.Lock()
         self._beat: Callable[[Spool], object] | None = None
         self._pace = 0.0
+        self._full: float | None = None
 
     @property
     def alive(self) -> bool:
@@ -181,6 +184,8 @@ class Clerk:
                 for job in jobs:
                     job.answer = job.work(spool)
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait
+            if isinstance(error, SpoolFull):
+                self._tell_full(error)
             if len(jobs) == 1 or isinstance(error, SpoolUnavailable):
                 for job in jobs:
                     job.error = error
@@ -188,8 +193,17 @@ class Clerk:
                 for job in jobs:
                     self._write(spool, [job])
             return
+        if self._full is not None and time.monotonic() >= self._full + QUIET:
+            self._full = None
+            logger.info("the spool of tasks has room again", extra={"event": "spool.full", "resolved": True})
         if self._told is not None:
             self._told()
+
+    def _tell_full(self, error: SpoolFull) -> None:
+        """Whoever wanted to write gets the error; who runs the server is told once."""
+        if self._full is None:
+            logger.error("%s", error, extra={"event": "spool.full"})
+        self._full = time.monotonic()
 
 
 def _nothing(_: Spool) -> None:
