@@ -55,6 +55,7 @@ def meaning(tmp_path: Path) -> Any:
         ("disable-logging = true", "ACCESS_LOG", False),
         ("logto = /var/log/a.log", "LOG_TO", "file:///var/log/a.log"),
         ("logger = socket:10.0.0.1:514", "LOG_TO", "syslog+udp://10.0.0.1:514"),
+        ("logger = systemd", "LOG_TO", "journald://"),
         ("logger = mine rsyslog:10.0.0.1:514,shop", "LOG_TO", "syslog+udp://10.0.0.1:514?app=shop"),
         ("memory-report = true", "MEMORY_REPORT", 60),
         ("stats = 127.0.0.1:9191", "STATS_BIND", "127.0.0.1:9191"),

@@ -164,6 +164,8 @@ def _logger(sketch: Sketch, given: Given) -> None:
     kind, _, rest = words[-1].partition(":") if words else ("", "", "")  # a name may stand before it
     if kind in ("file", "stdio", "fd"):
         place = f"file://{Path(sketch.folder or '.', rest).absolute()}" if kind == "file" else "stdout"
+    elif kind == "systemd":
+        place = "journald://"
     elif kind == "syslog":
         place = "syslog+udp://127.0.0.1" + (f"?app={rest.partition(',')[0]}" if rest else "")
     elif kind in ("rsyslog", "socket") and rest:
