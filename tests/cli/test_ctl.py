@@ -162,7 +162,10 @@ def test_stats_sum_up(tmp_path: Path) -> None:
         assert stats["totals"]["errors"] == stats["totals"]["active"] == 0
         assert stats["totals"]["pss"] == sum(one["pss"] for one in stats["workers"])
         assert stats["totals"]["pss"] < stats["totals"]["rss"]
-        assert "5 requests, 0 errors, 0 in progress" in server.ctl("stats")
+        assert stats["counters"]["responses"]["2xx"] == sum(stats["counters"]["durations"]["counts"]) == 5
+        text = server.ctl("stats")
+        assert "5 requests, 0 errors, 0 in progress" in text
+        assert "answers since the start: 5 2xx; 50 % within " in text
 
 
 def test_a_blocked_worker_is_told_with_its_request_and_without_its_help(tmp_path: Path) -> None:

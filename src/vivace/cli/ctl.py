@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from vivace.cli.columns import align, show_age, show_number, show_size, table_beside
+from vivace.cli.top_rows import quantile, show_time
 from vivace.config import Config
 from vivace.supervisor.control.servers import Line, NotFound, find_server
 
@@ -313,7 +314,17 @@ def _stats(answer: dict[str, Any]) -> list[str]:
     )
     memory = f"memory {show_size(totals['pss'])} (resident {show_size(totals['rss'])})"
     lag = f"largest lag {totals['lag'] * 1000:.0f}ms"
-    return [*_server(answer["server"]), sums, f"{memory}, {lag}", *_table(answer["workers"])]
+    answers = _answers(answer["counters"])
+    return [*_server(answer["server"]), sums, answers, f"{memory}, {lag}", *_table(answer["workers"])]
+
+
+def _answers(counters: dict[str, Any]) -> str:
+    """How requests ended at all workers that there ever were, and how long they took."""
+    counts = [f"{count} {name}" for name, count in counters["responses"].items() if count]
+    quick = [(share, quantile(counters["durations"]["counts"], share / 100)) for share in (50, 95, 99)]
+    told = [f"{share} % within {show_time(seconds)}" for share, seconds in quick if seconds is not None]
+    text = f"answers since the start: {', '.join(counts) or 'none'}"
+    return f"{text}; {', '.join(told)}" if told else text
 
 
 def _as_document(answer: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from vivace.cli.columns import show_age, show_number, show_size
 from vivace.server.durations import DURATIONS
 
-__all__ = ["COLUMNS", "NARROW", "SORTS", "Looks", "cells", "heading", "quantile", "safe"]
+__all__ = ["COLUMNS", "NARROW", "SORTS", "Looks", "cells", "heading", "quantile", "safe", "show_time"]
 
 Row = dict[str, Any]
 
