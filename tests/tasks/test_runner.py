@@ -1,6 +1,7 @@
 """A runner in this process: what becomes of tasks that go well, fail, hang, and are stopped."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,11 +12,13 @@ from functools import partial
 import pytest
 
 from tests.tasks.conftest import Clock
+from vivace.framework.work import CLEANUP
+from vivace.supervisor.workers.companion import LAST_WORDS
 from vivace.tasks import Retry, TaskError, TaskFailed, current_task
 from vivace.tasks.book import Book
 from vivace.tasks.errors import BadArguments
 from vivace.tasks.records import Task
-from vivace.tasks.runner import LOOK, Runner
+from vivace.tasks.runner import HEED, LOOK, Runner
 
 LEASE = 30.0
 
@@ -370,6 +373,23 @@ async def test_what_is_not_done_in_time_is_given_back_at_once(book: Book) -> Non
     assert time.perf_counter() - told < 5
     task = await find(book, handle.id)
     assert (task.state, task.attempts, task.max_attempts, task.kills) == ("ready", 1, 3, 0)
+
+
+async def test_what_heeds_no_cancellation_is_given_back_while_there_is_time(book: Book) -> None:
+    end = asyncio.Event()
+
+    async def deaf() -> None:
+        while not end.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await end.wait()
+
+    handle = await book.declare(deaf, retries=3).enqueue()
+    async with running(book, patience=0.05) as (runner, _):
+        await until(lambda: len(runner._running) == 1)
+    task = await find(book, handle.id)
+    assert (task.state, task.attempts, task.max_attempts) == ("ready", 1, 5)
+    assert HEED + LAST_WORDS < CLEANUP  # then its process is cancelled, and then killed
+    end.set()
 
 
 async def test_leases_are_renewed_while_the_loop_stands_still(book: Book, clock: Clock) -> None:

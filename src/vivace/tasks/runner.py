@@ -55,6 +55,8 @@ STUCK: Final = 5.0
 """Seconds after its time-out for which a thread may go on before the process is given up."""
 BLOCKED: Final = 10.0
 """Seconds after a time-out for which the loop may stand still before the process is ended."""
+HEED: Final = 0.5
+"""Seconds that what is cancelled at a stop has to end; then it is given back all the same."""
 _PAUSE: Final = 1.0
 _current: contextvars.ContextVar[Task] = contextvars.ContextVar("vivace_task")
 
@@ -329,7 +331,10 @@ class Runner:
             logger.error("%s failed, it is dead: %s", what, error.strip(), extra=extra)
         elif not quiet:
             logger.warning(
-                "%s failed, the next one is in %.3g s: %s", what, again_at - self._book.clock(), last
+                "%s failed, the next one is in %.3g s: %s",
+                what,
+                max(again_at - self._book.clock(), 0.0),
+                last,
             )
         await self._insist(lambda spool: spool.nack(self.worker, task, error, again_at, self._book.clock()))
 
@@ -365,7 +370,7 @@ class Runner:
             for one in left:
                 one.cancel()
             if left:
-                await asyncio.wait(left, timeout=1.0)
+                await asyncio.wait(left, timeout=HEED)
 
     async def _give_back(self) -> None:
         left = [*self._cut, *(task for task, _ in self._running.values())]
