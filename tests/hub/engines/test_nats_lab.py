@@ -98,3 +98,16 @@ async def _slow_way(port: int) -> AsyncIterator[str]:
     finally:
         server.close()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_message_that_is_too_large_for_the_server_is_refused_and_nothing_else(
+    nats_server: NatsServer, lab: Lab
+) -> None:
+    one, two = [await (await lab(nats_server.url, name)).up() for name in "ab"]
+    await two.follow("fast")
+    sending = [asyncio.create_task(one.send("fast", payload)) for payload in (b"a", bytes(1_048_576), b"b")]
+    with pytest.raises(HubUnavailable, match=r"nats takes 1048576 octets \(max_payload\)"):
+        await sending[1]
+    await asyncio.gather(sending[0], sending[2])
+    await until(lambda: two.payloads("fast") == [b"a", b"b"])
+    assert one.problems == []

@@ -24,7 +24,7 @@ from vivace.errors import HubUnavailable
 from vivace.hub.engine import Sink
 from vivace.hub.engines.envelope import Numbers, stored_from, unseal
 from vivace.hub.engines.link import Link
-from vivace.hub.engines.outbox import Outbox
+from vivace.hub.engines.outbox import Job, Outbox
 from vivace.hub.engines.remote import Remote, wait_ready
 from vivace.hub.engines.upkeep import CallName, LinkDown, Status, Timing
 from vivace.hub.engines.urls import hide_password
@@ -242,13 +242,27 @@ class NatsEngine(Remote, Link):
         jobs = self._outbox.open
         for job in jobs:
             job.sent = True
-            await client.publish(*job.what)
+            try:
+                await client.publish(*job.what)
+            except nats.errors.MaxPayloadError:
+                _refuse(job, client.max_payload)
         if jobs:
             await echo.wait()
         for job in jobs:
             if not job.future.done():
                 job.future.set_result(None)
         return bool(jobs)
+
+
+def _refuse(job: Job[tuple[str, bytes]], most: int) -> None:
+    """A message is larger than the server takes: no other connection would help."""
+    if not job.future.done():
+        job.future.set_exception(
+            HubUnavailable(
+                f"nats takes {most} octets (max_payload), and this message with its envelope has"
+                f" {len(job.what[1])}: raise it there, or send a reference; the message was not published"
+            )
+        )
 
 
 class _Echo:
