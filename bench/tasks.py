@@ -26,7 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -178,7 +178,7 @@ def kills(folder: Path, count: int, url: str = "") -> int:
         for _ in range(5):
             module.step.enqueue_sync(enqueued)
             enqueued += 1
-        _wait_for_work(module.app.work)
+        busy = _wait_for_work(module.app.work)
         time.sleep(random.uniform(0.0, 0.05))
         if turn % EVERY == EVERY - 1 or turn == count // 2:
             server.kill()
@@ -186,7 +186,8 @@ def kills(folder: Path, count: int, url: str = "") -> int:
             supervisors += 1
             server = serve(folder)
         else:
-            os.kill(random.choice(_runners(folder)), signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(random.choice(busy + _runners(folder)), signal.SIGKILL)
     print(f"{count} kills, {supervisors} of them of the supervisor; {enqueued} tasks")
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and _states(module.app.work).keys() - {"dead"}:
@@ -246,11 +247,15 @@ def run_bare(folder: str) -> None:
     asyncio.run(run_tasks(Context(module.app, module.app.config, "tasks")))
 
 
-def _wait_for_work(book: Book) -> None:
-    """Wait until somebody runs something: else who is killed has only just begun to start."""
+def _wait_for_work(book: Book) -> list[int]:
+    """Wait until somebody runs something, and who: else who is killed has only just begun to start."""
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not _states(book).get("running"):
+    while time.monotonic() < deadline:
+        workers = book.clerk.do_now(lambda spool: spool.workers(), reads=True)
+        if busy := workers - book.bells.gone(workers):
+            return [int(worker.split("-")[1]) for worker in busy]
         time.sleep(0.002)
+    return []
 
 
 def _runners(folder: Path) -> list[int]:
