@@ -234,6 +234,7 @@ KNOWN = {
     "server/logs/sealed.py": "the time in a datagram",
     "server/tls.py": "the end of a certificate is a date",
     "supervisor/stats/uwsgi_stats.py": "uWSGI tells when a worker began as a date",
+    "supervisor/telling/last_words.py": "the time in an alarm",
     "supervisor/telling/pidfile.py": "the start of another process, beside the time of a file",
 }
 
