@@ -296,6 +296,24 @@ def test_a_url_that_nobody_can_read_is_said_in_one_line(
 
 
 @pytest.mark.once
+@pytest.mark.parametrize(
+    ("url", "code", "said"),
+    [
+        ("mongodb://x", 2, "Error: TASKS_URL: 'mongodb' is no kind of spool"),
+        ("redis://127.0.0.1:none", 1, "no tasks can be run: TASKS_URL cannot be read"),
+    ],
+)
+def test_runners_of_their_own_end_where_there_is_no_spool(
+    tmp_path: Path, url: str, code: int, said: str
+) -> None:
+    (tmp_path / "shop.py").write_text(APP)
+    with Serving(["-m", "vivace", "tasks", "run", "shop.py"], tmp_path, {"VIVACE_TASKS_URL": url}) as runner:
+        assert runner.wait() == code
+        assert said in runner.log
+        assert "Traceback" not in runner.log
+
+
+@pytest.mark.once
 def test_a_kind_of_spool_that_is_none_ends_the_start(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(APP)
     with Serving(ARGUMENTS, tmp_path, {"VIVACE_TASKS_URL": "mongodb://x"}) as server:

@@ -6,12 +6,14 @@ Rules of this file: one process and one loop; whoever started it starts it again
 import asyncio
 import logging
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
 from vivace.config import Config
 from vivace.errors import StartupError
 from vivace.framework.beside import Context, all_companions
+from vivace.tasks.spool import check_url
 
 __all__ = ["run_beside"]
 
@@ -28,6 +30,7 @@ def run_beside(target: str | None) -> int:
         target: Found as `vivace run` does if it is None.
 
     Raises:
+        ConfigError: TASKS_URL is that of no spool.
         StartupError: There is no such app, or it has no tasks.
     """
     from vivace.supervisor.loading.target import find_target, load_app
@@ -35,6 +38,8 @@ def run_beside(target: str | None) -> int:
     from vivace.supervisor.workers.worker import choose_loop
 
     config = Config.load()
+    if config.TASKS_URL:
+        check_url(config.TASKS_URL)
     loaded = load_app(target or config.APP or find_target(Path()), config)
     attach_logging(config, "tasks")
     found = [placed for placed in all_companions(loaded.app) if placed.companion.kind in KINDS]
@@ -52,7 +57,7 @@ async def _run_all(found: list[Any]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_all, contexts)
     lives = [
-        asyncio.create_task(placed.companion.main(context), name=placed.companion.name)
+        asyncio.create_task(_live(placed.companion.main(context)), name=placed.companion.name)
         for placed, context in zip(found, contexts, strict=True)
     ]
     # One that ends by itself, or fails, ends the others: the process as a whole is started again.
@@ -62,7 +67,15 @@ async def _run_all(found: list[Any]) -> int:
     errors = [result for result in results if isinstance(result, BaseException)]
     for error in errors:
         logger.error("a process beside the workers failed", exc_info=error)
-    return 1 if errors else 0
+    return 1 if errors or 1 in results else 0
+
+
+async def _live(life: Coroutine[Any, Any, None]) -> int:
+    try:
+        await life
+    except SystemExit:  # it has said why; a loop would let it through to everybody
+        return 1
+    return 0
 
 
 def _stop_all(contexts: list[Context]) -> None:
