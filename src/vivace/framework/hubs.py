@@ -46,6 +46,11 @@ class Grouped:
         """Whether the hub can be reached, and its engine if it has one; None: nobody has used it."""
         return self._hub.up if self._hub is not None and self._hub.started else None
 
+    @property
+    def server_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop on which the server of this process was started, for threads; None: none was."""
+        return self._home
+
     def enter_groups(self) -> None:
         """The server starts on this loop."""
         self._home = asyncio.get_running_loop()  # type: ignore[misc]

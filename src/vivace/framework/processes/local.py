@@ -11,13 +11,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
+from vivace.errors import DeadlineExceeded, WorkerDied
 from vivace.framework.beside import Context
 from vivace.framework.processes.caller import Caller
 from vivace.framework.processes.words import VARIABLE
 
 __all__ = ["Place", "folder_of"]
+
+LATE: Final = 5.0
+"""Seconds that a thread waits for the loop beyond what the work may take."""
 
 Main = Callable[[Context], Coroutine[Any, Any, None]]
 
@@ -67,6 +71,34 @@ class Place:
             self.count = self._count() if folder else 1
             self._caller = Caller(self._name, self.count, folder or self._begin_here())
         return self._caller
+
+    def from_thread(self, work: Coroutine[Any, Any, Any], seconds: float) -> Any:
+        """Do something on the loop of the server, for one of its threads, and wait for it.
+
+        Args:
+            work: What is done; it has an end of its own.
+            seconds: That it may take; a little more is waited for.
+
+        Raises:
+            WorkerDied: No server runs in this process.
+            DeadlineExceeded: The loop is held up.
+            RuntimeError: It is the thread of the loop, which would wait for itself.
+        """
+        loop = self._app.server_loop
+        if loop is None or not loop.is_running():
+            work.close()
+            raise WorkerDied(
+                f"{self._name} cannot be reached: no server of {self._app.name} runs in this process"
+            )
+        if asyncio._get_running_loop() is loop:
+            work.close()
+            raise RuntimeError(f"{self._name}: this is the thread of the loop, where it is awaited")
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+        try:
+            return future.result(seconds + LATE)
+        except TimeoutError:
+            future.cancel()
+            raise DeadlineExceeded(f"{self._name}: the loop of the server did not answer") from None
 
     def _begin_here(self) -> str:
         folder = tempfile.mkdtemp(prefix="vivace-")

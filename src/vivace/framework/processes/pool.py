@@ -97,6 +97,22 @@ class Pool:
         """
         return self._stream(args, kwargs) if self._streams else self._call(args, kwargs)
 
+    def call_sync(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function from a thread of the server: of a WSGI app, of a plain handler.
+
+        Returns:
+            The result; for a generator function the list of its items.
+
+        Raises:
+            WorkerDied: See `__call__`; or no server runs in this process.
+            RuntimeError: This is the thread of the loop.
+        """
+        work = self._all_items(args, kwargs) if self._streams else self._call(args, kwargs)
+        return self._place.from_thread(work, self._timeout)
+
+    async def _all_items(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        return [item async for item in self._stream(args, kwargs)]
+
     async def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         until = asyncio.get_running_loop().time() + self._timeout
         try:

@@ -199,6 +199,18 @@ class Service:
                 return
         raise QueueFull(f"service {self.name} has {self.max_queue} messages waiting, and takes no more now")
 
+    def send_sync(self, message: Any) -> None:
+        """The same as `send`, for threads of the server: WSGI apps, plain handlers.
+
+        Args:
+            message: See `send`.
+
+        Raises:
+            WorkerDied: See `send`; or no server runs in this process.
+            RuntimeError: This is the thread of the loop.
+        """
+        self._place.from_thread(self.send(message), 2 * self._timeout)
+
     async def _give(self, line: Line, message: Any) -> None:
         """Give a message to one process."""
         ask: Ask | None = None
