@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-- A look never waits: a connection that is on its way is looked at again.
+- A look never waits: a connection that is on its way is looked at again. Only the name of a host has to be
+  looked up, once, and after a failure not at once again.
 - Follows sd_notify(3) for programs that speak to systemd.
 """
 
@@ -11,15 +12,18 @@ import os
 import re
 import select
 import socket
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["EVERY", "Listening", "Notified", "Probe", "Wrote", "make_probe"]
 
 EVERY: Final = 0.05
 """Seconds between two looks."""
+LOOK_UP_AGAIN: Final = 5.0
+"""Seconds until the name of a host that was not found is looked up again: it may hold up the supervisor."""
 _IN_PROGRESS: Final = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
 
 
@@ -53,6 +57,8 @@ class Listening(Probe):
         self._unix = kind == "unix"
         self._address: tuple[str, int] | str = rest if self._unix else (host or "127.0.0.1", int(port))
         self._trying: socket.socket | None = None
+        self._place: tuple[int, tuple[Any, ...] | str] | None = None
+        self._failed_at = float("-inf")
 
     def look(self) -> bool:
         """See `Probe`."""
@@ -70,14 +76,13 @@ class Listening(Probe):
 
     def _begin(self) -> bool:
         """Connect; False: that cannot be."""
+        if self._place is None and time.monotonic() < self._failed_at + LOOK_UP_AGAIN:
+            return False
         try:
-            if isinstance(self._address, str):
-                family, address = socket.AF_UNIX, self._address
-            else:
-                found = socket.getaddrinfo(*self._address, type=socket.SOCK_STREAM)[0]
-                family, address = found[0], found[4]  # type: ignore[assignment]
+            family, address = self._place = self._place or self._look_up()
             trying = socket.socket(family, socket.SOCK_STREAM)
         except OSError:
+            self._failed_at = time.monotonic()
             return False
         trying.setblocking(False)
         code = trying.connect_ex(address)
@@ -86,6 +91,12 @@ class Listening(Probe):
         else:
             trying.close()
         return code == 0 or code in _IN_PROGRESS
+
+    def _look_up(self) -> tuple[int, tuple[Any, ...] | str]:
+        if isinstance(self._address, str):
+            return socket.AF_UNIX, self._address
+        found = socket.getaddrinfo(*self._address, type=socket.SOCK_STREAM)[0]
+        return found[0], found[4]
 
     def close(self) -> None:
         """See `Probe`."""
