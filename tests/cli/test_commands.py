@@ -350,3 +350,28 @@ def test_a_hub_that_cannot_be_is_said_before_anything_begins(folder: Path, comma
     lines = result.stderr.splitlines()
     assert len(lines) == 1
     assert "HUB_URL kafka://me:***@h: there is no engine for kafka://" in lines[0]
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_journal_that_cannot_be_is_said_before_anything_begins(folder: Path, command: str) -> None:
+    (folder / "shop.py").write_text(APP)
+    (folder / "link").symlink_to("elsewhere")
+    for place, why in (
+        ("none/journal", "No such file"),
+        (".", "directory"),
+        ("shop.py/x", "no file can be made in shop.py"),
+        ("link", "symbolic link"),
+    ):
+        result = call(command, "shop:app", VIVACE_HUB_JOURNAL=place, VIVACE_WORKERS="2")
+        assert result.exit_code == {"run": 2, "check": 1}[command]
+        assert f"HUB_JOURNAL {place} cannot be used: " in result.stderr
+        assert why in result.stderr
+        assert "Traceback" not in result.output
+    assert not (folder / "elsewhere").exists()
+
+
+def test_a_journal_beside_an_engine_is_of_no_use(folder: Path) -> None:
+    result = call("check", VIVACE_HUB_JOURNAL="journal", VIVACE_HUB_URL="redis://localhost")
+    assert "note: HUB_JOURNAL is of no use with HUB_URL" in result.stdout
+    assert call("check", VIVACE_HUB_JOURNAL="journal").exit_code == call("check").exit_code
+    assert not (folder / "journal").exists()

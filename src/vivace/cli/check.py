@@ -152,14 +152,13 @@ def _show_budgets(config: Config, problems: list[str]) -> None:
 
 
 def _look_at_hub(config: Config, problems: list[str]) -> None:
-    """Whether there can be an engine for HUB_URL; nothing is connected."""
-    if config.HUB_URL:
-        from vivace.hub.engines import check_url
+    """Whether the hub can be as its settings say; nothing is connected."""
+    from vivace.hub.checks import check_settings
 
-        try:
-            check_url(config.HUB_URL)
-        except ConfigError as error:
-            problems.append(str(error))
+    try:
+        config.warnings.extend(check_settings(config))
+    except ConfigError as error:
+        problems.append(str(error))
 
 
 def _show_beside(app: Any, config: Config, problems: list[str]) -> None:

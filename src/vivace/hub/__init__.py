@@ -6,18 +6,19 @@ In a process that uses it:
 
     hub, people, background              what programs call; without an event loop too
     station, link, inside, places        the way to the hub: a process beside, or an object here
-    local, subscription, tail, words, ledger
-                                         what is followed here, and what was said about who may stay
+    local, subscription, tail            what is followed here
 
 The hub itself:
 
     process, exchange, broker            its process; the hub of a machine; its core
+    words                                what was said about who may stay, for who was away
     presence, census, journal            who is there, here and elsewhere; what outlives it
     engine, engines/, joining            the way to other machines
+    checks                               whether it can be as its settings say
 
 Both:
 
-    records, rules, limits               what goes through, how, and how much
+    records, ledger, rules, limits       what goes through and was said, how, and how much
     wire, shapes, outlet                 frames between them
 """
 

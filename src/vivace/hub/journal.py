@@ -31,7 +31,7 @@ from vivace.hub.broker import Broker
 from vivace.hub.records import Position, Rule, Stored
 from vivace.hub.rules import Rules
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "open_file"]
 
 logger = logging.getLogger("vivace.hub")
 
@@ -105,7 +105,7 @@ class Journal:
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(fresh)  # of a process with this number, which was killed
-            file = open(_open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb", buffering=0)  # noqa: SIM115
+            file = open(open_file(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb", buffering=0)  # noqa: SIM115
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(content)
             os.replace(fresh, self._path)
@@ -200,7 +200,7 @@ def _open_locked(path: str) -> BinaryIO:
         OSError: Another one does, or it cannot be opened.
     """
     while True:
-        file = open(_open(path, os.O_RDWR | os.O_CREAT), "rb+", buffering=0)  # noqa: SIM115
+        file = open(open_file(path, os.O_RDWR | os.O_CREAT), "rb+", buffering=0)  # noqa: SIM115
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -211,7 +211,7 @@ def _open_locked(path: str) -> BinaryIO:
         file.close()  # it was replaced between the two steps
 
 
-def _open(path: str, flags: int) -> int:
+def open_file(path: str, flags: int) -> int:
     """A file that only its owner reads, and no link to one: the hub's folder may be open to others.
 
     Raises:

@@ -40,7 +40,7 @@ def launch(job: Job) -> int:
     """Serve in this process or in several, until a signal ends it; the exit code.
 
     Raises:
-        ConfigError: The certificates, HUB_URL or TASKS_URL cannot be used.
+        ConfigError: The certificates, HUB_URL, HUB_JOURNAL or TASKS_URL cannot be used.
         StartupError: The address cannot be used; exit code 4.
     """
     try:
@@ -57,10 +57,10 @@ def _launch(job: Job) -> int:
     os.environ.pop(HUB, None)  # of a server that has started this one as a daemon: each has a hub of its own
     fit_platform(job.config, os.environ, os.getpid())
     job = with_tls(job)
-    if job.config.HUB_URL:
-        from vivace.hub.engines import check_url
+    if job.config.HUB_URL or job.config.HUB_JOURNAL:
+        from vivace.hub.checks import check_settings
 
-        check_url(job.config.HUB_URL)
+        job.config.warnings.extend(check_settings(job.config))
     if job.config.TASKS_URL:
         from vivace.tasks.spool import check_url as check_tasks_url
 
