@@ -6,14 +6,16 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from vivace import DeadlineExceeded, RemoteError, Vivace
-from vivace.framework.processes.runner import LONGEST_ERROR
-from vivace.framework.processes.words import place_of
+from vivace.framework.processes.host import Guest
+from vivace.framework.processes.overdue import watch_overdue
+from vivace.framework.processes.runner import LONGEST_ERROR, Function, Runner
+from vivace.framework.processes.words import Word, place_of
 
 
 class Odd(BaseException):
@@ -109,6 +111,14 @@ async def test_an_argument_that_cannot_be_sent_is_a_type_error(app: Vivace, argu
         await take(argument)
 
 
+class Nobody:
+    """A worker that hears nothing."""
+
+    def tell(self, *_: Any) -> None: ...
+
+    async def told(self) -> None: ...
+
+
 async def test_a_service_that_does_nothing_keeps_nobody_waiting(
     app: Vivace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -125,3 +135,33 @@ async def test_a_service_that_does_nothing_keeps_nobody_waiting(
             await frozen.send(bytes(10_000_000))
         with pytest.raises(DeadlineExceeded, match="it was not sent"):
             await frozen.send("behind it")
+
+
+async def test_a_call_is_stuck_when_it_goes_on_behind_its_time_and_nothing_else_runs() -> None:
+    never = asyncio.Event()
+
+    async def hang(number: int) -> None:
+        await never.wait()
+
+    runner = Runner(Function(hang, None, 2), "hang", 2, 0)
+    guest = cast("Guest", Nobody())
+    now = asyncio.get_running_loop().time()
+    assert runner.stuck(now, 10.0) == 0
+    runner.hear(guest, [Word.CALL, 1, 5.0, [1], {}])
+    began = asyncio.get_running_loop().time()
+    assert runner.stuck(now + 14.9, 10.0) == 0
+    assert runner.stuck(began + 15.1, 10.0) == 1
+    runner.hear(guest, [Word.CALL, 2, 60.0, [2], {}])
+    assert runner.stuck(began + 15.1, 10.0) == 0
+    assert runner.stuck(began + 70.1, 10.0) == 2
+    runner.leave(guest)
+
+
+async def test_who_is_stuck_ends_once(caplog: pytest.LogCaptureFixture) -> None:
+    counts = [0, 2]
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    watch_overdue("hang", lambda: counts.pop(0), lambda: loop.call_soon_threadsafe(ended.set))
+    async with asyncio.timeout(30):
+        await ended.wait()
+    assert "pool hang: 2 calls go on beyond their time" in caplog.text

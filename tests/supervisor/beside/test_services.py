@@ -256,3 +256,44 @@ def test_kills_at_random_moments_cost_calls_but_never_give_a_wrong_answer(folder
         assert len(good) >= 350
         assert all(" 503 " in answer[:20] for number, answer in answers if (number, answer) not in good)
         server.wait_for("pool echo . .* ended with SIGKILL")
+
+
+STUCK = """
+import time
+import vivace.framework.processes.pool as pools
+from vivace import Vivace
+
+pools.STUCK = 0.2
+app = Vivace("stuck")
+
+
+@app.pool(timeout=0.5)
+async def spin(what):
+    while what == "stuck":
+        pass
+    return what
+
+
+@app.pool(timeout=0.5)
+def hang(what):
+    if what == "stuck":
+        time.sleep(1000)
+    return what
+
+
+@app.get("/<name>/<what>")
+async def call(request, name, what):
+    return {"said": await {"spin": spin, "hang": hang}[name](what)}
+"""
+
+
+@pytest.mark.parametrize("name", ["spin", "hang"])
+def test_a_call_that_never_ends_costs_its_process_and_the_next_ones_are_answered(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "app.py").write_text(STUCK)
+    with Serving(RUN, tmp_path) as server:
+        assert server.get(f"/{name}/stuck").startswith("HTTP/1.1 503")
+        server.wait_for(f"pool {name}: 1 calls go on beyond their time")
+        until(lambda: server.get(f"/{name}/well").startswith("HTTP/1.1 200"))
+        assert server.stop() == 0

@@ -6,5 +6,6 @@ caller.py   the side of a worker: connections to the processes of a name
 service.py  `@app.service`: long-lived, takes messages
 pool.py     `@app.pool`: takes calls, gives results
 runner.py   what runs in a process of a pool
+overdue.py  what goes on there beyond its time
 local.py    the same where there is no supervisor: tests, other servers
 """

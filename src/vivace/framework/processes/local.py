@@ -18,7 +18,7 @@ from vivace.framework.beside import Context
 from vivace.framework.processes.caller import Caller
 from vivace.framework.processes.words import VARIABLE
 
-__all__ = ["Place", "folder_of"]
+__all__ = ["Place", "folder_of", "in_own_process"]
 
 LATE: Final = 5.0
 """Seconds that a thread waits for the loop beyond what the work may take."""
@@ -41,6 +41,11 @@ def folder_of(context: Context) -> str:
             f"{context.name} has no folder for its socket: the server could make none, and has said why"
         )
     return folder
+
+
+def in_own_process(context: Context) -> bool:
+    """Whether a supervisor made the process of a context, and makes another one when it ends."""
+    return not hasattr(context, "folder")
 
 
 class Place:

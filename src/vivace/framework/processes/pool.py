@@ -15,6 +15,7 @@ Rules of this file:
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -22,7 +23,8 @@ from vivace.errors import DeadlineExceeded, DeclarationError, QueueFull, WorkerD
 from vivace.framework.beside import Companion, Context
 from vivace.framework.processes.caller import Again, Ask, Caller, Line, next_item
 from vivace.framework.processes.host import Host
-from vivace.framework.processes.local import Place, folder_of
+from vivace.framework.processes.local import Place, folder_of, in_own_process
+from vivace.framework.processes.overdue import STUCK, watch_overdue
 from vivace.framework.processes.runner import Function, Runner
 from vivace.framework.processes.words import CREDIT, Word, place_of
 
@@ -195,6 +197,8 @@ class Pool:
         host = Host(place_of(folder_of(context), self.name, context.index), runner.hear, runner.leave)
         try:
             await host.open()
+            if in_own_process(context):
+                watch_overdue(self.name, lambda: runner.stuck(time.monotonic(), STUCK))
             context.ready()
             await context.stopping.wait()
             host.shut()

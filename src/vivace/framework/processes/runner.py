@@ -198,6 +198,16 @@ class Runner:
         self._idle.set()
         self._closed = False
 
+    def stuck(self, now: float, patience: float) -> int:
+        """How many calls run that long after their time, if all do that run; else 0. For any thread.
+
+        Args:
+            now: In the time of the loop.
+            patience: Seconds behind its time for which a call may go on.
+        """
+        running = list(self._running.values())
+        return len(running) if all(job.until + patience <= now for job in running) else 0
+
     def hear(self, guest: Guest, frame: list[Any]) -> None:
         """A worker says something."""
         word, number, *fields = frame
