@@ -57,8 +57,9 @@ class Voice:
             announce(report, self._listeners, self._job)
 
     def with_reason(self, said: Say) -> Say:
-        """What the log says of a start that failed: why, too, for its reader has not seen the traceback."""
-        if said.event != START_FAILED or not self.complaint:
+        """What is said of a start that failed: why, too, where the reader has not seen the traceback."""
+        elsewhere = self._job.config.LOG_TO or self._job.config.ALARM
+        if said.event != START_FAILED or not self.complaint or not elsewhere:
             return said
         return said._replace(text=f"{said.text}: {self.complaint.splitlines()[-1]}")
 
