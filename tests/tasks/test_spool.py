@@ -280,3 +280,18 @@ def test_a_schedule_is_set_back_and_never_forward(spool: Spool) -> None:
         spool.set_back("tick", START)
         assert spool.last_slot("tick") == START
         assert spool.schedule("tick", START + 10, None, waits=False, now=START) == "queued"
+
+
+def test_a_task_that_was_taken_meanwhile_is_not_made_ready_again(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if isinstance(spool, RedisSpool):
+        pytest.skip("it looks and changes in one step")
+    (number,) = put(spool, NewTask("a", run_at=START + 50))
+    seen = spool.get(number)
+    assert len(take(spool, now=START + 51)) == 1
+    monkeypatch.setattr(spool, "get", lambda _: seen)
+    with spool.transaction():
+        assert "somebody took it meanwhile" in spool.retry(number, START + 51)
+    monkeypatch.undo()
+    assert state(spool, number) == "running"

@@ -295,12 +295,12 @@ class SqlSpool:
             if same:
                 return f"task {number}: task {same[0][0]} is there for the same thing ({task.unique_key})"
         more = task.attempts if task.state == "dead" else 0
-        self.query(
+        changed = self.query(
             "UPDATE vivace_tasks SET state = 'ready', kills = 0, finished = NULL,"
-            " run_at = ?, max_attempts = ? WHERE id = ?",
-            (now, max(task.max_attempts, more + 1), number),
+            " run_at = ?, max_attempts = ? WHERE id = ? AND state = ? RETURNING id",
+            (now, max(task.max_attempts, more + 1), number, task.state),
         )
-        return ""
+        return "" if changed else f"task {number} is not {task.state} any more: somebody took it meanwhile"
 
     def drop(self, number: int) -> str:
         """See `Spool`."""
