@@ -53,6 +53,7 @@ def test_it_takes_the_log_of_a_real_server(tmp_path: Path, key: Path) -> None:
         arguments += ["--log-to", f"udp+aead://127.0.0.1:{port}?key={key}"]
         with Serving(arguments, tmp_path, {"VIVACE_LOG_FORMAT": "auto"}):
             until(lambda: got.exists() and got.read_text().count('"message":"begins"') == 2)
+            until(lambda: '"role":"supervisor"' in got.read_text())  # it has nothing to say before they serve
         lines = [json.loads(line) for line in got.read_text().splitlines()]
         assert {line["role"] for line in lines} >= {"supervisor", "worker"}
         ear.process.terminate()
