@@ -43,7 +43,7 @@ def asking(server: Serving, folder: Path) -> Any:
 
 
 async def wait_for(pilot: Pilot[None], condition: Any) -> None:
-    for _ in range(200):
+    for _ in range(600):
         if condition():
             return
         await pilot.pause(0.05)
