@@ -1,19 +1,24 @@
 """The fan-out of a group without sockets: one write for each turn, one check for each user."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.hub.processes import HubProcess
 from tests.server.support import until
 from vivace import Vivace
 from vivace.errors import Forbidden
-from vivace.framework.groups.encoding import plain
+from vivace.framework.groups.encoding import Form, envelope, plain
 from vivace.framework.groups.fanout import Fanout, JoinOptions, fanout_of
 from vivace.framework.groups.outlet import Outlet
 from vivace.framework.groups.room import REST
+from vivace.hub import Hub
+from vivace.hub.limits import Limits
 from vivace.protocols.broadcast import Broadcast
 
 
@@ -49,7 +54,7 @@ async def enter(fanout: Fanout, number: int, **options: Any) -> tuple[Fake, Outl
     return client, outlet
 
 
-async def join(fanout: Fanout, outlet: Outlet, **options: Any) -> None:
+async def join(fanout: Fanout, outlet: Outlet, form: Form = plain, **options: Any) -> None:
     usual: dict[str, Any] = {
         "allow": None,
         "recheck": 0.0,
@@ -63,7 +68,7 @@ async def join(fanout: Fanout, outlet: Outlet, **options: Any) -> None:
         "max_bytes": 1_000,
         "on_revoke": "close",
     }
-    await fanout.join(outlet, "room", JoinOptions(plain, **(usual | options)))
+    await fanout.join(outlet, "room", JoinOptions(form, **(usual | options)))
 
 
 async def test_what_comes_within_a_turn_is_made_once_and_leaves_together(fanout: Fanout) -> None:
@@ -194,3 +199,34 @@ async def test_who_joins_again_with_another_check_has_to_pass_both(fanout: Fanou
     await fanout.hub.recheck()
     await until(lambda: not outlet.members)
     assert not fanout.admission.verdicts
+
+
+@pytest.mark.parametrize("history", [0, 5])
+async def test_who_joined_while_the_hub_was_away_is_told_of_a_gap_when_it_is_back(
+    tmp_path: Path, history: int
+) -> None:
+    """What others published meanwhile did not come: nobody may take what comes next for all there was."""
+    process = HubProcess(tmp_path)
+    hub = Hub(process.url, limits=Limits(timeout=0.1))
+    fanout = fanout_of(hub)
+    try:
+        client, outlet = await enter(fanout, 1, form=envelope, history=history)
+        assert "room" in outlet.members
+        assert client.got == []
+        process.start()
+        await until(lambda: hub.up)
+        other = Hub(process.url)
+        await other.start()
+        await fanout.rooms["room"].following.ready()
+        await other.publish("room", "later")
+        await until(lambda: "later" in str(client.got))
+        await other.stop()
+        gap = {
+            "topic": "room",
+            "gap": "hub: it was away, and did not know at first that this topic is followed",
+        }
+        got = [json.loads(text) for texts in client.got for text in texts]
+        assert got == [gap, {"topic": "room", "data": "later"}]
+    finally:
+        await hub.stop()
+        process.close()
