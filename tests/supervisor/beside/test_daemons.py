@@ -143,6 +143,22 @@ def test_one_that_is_never_ready_holds_the_server_up_for_its_time_only(folder: P
         )
 
 
+@pytest.mark.parametrize("cmd", ['["false"]', '["no-such-program"]'])
+def test_one_that_dies_before_it_is_ready_holds_the_server_up_for_its_time_only(
+    folder: Path, cmd: str
+) -> None:
+    configure(
+        folder,
+        f'[[daemon]]\nname = "dies"\ncmd = {cmd}\nready = "log:never"\nready_timeout = 1.5\n'
+        '[[daemon]]\nname = "next"\ncmd = ["PYTHON", "ticker.py"]\nstart_after = "dies"\n',
+    )
+    with Serving(RUN, folder) as server:
+        server.wait_for(r"daemon dies is not ready \(log:never\) after 1.5 s; the server goes on without")
+        server.wait_for("ticker runs as")
+        assert server.get().startswith("HTTP/1.1 200")
+        assert server.log.count("daemon dies is not ready") == 1
+
+
 def test_the_server_ends_with_a_critical_one(folder: Path) -> None:
     configure(folder, '[[daemon]]\nname = "tick"\ncmd = ["PYTHON", "ticker.py"]\ncritical = true\n')
     with Serving(RUN, folder) as server:
@@ -204,10 +220,15 @@ def tickers(server: Serving) -> list[psutil.Process]:
 
 
 def test_one_that_cannot_be_noted_is_not_left_behind(folder: Path) -> None:
-    configure(folder, '[[daemon]]\nname = "tick"\ncmd = ["PYTHON", "ticker.py"]\nadopt = true\n')
+    configure(
+        folder,
+        '[[daemon]]\nname = "tick"\ncmd = ["PYTHON", "ticker.py"]\nadopt = true\nready_timeout = 0.5\n',
+    )
     (folder / ".vivace" / "daemon-tick.new").mkdir(parents=True)
     with Serving(RUN, folder) as server:
         server.wait_for("daemon tick cannot be started: Is a directory", 2)
+        server.wait_for(r"daemon tick is not ready \(it does not run\) after 0.5 s; the server goes on")
+        assert server.get().startswith("HTTP/1.1 200")
         until(lambda: not tickers(server))
         (folder / ".vivace" / "daemon-tick.new").rmdir()
         found = int(server.wait_for(r"daemon tick starts as pid (\d+)")[1])

@@ -42,7 +42,7 @@ _SLOW: Final = 0.05
 class _Program(Place):
     """A place of a program."""
 
-    __slots__ = ("adopted", "changes", "fresh", "look_at", "output", "patience", "probe", "spec")
+    __slots__ = ("adopted", "changes", "fresh", "given_up", "look_at", "output", "patience", "probe", "spec")
 
     def __init__(self, spec: Daemon, now: float) -> None:
         super().__init__(f"daemon {spec.name}", spec.restart, spec.grace, tells=True, now=now)
@@ -51,14 +51,26 @@ class _Program(Place):
         self.probe: Probe | None = None
         self.adopted = False
         self.fresh: Daemon | None = None
-        self.patience = 0.0
+        self.patience = float("inf")
+        self.given_up = False
         self.look_at = float("inf")
         self.changes = Changes(spec.watch)
 
     @property
     def settled(self) -> bool:
         """It can be used, or has done its work, or has had its time."""
-        return self.phase in (Phase.READY, Phase.ENDED)
+        return self.given_up or self.phase in (Phase.READY, Phase.ENDED)
+
+    def begin(self, now: float) -> None:
+        """It is tried to start it; its time to be ready goes on over tries that fail."""
+        self.coming(now)
+        if self.patience == float("inf") and not self.given_up:
+            self.patience = now + self.spec.ready_timeout
+
+    def arrive(self) -> None:
+        """It can be used."""
+        self.ready()
+        self.patience, self.given_up = float("inf"), False
 
 
 class Daemons:
@@ -128,7 +140,7 @@ class Daemons:
     def _due_of(self, program: _Program) -> float:
         if program.phase is Phase.EMPTY and (self._stopping or not self._may_start(program)):
             return float("inf")
-        return min(program.next, program.look_at)
+        return min(program.next, program.look_at, program.patience)
 
     def look(self, now: float) -> None:
         """Start who is due, find who is ready, kill who did not end."""
@@ -137,9 +149,11 @@ class Daemons:
                 self._start(program, now)
             elif program.late(now) and program.pid:
                 logger.warning("%s (pid %d) did not end in time: killed", program.name, program.pid)
-                _signal(program.pid, signal.SIGKILL)
+                _signal(program, signal.SIGKILL)
             if program.look_at <= now:
                 self._look_at(program, now)
+            if program.patience <= now and not self._stopping:
+                self._give_up(program, now)
             if program.changes.look(now) and program.phase in (Phase.STARTING, Phase.READY):
                 logger.info("%s: what it watches has changed: it is started anew", program.name)
                 program.fresh = program.spec
@@ -196,7 +210,7 @@ class Daemons:
 
     def _start(self, program: _Program, now: float) -> None:
         spec = program.spec
-        program.coming(now)
+        program.begin(now)
         try:
             if spec.adopt and (pid := Record(spec.name).find(spec.cmd)):
                 program.adopted = True
@@ -211,7 +225,6 @@ class Daemons:
             logger.error("%s", text)  # noqa: TRY400 - nothing here has gone wrong
             return
         program.made(pid, now)
-        program.patience = now + spec.ready_timeout
         self._look_at(program, now)
 
     def _launch(self, program: _Program) -> int:
@@ -234,7 +247,7 @@ class Daemons:
             try:
                 Record(spec.name).write(pid, spec.cmd)
             except OSError:
-                _signal(pid, signal.SIGKILL)  # nobody would find it: there would be one more with each try
+                os.kill(pid, signal.SIGKILL)  # nobody would find it: there would be one more with each try
                 raise
         logger.info("%s starts as pid %d", program.name, pid)
         return pid
@@ -246,23 +259,28 @@ class Daemons:
             self._bury(program, 0, now)
             return
         if program.phase is Phase.STARTING and program.probe is not None:
-            if program.probe.look():
-                program.ready()
-                if program.spec.ready:
-                    over = {"event": "daemon.down", "subject": program.name, "resolved": True}
-                    logger.info("%s is ready after %.1f s", program.name, now - program.started, extra=over)
-            elif now >= program.patience:
-                program.ready()
-                seconds = program.spec.ready_timeout
-                logger.error("%s is not ready (%s) after %g s; the server goes on without waiting for it",
-                             program.name, program.spec.ready, seconds,
-                             extra={"event": "daemon.down", "subject": program.name})  # fmt: skip
-            else:
+            if not program.probe.look():
                 program.look_at = now + EVERY
                 return
+            program.arrive()
+            if program.spec.ready:
+                over = {"event": "daemon.down", "subject": program.name, "resolved": True}
+                logger.info("%s is ready after %.1f s", program.name, now - program.started, extra=over)
             self.look(now)  # others may have waited for it
         if program.adopted:
             program.look_at = now + LOOK_AT_ADOPTED
+
+    def _give_up(self, program: _Program, now: float) -> None:
+        """It has had its time: who waits for it goes on."""
+        program.patience, program.given_up = float("inf"), True
+        if program.phase is Phase.STARTING:
+            program.ready()
+            program.look_at = now + LOOK_AT_ADOPTED if program.adopted else float("inf")
+        spec = program.spec
+        logger.error("%s is not ready (%s) after %g s; the server goes on without waiting for it",
+                     program.name, spec.ready or "it does not run", spec.ready_timeout,
+                     extra={"event": "daemon.down", "subject": program.name})  # fmt: skip
+        self.look(now)  # others may have waited for it
 
     def _bury(self, program: _Program, code: int, now: float) -> None:
         pid, fresh = program.pid, program.fresh
@@ -295,11 +313,12 @@ class Daemons:
         program.spec, program.fresh = spec, None
         program.restart, program.grace = spec.restart, spec.grace
         program.changes = Changes(spec.watch)
+        program.patience, program.given_up = float("inf"), False
         program.phase, program.due, program.deaths = Phase.EMPTY, now, 0
 
     def _end(self, program: _Program, now: float, grace: float | None = None) -> None:
         if program.stop(now, grace):
-            _signal(program.pid, program.spec.stop_number)
+            _signal(program, program.spec.stop_number)
             if program.adopted:
                 program.look_at = now + _SLOW
         elif not program.alive and program.fresh is not None:
@@ -322,7 +341,11 @@ class Daemons:
             program.probe = None
 
 
-def _signal(pid: int, number: int) -> None:
+def _signal(program: _Program, number: int) -> None:
     """Send a signal to a program and all that it has started."""
     with suppress(OSError):
-        os.killpg(pid, number)
+        try:
+            os.killpg(program.pid, number)
+        except ProcessLookupError:
+            if not program.adopted:  # it was forked a moment ago, and leads no group yet
+                os.kill(program.pid, number)
