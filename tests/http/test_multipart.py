@@ -137,6 +137,15 @@ def test_what_is_sent_is_read_back(fields: list[tuple[str, str | None, bytes]], 
     assert found == [(name, clean.get(filename, filename), body) for name, filename, body in sent]
 
 
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_bare_line_feed_in_a_header_is_refused_however_it_is_cut(size: int) -> None:
+    for header in (b"\na: b", b"a\n: b", b"a: b\nc"):
+        with pytest.raises(BadRequest, match="line break in segment header"):
+            read(
+                b"--x\r\n" + header + b'\r\nContent-Disposition: form-data; name="n"\r\n\r\nv\r\n--x--', size
+            )
+
+
 @given(
     st.lists(
         st.sampled_from([b"--x", b"\r\n", b"--", b"\r", b"\n", b"a: b", part("n", b"v"), b"\x00"]), max_size=9

@@ -116,6 +116,15 @@ def _check_boundary(boundary: str, limits: FormLimits) -> None:
         )
 
 
+class _Parser(PushMultipartParser):  # type: ignore[misc]  # the library says no types
+    """The library's parser, which refuses a bare LF in a header only where its line is cut behind it."""
+
+    def _on_segment_headerline(self, line: bytes) -> None:
+        if b"\n" in line:
+            raise MultipartError("Invalid line break in segment header")
+        super()._on_segment_headerline(line)
+
+
 class MultipartReader:
     """Turns the octets of a multipart body into events.
 
@@ -137,7 +146,7 @@ class MultipartReader:
         self._parts = 0
         self.complete = False
         """Whether the last boundary was seen."""
-        self._parser = PushMultipartParser(
+        self._parser = _Parser(
             boundary,
             max_header_size=limits.max_part_header_size,
             max_header_count=limits.max_part_headers,
