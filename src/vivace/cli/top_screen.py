@@ -139,6 +139,8 @@ class Top(App[None]):
             self.call_from_thread(self._say, str(error))
 
     def _draw(self, answer: dict[str, Any]) -> None:
+        if not self.screen_stack or not self.screen_stack[0].query("#workers"):
+            return  # the answer came while it ended
         chosen = self._chosen
         self._shown = self._looks.rows(answer["workers"], self._sort)
         head = heading(answer["server"], self._shown, SORTS[self._sort][0])
