@@ -17,7 +17,7 @@ from vivace.hub.records import Outgoing, Position, Roll, Rule
 SERVERS = {"redis": "redis_server", "postgres": "postgres", "nats": "nats_server"}
 
 
-PATIENT = QUICK._replace(ping_after=PATIENCE, ping_timeout=PATIENCE)
+PATIENT = QUICK._replace(patience=PATIENCE, ping_after=PATIENCE, ping_timeout=PATIENCE)
 """Nothing is cut here, and a busy machine is no lost connection."""
 
 
