@@ -22,7 +22,13 @@ from vivace.config.daemons import Daemon, in_order
 from vivace.supervisor.beside.output import Output
 from vivace.supervisor.beside.place import Phase, Place
 from vivace.supervisor.beside.probes import EVERY, Probe, make_probe
-from vivace.supervisor.beside.program import Record, environment_of, start_of, start_program
+from vivace.supervisor.beside.program import (
+    Record,
+    environment_of,
+    signal_program,
+    start_of,
+    start_program,
+)
 from vivace.supervisor.beside.rows import row_of
 from vivace.supervisor.beside.watched import Changes
 from vivace.supervisor.fleet.handle import describe_exit
@@ -343,9 +349,8 @@ class Daemons:
 
 def _signal(program: _Program, number: int) -> None:
     """Send a signal to a program and all that it has started."""
-    with suppress(OSError):
-        try:
+    if program.adopted:  # its group is there as long as it is, and its number may be another's
+        with suppress(OSError):
             os.killpg(program.pid, number)
-        except ProcessLookupError:
-            if not program.adopted:  # it was forked a moment ago, and leads no group yet
-                os.kill(program.pid, number)
+    else:
+        signal_program(program.pid, number)

@@ -4,6 +4,7 @@ Rules of this file:
 
 - The supervisor goes on while one runs; what waits for a stage is called when its last command has ended.
 - The first command that fails ends its stage. What it writes goes into the log.
+- A stage that is asked for while it waits already is run once for all who asked.
 - What a command leaves running ends with it: it is a step, not a daemon.
 """
 
@@ -12,13 +13,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Final
 
 from vivace.config.daemons import Daemon
 from vivace.config.stages import Stages
 from vivace.supervisor.beside.output import Output
-from vivace.supervisor.beside.program import environment_of, start_program
+from vivace.supervisor.beside.program import environment_of, signal_program, start_program
 from vivace.supervisor.fleet.handle import describe_exit
 from vivace.supervisor.ipc.channels import Channels
 from vivace.supervisor.system.groups import Groups
@@ -42,7 +42,7 @@ class _Run:
         self.stage = stage
         self.commands = commands
         self.environ = environ
-        self.then = then
+        self.then = [then]
 
 
 class Hooks:
@@ -92,7 +92,13 @@ class Hooks:
             then("")
             return
         self._timeout = stages.timeout if limit is None else min(limit, stages.timeout)
-        self._waiting.append(_Run(stage, commands, {"VIVACE_STAGE": stage, **more}, then))
+        run = _Run(stage, commands, {"VIVACE_STAGE": stage, **more}, then)
+        for place, one in enumerate(self._waiting):
+            if one.stage == stage:
+                run.then = [*one.then, then]
+                self._waiting[place] = run
+                return
+        self._waiting.append(run)
         if self._run is None:
             self._next()
 
@@ -123,8 +129,7 @@ class Hooks:
         first = not self._late
         self._late = f" after more than {self._timeout:g} s"
         self.due = now + KILL_AFTER
-        with suppress(OSError):
-            os.killpg(self.pid, signal.SIGTERM if first else signal.SIGKILL)
+        signal_program(self.pid, signal.SIGTERM if first else signal.SIGKILL)
 
     def reap(self) -> None:
         """Find whether the command has ended."""
@@ -144,8 +149,8 @@ class Hooks:
     def _over(self, why: str) -> None:
         run, self._run = self._run, None
         self._close()
-        if run is not None:
-            run.then(why)
+        for then in run.then if run is not None else ():
+            then(why)
         self._next_if_free()
 
     def _next_if_free(self) -> None:
@@ -157,7 +162,7 @@ class Hooks:
         self._waiting.clear()
         if self._run is None or not self.pid:
             return
-        self._run.then = lambda _: None
+        self._run.then.clear()
         self._run.commands.clear()
         self.due = now
         self.look(now)

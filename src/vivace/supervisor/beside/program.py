@@ -23,7 +23,7 @@ from vivace.supervisor.beside.folder import VARIABLE as FOLDER
 from vivace.supervisor.beside.hub import VARIABLE as HUB
 from vivace.supervisor.system.children import fork, tie_to
 
-__all__ = ["Record", "environment_of", "start_of", "start_program"]
+__all__ = ["Record", "environment_of", "signal_program", "start_of", "start_program"]
 
 _NOT_OURS: Final = ("LISTEN_", "WATCHDOG_", "_VIVACE_")
 _NOT_THESE: Final = frozenset({"NOTIFY_SOCKET", "MAINPID", HUB, FOLDER, "VIVACE_SLOT"})
@@ -87,6 +87,15 @@ def _become(daemon: Daemon, environ: Mapping[str, str], output: int, parent: int
         text = f"{command[0]} cannot be started{where}: {error.strerror or error}\n"
         os.write(2, text.encode("utf-8", "replace"))
     os._exit(_NO_PROGRAM)
+
+
+def signal_program(pid: int, number: int) -> None:
+    """Send a signal to a program that is a child, and to all that it has started."""
+    with suppress(OSError):
+        try:
+            os.killpg(pid, number)
+        except ProcessLookupError:  # it was forked a moment ago, and leads no group yet
+            os.kill(pid, number)
 
 
 def start_of(pid: int) -> str:
