@@ -1,6 +1,7 @@
 """The files of uWSGI are read as its manual says."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,9 @@ def test_placeholders_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("http-socket", ":1234"),
         ("logto", f"{tmp_path}/uwsgi.log"),
     ]
+    ((_, times),) = read(tmp_path, "[uwsgi]\nlogto = %t.%T.%i.%x\n")
+    inode = (tmp_path / "uwsgi.ini").stat().st_ino
+    assert re.fullmatch(rf"\d{{10}}\.\d{{16}}\.{inode}\.uwsgi", times)
     assert read(tmp_path, "[uwsgi]\nlog-format = %(method) %d\n") == [("log-format", "%(method) %d")]
 
 

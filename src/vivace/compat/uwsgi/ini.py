@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from glob import glob
 from importlib import import_module
@@ -315,6 +316,9 @@ def _magic(letter: str, path: Path, section: str) -> str:
         "u": str(os.getuid()),
         "g": str(os.getgid()),
         "k": str(os.cpu_count() or 1),
+        "t": str(int(time.time())),
+        "T": str(time.time_ns() // 1000),
+        "i": str(path.stat().st_ino),
         "v": str(Path.cwd()),
     }.get(letter.lower() if letter in "DPSNECOX" else letter, "")
 
