@@ -89,6 +89,30 @@ def test_it_counts_what_it_refuses_and_reads_keys_anew(tmp_path: Path, key: Path
         assert "broken" not in ear.log
 
 
+def test_an_impatient_end_is_an_end(tmp_path: Path, key: Path) -> None:
+    """What it passes on is a pipe that is full; whoever waits for the end asks again and again."""
+    port, pipe = find_free_port(), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with (
+            receiver(tmp_path, port, "--key", str(key), "--to", f"file://{pipe}") as ear,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+        ):
+            until(lambda: "keys accepted: 1" in ear.log)
+            sealer = Sealer(read_keys("", OLD)[0])
+            for _ in range(50):
+                sender.sendto(sealer.seal(b"x" * 1000, time.time()), ("127.0.0.1", port))
+            while ear.process.poll() is None:
+                ear.process.send_signal(signal.SIGTERM)
+                time.sleep(0.01)
+            assert ear.wait(30) == 0
+    finally:
+        os.close(reader)
+    assert "Traceback" not in ear.log
+    assert "50 received, 0 lost on the way" in ear.log
+
+
 @pytest.mark.parametrize(
     ("more", "code", "why"),
     [

@@ -12,8 +12,7 @@ import logging
 import signal
 import socket
 import time
-from types import FrameType
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
@@ -36,15 +35,16 @@ WINDOW: Final = 60.0
 """Seconds by which the clock of a sender may be off if nobody says."""
 ROOM: Final = 4 * 1024 * 1024
 """Octets that the system is asked to hold while we are busy."""
+TURN: Final = 0.25
+"""Seconds after which a signal is heeded where nothing comes."""
+LAST: Final = 1.0
+"""Seconds at most in which what has arrived already is taken when it ends."""
 _LARGEST: Final = 65_536
+_ENDS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Level(msgspec.Struct):
     level: str = "info"
-
-
-class _End(Exception):
-    """A signal asks for the end."""
 
 
 @click.group(name="logs")
@@ -78,15 +78,12 @@ def receive(bind: str, key: str, window: float, to: tuple[str, ...]) -> None:
     with _listen(_address(bind)) as ear:
         desk = _Desk(ear, opener, [Shipper(place, config.LOG_BUFFER) for place in places])
         signal.signal(signal.SIGHUP, lambda *_: desk.renew(key))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _end)
-        with contextlib.suppress(_End):
-            desk.run()
+        for number in _ENDS:
+            signal.signal(number, lambda *_: desk.end())  # no exception: it would lose what was just taken
+        desk.run()
+        for number in _ENDS:
+            signal.signal(number, signal.SIG_IGN)
         desk.close()
-
-
-def _end(_: int, __: FrameType | None) -> NoReturn:
-    raise _End
 
 
 def _address(text: str) -> Bind:
@@ -115,7 +112,7 @@ def _listen(bind: Bind) -> socket.socket:
         made.close()
         text = f"cannot listen at {bind}: {error.strerror}"
         raise StartupError(text, stage="bind", exit_code=4) from error
-    made.settimeout(1.0)
+    made.settimeout(TURN)
     return made
 
 
@@ -128,11 +125,15 @@ class _Desk:
         self._shippers = shippers
         self._told = ""
         self._told_at = time.monotonic()
+        self._ends = False
+
+    def end(self) -> None:
+        self._ends = True
 
     def run(self) -> None:
         host, port = self._ear.getsockname()[:2]
         _say(f"receiving at {host} port {port}; keys accepted: {len(self._opener.keys)}")
-        while True:
+        while not self._ends:
             with contextlib.suppress(TimeoutError):
                 self._take(self._ear.recv(_LARGEST))
             if time.monotonic() >= self._told_at + EVERY:
@@ -175,6 +176,12 @@ class _Desk:
             _say(f"{found.taken} received, {text}")
 
     def close(self) -> None:
+        """Take what has arrived already, hand on what waits, and say what came of it all."""
+        self._ear.settimeout(0.0)
+        until = time.monotonic() + LAST
+        with contextlib.suppress(BlockingIOError):
+            while time.monotonic() < until:
+                self._take(self._ear.recv(_LARGEST))
         for shipper in self._shippers:
             shipper.close()
         self._told = ""
