@@ -130,7 +130,7 @@ class Shipper:
                 lost = self._waiting.popleft()
                 self._note(lost, -1)
                 self.dropped += lost.many
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._start()
             overdue = self.dropped != self._told and not self._telling and self._is_time()
             self._telling = self._telling or overdue
@@ -296,7 +296,8 @@ class Shipper:
         text = f"{lost} lines of the log were dropped: {name} does not take them as fast as they come"
         # What may hang comes last.
         logger.warning("%s", text, extra={"event": "log.dropped", "subject": name})
-        self._say(text)
+        if name != "stderr":  # the line of the log is there already
+            self._say(text)
         self._telling = False
 
     # Forks
@@ -309,12 +310,12 @@ class Shipper:
             thread.join(FORK_WAIT)
 
     def _resume(self) -> None:
-        if self._thread is None:
-            return
-        if self._thread.is_alive():
-            self._thread.join(0.0)
         with self._lock:
-            self._leave = threading.Event() if self._thread.is_alive() else self._leave
+            if self._thread is None:
+                return
+            if self._thread.is_alive():  # it hangs in the place: a second one would get before it
+                self._leave = threading.Event()
+                return
             self._thread = None
             if self._waiting:
                 self._start()

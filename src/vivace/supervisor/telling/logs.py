@@ -10,11 +10,13 @@ Rules of this file:
 - Loggers: `vivace` (start, stop, processes), `vivace.error` (what a handler raised), `vivace.server`.
 """
 
+import io
 import logging
 import sys
 from typing import Any
 
 from vivace.config import Config
+from vivace.server.logs.direct import DirectLog
 from vivace.server.logs.handler import PlacesHandler, current, redaction_of, wants_json
 from vivace.server.logs.notes import notes
 from vivace.server.logs.schema import JSONFormatter, TextFormatter, place_process
@@ -25,11 +27,47 @@ logger = logging.getLogger("vivace")
 
 
 class _OurHandler(logging.StreamHandler[Any]):
-    """Known as ours, so that it can be taken away again; silent about what the app shows by itself."""
+    """Known as ours, so that it can be taken away again; silent about what the app shows by itself.
+
+    Args:
+        stream: Standard error; what somebody has put in its place is written to as it is.
+        size: Lines that may wait where it takes nothing.
+    """
+
+    def __init__(self, stream: Any, size: int) -> None:
+        super().__init__(stream)
+        file = _descriptor_of(stream)
+        self._direct = DirectLog(file, size) if file >= 0 else None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record without waiting for whoever reads."""
+        if self._direct is None:
+            super().emit(record)
+            return
+        try:
+            text = self.format(record)
+        except Exception:  # noqa: BLE001 - as every handler of logging does
+            self.handleError(record)
+            return
+        self._direct.write(record.levelno, text)
+
+    def close(self) -> None:
+        """Take there what waits, for a moment at most."""
+        if self._direct is not None:
+            self._direct.close()
+        super().close()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to write `record`: not if a handler of its own logger writes it to a console."""
         return not _is_shown(record) and bool(super().filter(record))
+
+
+def _descriptor_of(stream: Any) -> int:
+    """Of a stream that is Python's own; -1: another, or none that the system knows."""
+    try:
+        return int(stream.fileno()) if type(stream) is io.TextIOWrapper else -1
+    except (OSError, ValueError):
+        return -1
 
 
 def _is_shown(record: logging.LogRecord) -> bool:
@@ -70,7 +108,7 @@ def attach_logging(config: Config, role: str = "", worker: int | None = None) ->
         return
     if root.handlers or sys.stderr is None:
         return
-    handler = _OurHandler(sys.stderr)
+    handler = _OurHandler(sys.stderr, config.LOG_BUFFER)
     redaction = redaction_of(config)
     handler.setFormatter(JSONFormatter(redaction) if wants_json(config) else TextFormatter(redaction))
     root.addHandler(handler)

@@ -22,9 +22,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from tempfile import TemporaryFile
 from types import FrameType
 from typing import Any, Final
 
+from vivace.server.logs.direct import write_now
 from vivace.supervisor.fleet.patience import ECHO, FORCED
 from vivace.supervisor.system.children import noted
 
@@ -42,6 +44,10 @@ THREADS_END: Final = 0.5
 """Seconds that threads without work get to end."""
 HARMLESS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM)
 """Signals that would end a process by default and must not end a server."""
+
+
+DUMP_SIZE: Final = 65_536
+"""Octets that are told, at most, of where a process is that did not stop."""
 
 
 class Interrupted(BaseException):
@@ -236,7 +242,7 @@ class StopRequest:
         if self._loop is None:
             raise Interrupted
         if self._count > 1:  # not by the log: what is interrupted may just be writing to it
-            os.write(2, b"the stop was forced twice: what still runs in this process is cut\n")
+            _say_now(b"the stop was forced twice: what still runs in this process is cut\n")
             os._exit(0)
         self._count = 2
         self._asked_at = time.monotonic()
@@ -285,8 +291,15 @@ class StopRequest:
         while (end := self._ends_at) is not None:
             left = end - time.monotonic()
             if left <= 0:
-                with contextlib.suppress(OSError, AttributeError, ValueError):
-                    os.write(2, b"the time to stop is over: what is still at work here is cut\n")
-                    faulthandler.dump_traceback(file=2)
+                with contextlib.suppress(OSError, AttributeError, ValueError), TemporaryFile() as dump:
+                    _say_now(b"the time to stop is over: what is still at work here is cut\n")
+                    faulthandler.dump_traceback(file=dump)
+                    _say_now(os.pread(dump.fileno(), DUMP_SIZE, 0))
                 os._exit(0)
             time.sleep(min(left, 0.1))
+
+
+def _say_now(text: bytes) -> None:
+    """To standard error, which nobody may read; nothing is waited for."""
+    with contextlib.suppress(OSError):
+        write_now(2, text)
