@@ -106,9 +106,10 @@ def test_a_file_that_was_taken_away_takes_nothing_more_with_it(
     numbers = [put(one), put(two), put(one)]
     assert [task.id for task in two.select("", "", "", 10)] == numbers[::-1]
     assert caplog.text.count("was taken away or replaced") == 2
-    for spool in (one, two):
+    three = SqliteSpool(path)
+    assert len(three.select("", "", "", 10)) == 3
+    for spool in (one, two, three):
         spool.close()
-    assert len(SqliteSpool(path).select("", "", "", 10)) == 3
 
 
 def test_a_place_that_went_away_is_asked_for_each_time_until_it_is_back(tmp_path: Path) -> None:
