@@ -6,7 +6,7 @@ import pytest
 
 from tests.supervisor.fleet.clock import PATIENCE, Clock, serving
 from vivace.supervisor.fleet.actions import Say, Spawn
-from vivace.supervisor.fleet.patience import ECHO, KILL_AFTER
+from vivace.supervisor.fleet.patience import AGAIN, ECHO, KILL_AFTER
 
 
 def test_a_stop_is_graceful_and_ends_with_the_last_worker() -> None:
@@ -159,3 +159,19 @@ def test_a_stop_during_the_start_delays_for_those_who_serve() -> None:
     assert clock.sent == []
     clock.advance(5.0)
     assert {number for _, number in clock.sent} == {signal.SIGTERM}
+
+
+def test_a_worker_that_is_starting_is_asked_again_until_it_leaves() -> None:
+    clock = Clock(2)
+    serving_one, starting = clock.pids()
+    clock.ready(serving_one)
+    clock.stop()
+    clock.sent.clear()
+    clock.advance(AGAIN - 0.01)
+    assert clock.sent == []
+    clock.advance(0.01)
+    clock.advance(AGAIN)
+    assert clock.sent == [(starting, signal.SIGTERM)] * 2
+    clock.exit(starting, 0)
+    clock.advance(AGAIN)
+    assert clock.sent == [(starting, signal.SIGTERM)] * 2

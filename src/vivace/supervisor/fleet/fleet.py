@@ -101,7 +101,7 @@ class Fleet(Stopping):
     def next_tick(self) -> float | None:
         """When `tick` has something to do; None if not before another event."""
         if self.stopping:
-            return self._deadline
+            return self._next_step()
         times = [*self._loading.values(), *(self._judged_at(w) for w in self._all())]
         times += [self._slots.next_due(self._now), self._load_due, self._leave_at]
         times.append(self._deaths.end_at(self.size, self._now))
@@ -178,7 +178,7 @@ class Fleet(Stopping):
         self.workers[pid] = worker
         if worker.state is State.RETIRING:
             return [Retire(pid)]
-        return [Send(pid, signal.SIGTERM)] if worker.state is State.STOPPING else []
+        return self._stop_unready(pid) if worker.state is State.STOPPING else []
 
     def spawn_failed(self, slot: int, why: str, now: float) -> list[Action]:
         """There will be no process for a place: the system refused, or what was to fork it is gone."""
@@ -279,6 +279,7 @@ class Fleet(Stopping):
             return []
         self.stopping = self.handed = self._hurried = self._forced = False
         self._deadline = None
+        self._unready.clear()
         self._deaths.nobody_since = now
         for worker in self._all():
             if worker.state is State.STOPPING:
@@ -291,7 +292,7 @@ class Fleet(Stopping):
         """Time passed: make who is due, retire who is replaced, kill who did not leave in time."""
         self._now = now
         if self.stopping:
-            return self._kill_late(now)
+            return self._go_on_stopping(now)
         if self._leave_at is not None and self._leave_at <= now:
             return self._begin_stop(now)
         actions = self._judge_times(now)

@@ -7,7 +7,7 @@ Rules of this file:
 
 from typing import Final, NamedTuple
 
-__all__ = ["ECHO", "FORCED", "KILL_AFTER", "Patience"]
+__all__ = ["AGAIN", "ECHO", "FORCED", "KILL_AFTER", "Patience"]
 
 KILL_AFTER: Final = 3.0
 """Seconds after the graceful time when a worker that is still there is killed."""
@@ -16,6 +16,8 @@ ECHO: Final = 0.25
 and whatever started us may pass it on."""
 FORCED: Final = 2.0
 """Seconds that a forced stop gives the workers."""
+AGAIN: Final = 0.5
+"""Seconds until a worker that was starting when a stop began is asked once more."""
 
 
 class Patience(NamedTuple):

@@ -6,6 +6,8 @@ Rules of this file:
 - A stop may begin with a delay, in which everything goes on but nobody new should be sent here; it is
   graceful within one deadline; a second signal forces it; whoever is left then is killed. Nothing waits for
   ever.
+- A worker that is still starting is told again and again: Python shows a signal that comes just before a
+  blocking call to nobody until that call is over, or another signal cuts it short.
 - A server that another one replaces retires all workers; should the other end, it makes new ones.
 """
 
@@ -15,7 +17,7 @@ from collections.abc import Iterable
 
 from vivace.supervisor.fleet.actions import Abandon, Action, Force, Retire, Say, Send
 from vivace.supervisor.fleet.handle import State, WorkerHandle
-from vivace.supervisor.fleet.patience import ECHO, FORCED, KILL_AFTER, Patience
+from vivace.supervisor.fleet.patience import AGAIN, ECHO, FORCED, KILL_AFTER, Patience
 
 __all__ = ["Stopping"]
 
@@ -44,6 +46,8 @@ class Stopping:
         self._asked_at = -ECHO
         self._leave_at: float | None = None
         self._deadline: float | None = None
+        self._unready: set[int] = set()
+        self._again_at = 0.0
 
     @property
     def done(self) -> bool:
@@ -104,9 +108,27 @@ class Stopping:
         self._leave_at = None
         self.stopping = True
         self._deadline = now + self.patience.graceful + KILL_AFTER
+        self._unready = {pid for pid, worker in self.workers.items() if worker.ready is None}
+        self._again_at = now + AGAIN
         for worker in self._all():
             worker.state = State.STOPPING
         return self._send(signal.SIGTERM)
+
+    def _stop_unready(self, pid: int) -> list[Action]:
+        self._unready.add(pid)
+        return [Send(pid, signal.SIGTERM)]
+
+    def _go_on_stopping(self, now: float) -> list[Action]:
+        if not self._unready or now < self._again_at:
+            return self._kill_late(now)
+        self._unready &= self.workers.keys()
+        self._again_at = now + AGAIN
+        return [*(Send(pid, signal.SIGTERM) for pid in sorted(self._unready)), *self._kill_late(now)]
+
+    def _next_step(self) -> float | None:
+        """When a stop that has begun has something to do."""
+        again = self._again_at if self._unready else None
+        return min((at for at in (self._deadline, again) if at is not None), default=None)
 
     def _force(self, now: float) -> list[Action]:
         if self._forced:
