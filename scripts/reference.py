@@ -21,9 +21,9 @@ A setting has one name and is given in one of these ways; a later one beats an e
 5. code: `app.config.NAME = value`,
 6. an option of `vivace run`, or an argument of `app.run()`.
 
-`vivace config` prints every setting with its value and where it came from, `vivace config shop:app` also what that app's
-code sets. An unknown name is an error that
-says which one was meant. In TOML files the names may be written in lower case.
+`vivace config` prints every setting with its value and where it came from, `vivace config shop:app` also
+what that app's code sets. An unknown name is an error that says which one was meant. In TOML files the names
+may be written in lower case.
 
 """
 

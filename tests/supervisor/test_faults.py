@@ -230,6 +230,7 @@ KNOWN = {
     "server/access.py": "the time that a line of the log shows",
     "server/state.py": "the Date field",
     "server/certificates.py": "the end of a certificate is a date",
+    "server/logs/direct.py": "the time that the line of dropped ones shows",
     "server/logs/handler.py": "the same, of lines of the access log",
     "server/logs/sealed.py": "the time in a datagram",
     "server/tls.py": "the end of a certificate is a date",
