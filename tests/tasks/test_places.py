@@ -100,7 +100,8 @@ def test_a_file_that_was_taken_away_takes_nothing_more_with_it(
 ) -> None:
     path = tmp_path / "tasks.sqlite3"
     one, two = SqliteSpool(path), SqliteSpool(path)
-    put(one), put(two)
+    for spool in (one, two):
+        put(spool)
     for file in tmp_path.glob("tasks.sqlite3*"):
         file.rename(tmp_path / f"old-{file.name}")
     numbers = [put(one), put(two), put(one)]
