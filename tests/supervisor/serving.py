@@ -217,9 +217,12 @@ def change(path: Path, old: str, new: str) -> None:
     """Replace a part of a program that is served, so that it is noticed."""
     text = path.read_text()
     assert old in text
-    path.write_text(text.replace(old, new))
+    # Made elsewhere: who looks meanwhile would see a file that is cut, or two changes.
+    fresh = path.parent.parent / f"{path.name}.fresh"
+    fresh.write_text(text.replace(old, new))
     # A compiled copy of the same second and length would be taken for this one.
-    os.utime(path, (0, path.stat().st_mtime + 2 + len(text)))
+    os.utime(fresh, (0, path.stat().st_mtime + 2 + len(text)))
+    fresh.replace(path)
 
 
 def until(condition: Callable[[], bool], patience: float = PATIENCE) -> float:

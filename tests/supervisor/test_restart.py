@@ -1,5 +1,6 @@
 """Real processes: new code, new workers, and clients that notice nothing."""
 
+import contextlib
 import json
 import os
 import re
@@ -363,7 +364,10 @@ def _answers(server: Serving, text: str) -> bool:
 
 
 def _sockets(pid: str) -> set[str]:
-    places = (os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+    places = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed since the list was made
+            places.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
     return {place for place in places if place.startswith("socket:")}
 
 
