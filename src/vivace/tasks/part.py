@@ -49,13 +49,16 @@ class PartTask(TaskFunction[P, R]):
         book: Book = app.work
         if book not in self._books:
             raise TaskError(f"task {self.name}: its blueprint is no part of the app {app.name}")
+        return self._in(book)
+
+    def _in(self, book: Book) -> TaskFunction[P, R]:
         return book.functions[f"{book.prefix}.{self.name}"]
 
     def placed(self) -> TaskFunction[P, R]:
         """See `TaskFunction`."""
         books = list(self._books)
         if len(books) == 1:
-            return books[0].functions[f"{books[0].prefix}.{self.name}"]
+            return self._in(books[0])
         if not books:
             raise TaskError(
                 f"task {self.name}: its blueprint is part of no app yet; app.blueprint(...) comes before"

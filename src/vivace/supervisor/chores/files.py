@@ -9,11 +9,22 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["FileWatch"]
+__all__ = ["FileWatch", "times_of"]
 
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks at the files of the app."""
 _SKIPPED: Final = frozenset({"__pycache__", "node_modules"})
+
+
+def times_of(names: Iterable[str]) -> dict[str, int]:
+    """The times of those files that are there."""
+    times = {}
+    for name in names:
+        try:
+            times[name] = os.stat(name).st_mtime_ns
+        except OSError:
+            continue
+    return times
 
 
 class FileWatch:
@@ -45,13 +56,7 @@ class FileWatch:
         return tuple(sorted(name for name in names if before.get(name) != self._seen.get(name)))
 
     def _times(self) -> dict[str, int]:
-        times = {}
-        for name in (*self._files, *self._inside()):
-            try:
-                times[name] = os.stat(name).st_mtime_ns
-            except OSError:
-                continue
-        return times
+        return times_of((*self._files, *self._inside()))
 
     def _inside(self) -> Iterable[str]:
         for folder in self._folders:

@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from vivace.supervisor.chores.files import times_of
+
 __all__ = ["TouchWatch"]
 
 logger = logging.getLogger("vivace")
@@ -33,20 +35,13 @@ class TouchWatch:
         self._files = [os.path.abspath(name) for name in files.split(os.pathsep) if name]
         self.due = 0.0 if self._files else float("inf")
         self._restart = restart
-        self._seen = {name: _time_of(name) for name in self._files}
+        self._seen = times_of(self._files)
 
     def look(self, now: float) -> None:
         """Restart once, however many were touched."""
         self.due = now + LOOK_EVERY
-        before, self._seen = self._seen, {name: _time_of(name) for name in self._files}
-        touched = [name for name, time in self._seen.items() if time and time != before[name]]
+        before, self._seen = self._seen, times_of(self._files)
+        touched = [name for name, time in self._seen.items() if time != before.get(name)]
         if touched:
             logger.info("%s was touched (TOUCH_RELOAD): the app is restarted", ", ".join(touched))
             self._restart()
-
-
-def _time_of(name: str) -> int:
-    try:
-        return os.stat(name).st_mtime_ns
-    except OSError:
-        return 0

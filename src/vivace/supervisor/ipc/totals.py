@@ -7,8 +7,10 @@ Rules of this file:
 """
 
 import mmap
+import operator
 import struct
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from vivace.server.durations import CLASSES, DURATIONS
 
@@ -45,22 +47,19 @@ class Totals(NamedTuple):
 
     def plus(self, other: "Totals") -> "Totals":
         """Both together."""
-        return Totals(
-            self.served + other.served,
-            tuple(a + b for a, b in zip(self.answers, other.answers, strict=True)),
-            tuple(a + b for a, b in zip(self.took, other.took, strict=True)),
-            self.seconds + other.seconds,
-            self.lost_lines + other.lost_lines,
-        )
+        return self._each(operator.add, other)
 
     def minus(self, other: "Totals") -> "Totals":
         """What came since `other`."""
+        return self._each(operator.sub, other)
+
+    def _each(self, make: Callable[[Any, Any], Any], other: "Totals") -> "Totals":
         return Totals(
-            self.served - other.served,
-            tuple(a - b for a, b in zip(self.answers, other.answers, strict=True)),
-            tuple(a - b for a, b in zip(self.took, other.took, strict=True)),
-            self.seconds - other.seconds,
-            self.lost_lines - other.lost_lines,
+            make(self.served, other.served),
+            tuple(map(make, self.answers, other.answers)),
+            tuple(map(make, self.took, other.took)),
+            make(self.seconds, other.seconds),
+            make(self.lost_lines, other.lost_lines),
         )
 
     def write(self, memory: mmap.mmap, offset: int) -> None:
